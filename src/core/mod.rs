@@ -1,0 +1,13 @@
+//! The science: what can be computed from pixels, boxes and vectors alone.
+//!
+//! Nothing in here knows GStreamer, ONNX Runtime, files, clocks, threads or statics; time and ids are passed in.
+//! `tests/tidy.rs` enforces it. That keeps every rule testable with plain numbers and usable without a pipeline.
+
+pub mod embedding;
+pub mod geometry;
+pub mod identity;
+pub mod image;
+pub mod person;
+pub mod preprocess;
+pub mod tracking;
+pub mod yolo;

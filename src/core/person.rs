@@ -1,0 +1,110 @@
+//! What is known of one person (or other object) in one frame: filled in step by step along the pipeline.
+
+use std::sync::Arc;
+
+use super::{embedding::Embedding, geometry::Rect};
+
+/// The number of a track: one camera's, counted from 1, never reused while the element runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TrackId(pub u32);
+
+/// The number of a person in a gallery, the same in every camera. Counted from 1, below 2^31, never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct IdentityId(pub u32);
+
+impl std::fmt::Display for IdentityId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "P{}", self.0)
+    }
+}
+
+/// Where a track is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TrackState {
+    /// Seen too few times to be believed; carries no identity.
+    Tentative,
+    /// Believed.
+    Confirmed,
+}
+
+/// A person's track in its camera.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Track {
+    /// Number within the camera.
+    pub id: TrackId,
+    /// Life cycle.
+    pub state: TrackState,
+}
+
+/// How sure the gallery is of an identity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IdentityState {
+    /// Numbered, but may still be merged with another identity: the evidence is thin or contradictory.
+    Pending,
+    /// Enrolled as a new person.
+    New,
+    /// Recognised: matched a person already known.
+    Matched,
+}
+
+impl IdentityState {
+    /// The name used in metadata and JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::New => "new",
+            Self::Matched => "matched",
+        }
+    }
+}
+
+/// A person's number across cameras and how it was decided.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Identity {
+    /// The number.
+    pub id: IdentityId,
+    /// How sure.
+    pub state: IdentityState,
+    /// Similarity (cosine) to the identity when it was decided, -1..=1; 0 when appearance had no say.
+    pub score: f32,
+    /// `score` less that of the runner-up; 0 when there was none.
+    pub margin: f32,
+    /// Numbers that this person carried before merges, oldest first.
+    pub previous: Arc<[IdentityId]>,
+    /// A name given by a user, if any.
+    pub name: Option<Arc<str>>,
+}
+
+/// One detected object of a frame and whatever later elements found out about it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Person {
+    /// Box in pixels of the frame.
+    pub rect: Rect,
+    /// Detector's score, 0..=1.
+    pub confidence: f32,
+    /// Class label, "person" as a rule.
+    pub label: Arc<str>,
+    /// Class number in the detector's own list.
+    pub label_id: i32,
+    /// Appearance, once `reidembed` has seen it.
+    pub embedding: Option<Embedding>,
+    /// Track, once `reidtrack` has seen it.
+    pub track: Option<Track>,
+    /// Identity, once a confirmed track was matched or enrolled.
+    pub identity: Option<Identity>,
+}
+
+impl Person {
+    /// A bare detection.
+    pub fn detected(rect: Rect, confidence: f32, label: Arc<str>, label_id: i32) -> Self {
+        Self {
+            rect,
+            confidence,
+            label,
+            label_id,
+            embedding: None,
+            track: None,
+            identity: None,
+        }
+    }
+}

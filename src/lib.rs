@@ -1,0 +1,36 @@
+//! Person re-identification for GStreamer.
+//!
+//! The plugin `reid` finds people (`yolodetect`), describes them (`reidembed`), follows and recognises them across
+//! cameras (`reidtrack`), draws them (`reidoverlay`), publishes what it knows (`reidpublish`) and makes test pictures
+//! (`reidtestsrc`). See ARCHITECTURE.md for the map of the code.
+
+pub mod core;
+pub mod elements;
+pub mod inference;
+pub mod media;
+pub mod store;
+
+/// The plugin's description, as GStreamer wants it. The macro's items carry no docs of their own.
+#[allow(missing_docs)]
+mod plugin {
+    use crate::elements;
+
+    fn plugin_init(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+        elements::register(plugin)
+    }
+
+    gst::plugin_define!(
+        reid,
+        env!("CARGO_PKG_DESCRIPTION"),
+        plugin_init,
+        concat!(env!("CARGO_PKG_VERSION"), "-", env!("COMMIT_ID")),
+        // GStreamer's list of licences knows no "MIT OR Apache-2.0" and hides plugins with a licence that it does not know.
+        "MIT/X11",
+        env!("CARGO_PKG_NAME"),
+        env!("CARGO_PKG_NAME"),
+        "https://crates.io/crates/gst-plugin-reid",
+        env!("BUILD_REL_DATE")
+    );
+}
+
+pub use plugin::plugin_register_static;
