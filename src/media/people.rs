@@ -1,0 +1,328 @@
+//! `PeopleMeta`: the typed meta that carries people between our elements.
+//!
+//! One per buffer. It is cloned when the buffer is copied, its boxes are rescaled when the video is scaled, and it is
+//! left behind by whatever else changes the picture's geometry (crop, rotate), because the boxes would lie.
+
+use std::{mem::ManuallyDrop, ptr, sync::LazyLock};
+
+use glib::translate::{FromGlib, IntoGlib, from_glib};
+use gst::prelude::*;
+
+use crate::core::person::Person;
+
+/// Width and height in px of the frame that boxes refer to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrameSize {
+    /// px
+    pub width: u32,
+    /// px
+    pub height: u32,
+}
+
+impl From<&gst_video::VideoInfo> for FrameSize {
+    fn from(info: &gst_video::VideoInfo) -> Self {
+        Self {
+            width: info.width(),
+            height: info.height(),
+        }
+    }
+}
+
+/// What is known of the people in a buffer's picture.
+#[repr(transparent)]
+pub struct PeopleMeta(RawMeta);
+
+/// The memory that GStreamer allocates: its own header first.
+#[repr(C)]
+pub struct RawMeta {
+    parent: gst::ffi::GstMeta,
+    frame: FrameSize,
+    people: ManuallyDrop<Vec<Person>>,
+}
+
+// SAFETY: the content is plain owned data (Vec, Arc) without interior mutability; GStreamer hands out mutable access to
+// a buffer's metas only while the buffer is writable.
+unsafe impl Send for PeopleMeta {}
+// SAFETY: as above.
+unsafe impl Sync for PeopleMeta {}
+
+// SAFETY: `RawMeta` is `repr(C)` with a `GstMeta` first, and is registered under the returned type alone.
+unsafe impl MetaAPI for PeopleMeta {
+    type GstType = RawMeta;
+
+    fn meta_api() -> glib::Type {
+        *API
+    }
+}
+
+impl std::fmt::Debug for PeopleMeta {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PeopleMeta")
+            .field("frame", &self.0.frame)
+            .field("people", &self.people())
+            .finish()
+    }
+}
+
+impl PeopleMeta {
+    /// Attaches `people`, whose boxes are px of a frame of `frame` size, in place of an earlier list.
+    pub fn set(buffer: &mut gst::BufferRef, frame: FrameSize, people: Vec<Person>) {
+        match buffer.meta_mut::<Self>() {
+            Some(mut meta) => {
+                meta.0.frame = frame;
+                *meta.0.people = people;
+            }
+            None => Self::add(buffer, frame, people),
+        }
+    }
+
+    fn add(buffer: &mut gst::BufferRef, frame: FrameSize, people: Vec<Person>) {
+        // SAFETY: the buffer is writable (we hold it mutably) and the info is ours, so that the returned memory is a
+        // `RawMeta` that `init` has made valid.
+        unsafe {
+            let raw = gst::ffi::gst_buffer_add_meta(buffer.as_mut_ptr(), INFO.0, ptr::null_mut())
+                .cast::<RawMeta>();
+            (*raw).frame = frame;
+            *(*raw).people = people;
+        }
+    }
+
+    /// The people, in no particular order.
+    pub fn people(&self) -> &[Person] {
+        &self.0.people
+    }
+
+    /// The people, to be completed by the next element. Adding and removing is allowed.
+    pub fn people_mut(&mut self) -> &mut Vec<Person> {
+        &mut self.0.people
+    }
+
+    /// The size of the frame that the boxes refer to.
+    pub fn frame_size(&self) -> FrameSize {
+        self.0.frame
+    }
+}
+
+/// The API type, with the tags of GStreamer's own region-of-interest meta: elements that change none of these keep it.
+static API: LazyLock<glib::Type> = LazyLock::new(|| {
+    let tags = [
+        gst_video::ffi::GST_META_TAG_VIDEO_STR
+            .as_ptr()
+            .cast::<std::ffi::c_char>(),
+        gst_video::ffi::GST_META_TAG_VIDEO_ORIENTATION_STR
+            .as_ptr()
+            .cast(),
+        gst_video::ffi::GST_META_TAG_VIDEO_SIZE_STR.as_ptr().cast(),
+        ptr::null(),
+    ];
+    // SAFETY: the strings are NUL-terminated and the list ends with NULL.
+    unsafe {
+        from_glib(gst::ffi::gst_meta_api_type_register(
+            c"ReidPeopleMetaAPI".as_ptr(),
+            tags.as_ptr().cast_mut(),
+        ))
+    }
+});
+
+struct Info(*const gst::ffi::GstMetaInfo);
+
+// SAFETY: GStreamer never changes or frees a registered info.
+unsafe impl Send for Info {}
+// SAFETY: as above.
+unsafe impl Sync for Info {}
+
+static INFO: LazyLock<Info> = LazyLock::new(|| {
+    // SAFETY: the functions below are made for `RawMeta`, whose size is given.
+    unsafe {
+        Info(gst::ffi::gst_meta_register(
+            API.into_glib(),
+            c"ReidPeopleMeta".as_ptr(),
+            size_of::<RawMeta>(),
+            Some(init),
+            Some(free),
+            Some(transform),
+        ))
+    }
+});
+
+/// Makes fresh memory valid.
+unsafe extern "C" fn init(
+    meta: *mut gst::ffi::GstMeta,
+    _params: glib::ffi::gpointer,
+    _buffer: *mut gst::ffi::GstBuffer,
+) -> glib::ffi::gboolean {
+    let raw = meta.cast::<RawMeta>();
+    // SAFETY: GStreamer gives memory of `RawMeta`'s size with only `parent` initialised.
+    unsafe {
+        ptr::addr_of_mut!((*raw).frame).write(FrameSize {
+            width: 0,
+            height: 0,
+        });
+        ptr::addr_of_mut!((*raw).people).write(ManuallyDrop::new(Vec::new()));
+    }
+    glib::ffi::GTRUE
+}
+
+/// Drops what the meta owns; GStreamer frees the memory.
+unsafe extern "C" fn free(meta: *mut gst::ffi::GstMeta, _buffer: *mut gst::ffi::GstBuffer) {
+    // SAFETY: called once, at the end of the meta's life.
+    unsafe { ManuallyDrop::drop(&mut (*meta.cast::<RawMeta>()).people) }
+}
+
+/// Copies the list to another buffer, rescaled when that buffer is a scaled picture. `FALSE` leaves it behind.
+unsafe extern "C" fn transform(
+    dest: *mut gst::ffi::GstBuffer,
+    meta: *mut gst::ffi::GstMeta,
+    _source: *mut gst::ffi::GstBuffer,
+    kind: glib::ffi::GQuark,
+    data: glib::ffi::gpointer,
+) -> glib::ffi::gboolean {
+    // SAFETY: `dest` is writable by contract, `meta` is ours, and `data` is what `kind` says.
+    unsafe {
+        let raw = &*meta.cast::<RawMeta>();
+        let Some(frame) = transformed_size(raw.frame, kind, data) else {
+            return glib::ffi::GFALSE;
+        };
+        let (sx, sy) = (
+            frame.width as f32 / raw.frame.width as f32,
+            frame.height as f32 / raw.frame.height as f32,
+        );
+        let mut people = Vec::clone(&raw.people);
+        if (sx, sy) != (1.0, 1.0) {
+            people
+                .iter_mut()
+                .for_each(|person| person.rect = person.rect.scaled(sx, sy));
+        }
+        PeopleMeta::set(gst::BufferRef::from_mut_ptr(dest), frame, people);
+    }
+    glib::ffi::GTRUE
+}
+
+/// The frame size after a transform; `None` when the boxes do not survive it.
+///
+/// # Safety
+/// `data` must be what GStreamer passes to a meta's transform function for `kind`.
+unsafe fn transformed_size(
+    before: FrameSize,
+    kind: glib::ffi::GQuark,
+    data: glib::ffi::gpointer,
+) -> Option<FrameSize> {
+    // SAFETY: quark zero is never one of the two compared with.
+    let (kind, copy, scale) = unsafe {
+        (
+            Option::<glib::Quark>::from_glib(kind)?,
+            glib::Quark::from_str("gst-copy"),
+            glib::Quark::from_glib(gst_video::ffi::gst_video_meta_transform_scale_get_quark()),
+        )
+    };
+    if kind == copy {
+        return Some(before);
+    }
+    if kind != scale || data.is_null() {
+        return None;
+    }
+    // SAFETY: the scale transform passes a `GstVideoMetaTransform` with both infos set.
+    let size_of = |info: *mut gst_video::ffi::GstVideoInfo| unsafe {
+        FrameSize {
+            width: (*info).width as u32,
+            height: (*info).height as u32,
+        }
+    };
+    // SAFETY: as above.
+    let transform = unsafe { &*data.cast::<gst_video::ffi::GstVideoMetaTransform>() };
+    (size_of(transform.in_info) == before).then(|| size_of(transform.out_info))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::geometry::Rect;
+    use glib::translate::ToGlibPtr;
+
+    const FRAME: FrameSize = FrameSize {
+        width: 100,
+        height: 50,
+    };
+
+    fn person() -> Person {
+        Person::detected(Rect::new(10.0, 10.0, 20.0, 30.0), 0.5, "person".into(), 0)
+    }
+
+    fn info(width: u32, height: u32) -> gst_video::VideoInfo {
+        gst_video::VideoInfo::builder(gst_video::VideoFormat::I420, width, height)
+            .build()
+            .unwrap()
+    }
+
+    /// What `videoconvertscale` does with each meta.
+    fn scale(
+        from: &gst::BufferRef,
+        to: &mut gst::BufferRef,
+        in_info: &gst_video::VideoInfo,
+        out_info: &gst_video::VideoInfo,
+    ) -> bool {
+        let meta = from.meta::<PeopleMeta>().unwrap();
+        let mut data = gst_video::ffi::GstVideoMetaTransform {
+            in_info: in_info.to_glib_none().0.cast_mut(),
+            out_info: out_info.to_glib_none().0.cast_mut(),
+        };
+        // SAFETY: as GStreamer calls it.
+        unsafe {
+            transform(
+                to.as_mut_ptr(),
+                ptr::from_ref(&meta.0).cast_mut().cast(),
+                from.as_ptr().cast_mut(),
+                gst_video::ffi::gst_video_meta_transform_scale_get_quark(),
+                ptr::from_mut(&mut data).cast(),
+            ) != glib::ffi::GFALSE
+        }
+    }
+
+    #[test]
+    fn a_second_list_replaces_the_first_and_copies_are_independent() {
+        gst::init().unwrap();
+        let mut buffer = gst::Buffer::new();
+        PeopleMeta::set(buffer.make_mut(), FRAME, vec![person(), person()]);
+        PeopleMeta::set(buffer.make_mut(), FRAME, vec![person()]);
+        assert_eq!(buffer.iter_meta::<PeopleMeta>().count(), 1);
+        let mut copy = buffer.copy();
+        copy.make_mut()
+            .meta_mut::<PeopleMeta>()
+            .unwrap()
+            .people_mut()
+            .clear();
+        assert_eq!(buffer.meta::<PeopleMeta>().unwrap().people(), [person()]);
+        assert_eq!(copy.meta::<PeopleMeta>().unwrap().people(), []);
+    }
+
+    #[test]
+    fn boxes_follow_a_scaler_and_are_left_behind_when_they_do_not_fit() {
+        gst::init().unwrap();
+        let mut buffer = gst::Buffer::new();
+        PeopleMeta::set(buffer.make_mut(), FRAME, vec![person()]);
+        let mut scaled = gst::Buffer::new();
+        assert!(scale(
+            &buffer,
+            scaled.make_mut(),
+            &info(100, 50),
+            &info(50, 100)
+        ));
+        let meta = scaled.meta::<PeopleMeta>().unwrap();
+        assert_eq!(meta.people()[0].rect, Rect::new(5.0, 20.0, 10.0, 60.0));
+        assert_eq!(
+            meta.frame_size(),
+            FrameSize {
+                width: 50,
+                height: 100
+            }
+        );
+        let mut other = gst::Buffer::new();
+        assert!(!scale(
+            &buffer,
+            other.make_mut(),
+            &info(80, 50),
+            &info(50, 100)
+        ));
+        assert!(other.meta::<PeopleMeta>().is_none());
+    }
+}
