@@ -1,1 +1,14 @@
-//! inference
+//! ONNX Runtime: finding the library and the models, facts about a model, devices, the pool of sessions that cameras
+//! share.
+
+pub mod device;
+pub mod error;
+pub mod model;
+pub mod models;
+mod places;
+pub mod pool;
+pub mod runtime;
+
+pub use error::InferenceError;
+pub use model::{ElementType, ModelInfo, TensorInfo};
+pub use pool::{InputTensor, ModelRequest, OutputTensor, SharedModel};
