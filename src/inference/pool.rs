@@ -315,12 +315,16 @@ fn open_session(request: &ModelRequest) -> Result<Session, InferenceError> {
         request.threads as usize
     };
     let provider = request.device.provider()?;
-    let mut builder = Session::builder(runtime.environment())
-        .map_err(|error| refused(&error))?
+    let builder = Session::builder(runtime.environment()).map_err(|error| refused(&error))?;
+    let builder = builder
         .with_optimization_level(GraphOptimizationLevel::Level3)
-        .and_then(|builder| builder.with_intra_threads(threads))
-        // Spinning threads steal the cores of decoders and encoders.
-        .and_then(|builder| builder.with_intra_op_spinning(false))
+        .map_err(|error| refused(&error))?;
+    let builder = builder
+        .with_intra_threads(threads)
+        .map_err(|error| refused(&error))?;
+    // Spinning threads steal the cores of decoders and encoders.
+    let mut builder = builder
+        .with_intra_op_spinning(false)
         .map_err(|error| refused(&error))?;
     if let Some(provider) = provider {
         builder = builder

@@ -86,7 +86,7 @@ fn open(candidates: &[PathBuf]) -> Result<Runtime, InferenceError> {
     for candidate in candidates {
         match ort::init_from(candidate) {
             Ok(builder) => return initialise(candidate, builder),
-            Err(error) => tried.push(format!("  {}: {}", candidate.display(), reason(&error))),
+            Err(error) => tried.push(format!("  {}", reason(candidate, &error))),
         }
     }
     Err(InferenceError::RuntimeNotFound {
@@ -119,15 +119,20 @@ fn initialise(
     })
 }
 
-/// One line of the loader's complaint.
-fn reason(error: &ort::LoadDynamicError) -> String {
-    match error {
+/// The candidate and one line of the loader's complaint, which mostly begins with the candidate itself.
+fn reason(candidate: &Path, error: &ort::LoadDynamicError) -> String {
+    let text = match error {
         ort::LoadDynamicError::Dlopen { error, .. } => {
-            let source = std::error::Error::source(error)
-                .map_or_else(|| error.to_string(), ToString::to_string);
-            source.lines().next().unwrap_or_default().to_owned()
+            std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string)
         }
         other => other.to_string(),
+    };
+    let line = text.lines().next().unwrap_or_default();
+    let place = candidate.display().to_string();
+    if line.starts_with(&place) {
+        line.to_owned()
+    } else {
+        format!("{place}: {line}")
     }
 }
 
