@@ -1,0 +1,39 @@
+# gst-plugin-reid: everything a checkout needs. `make help` lists the targets.
+SHELL := /bin/bash
+CARGO ?= cargo
+PLUGIN := target/gst-plugin/libgstreid.so
+
+.PHONY: help build env demo test lint bench test-training clean
+help: ## This list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+build: ## Fetch what is missing and build the plugin and reidctl
+	@scripts/setup.sh build
+	$(CARGO) build --release --locked
+	@mkdir -p $(dir $(PLUGIN)) && cp -u target/release/libgstreid.so $(PLUGIN)
+
+env: ## Print the environment for a shell: eval "$$(make -s env)"
+	@scripts/env.sh
+
+demo: ## Two cameras side by side into out/demo.mp4; CAM0=a.mp4 CAM1=rtsp://... take real ones
+	@scripts/setup.sh demo
+	@$(MAKE) --no-print-directory build
+	@eval "$$(scripts/env.sh)" && CAM0='$(CAM0)' CAM1='$(CAM1)' scripts/demo.sh
+
+test: ## Everything that can be checked without PyTorch
+	@scripts/setup.sh test
+	@scripts/test.sh
+
+lint: ## rustfmt and clippy with default, all and no features
+	@scripts/lint.sh
+
+bench: ## Criterion benchmarks and one whole pipeline against bare ONNX Runtime
+	@scripts/setup.sh demo
+	@$(MAKE) --no-print-directory build
+	@eval "$$(scripts/env.sh)" && scripts/bench.sh
+
+test-training: ## Smoke test of the training recipes; installs PyTorch (large)
+	@models/training/test.sh
+
+clean: ## Remove what was built; downloads in .deps/ stay
+	rm -rf target out
