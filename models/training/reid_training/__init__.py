@@ -1,0 +1,1 @@
+"""Trains the models that gst-plugin-reid ships: person embedders and the person detector."""

@@ -1,0 +1,7 @@
+"""`python -m reid_training`."""
+
+import sys
+
+from reid_training.cli import main
+
+sys.exit(main())

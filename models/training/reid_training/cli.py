@@ -1,0 +1,163 @@
+"""The command line: `train`, `teach`, `evaluate`, `export`, `plot`; errors a user can act on end without a traceback."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from reid_training.config import Config, parse, read_raw
+from reid_training.errors import ConfigError, UserError
+from reid_training.progress import say
+
+TASK_MODULES = {
+    "embed": "reid_training.recipes.embed",
+    "triplet": "reid_training.recipes.triplet",
+    "compact": "reid_training.recipes.compact",
+    "pair": "reid_training.recipes.pair",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; 0 on success, 1 on an error the user can act on."""
+    options = parser().parse_args(arguments)
+    try:
+        options.command(options)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands and their options."""
+    top = argparse.ArgumentParser(prog="python -m reid_training", description="Train, measure and export the models.")
+    commands = top.add_subparsers(required=True, metavar="command")
+
+    train = _command(commands, "train", run_train, "train a recipe")
+    _recipe_options(train)
+    train.add_argument("--resume", action="store_true", help="continue from the checkpoint in --out")
+    train.add_argument("--minutes", type=float, help="stop, saved, after so many minutes")
+
+    teach = _command(commands, "teach", run_teach, "cache the teachers' answers, from where an earlier run stopped")
+    _recipe_options(teach)
+
+    evaluate = _command(commands, "evaluate", run_evaluate, "Market-1501 protocol on a query and a gallery folder or tar")
+    evaluate.add_argument("model", type=Path, help="an exported .onnx embedder")
+    evaluate.add_argument("--query", type=Path, required=True)
+    evaluate.add_argument("--gallery", type=Path, required=True)
+    evaluate.add_argument("--cache", type=Path, default=Path("runs/cache"))
+    evaluate.add_argument("--out", type=Path, help="folder for figures.json and the similarity histogram")
+
+    export = _command(commands, "export", run_export, "write the .onnx file of a checkpoint")
+    _recipe_options(export)
+    export.add_argument("--to", type=Path, help="the file to write; default <out>/<recipe>.onnx")
+    export.add_argument("--variants", action="store_true", help="fp16 and int8 (QDQ) files too, with their accuracy cost")
+
+    plot = _command(commands, "plot", run_plot, "draw the curves of a run")
+    plot.add_argument("history", type=Path, help="history.json of a run")
+    plot.add_argument("--to", type=Path, required=True, help="the .png to write")
+    return top
+
+
+def _command(commands: argparse._SubParsersAction, name: str, function, text: str) -> argparse.ArgumentParser:  # noqa: ANN001, SLF001
+    command = commands.add_parser(name, help=text, description=text)
+    command.set_defaults(command=function)
+    return command
+
+
+def _recipe_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("config", type=Path, help="configs/<name>.toml")
+    command.add_argument("--data", type=Path, required=True, help="folder of the data sets, or one data set as folder or tar")
+    command.add_argument("--out", type=Path, help="where checkpoints and results go; default runs/<recipe>")
+    command.add_argument("--cache", type=Path, default=Path("runs/cache"), help="packed data and teachers' answers")
+    command.add_argument(
+        "--teachers", type=Path, default=os.environ.get("REID_TRAINING_TEACHERS"),
+        help="folder of the teacher files (or REID_TRAINING_TEACHERS)",
+    )
+    command.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 …")
+
+
+def pick_device(name: str) -> str:
+    """`auto` is the GPU when there is one; a GPU that was asked for and is missing is an error."""
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise ConfigError(f"--device {name}: this machine or this PyTorch has no CUDA")
+    return name
+
+
+def load_config(options: argparse.Namespace) -> tuple[Config, Path]:
+    """The configuration and the output folder (made, with a copy of the configuration in it)."""
+    raw = read_raw(options.config)
+    out = options.out or Path("runs") / raw["recipe"]
+    out.mkdir(parents=True, exist_ok=True)
+    options.cache.mkdir(parents=True, exist_ok=True)
+    return parse(raw), out
+
+
+def run_train(options: argparse.Namespace) -> None:
+    """`train`: detection configurations go to their own package."""
+    raw = read_raw(options.config)
+    if not options.data.exists():
+        raise ConfigError(f"--data {options.data} does not exist")
+    device = pick_device(options.device)
+    say(f"{raw['recipe']} on {device}")
+    if raw["task"] == "detect":
+        from reid_training import detection
+
+        out = options.out or Path("runs") / raw["recipe"]
+        out.mkdir(parents=True, exist_ok=True)
+        detection.run(raw, options.data, out, device, options.resume, cache=options.cache, minutes=options.minutes)
+        return
+    config, out = load_config(options)
+    module = importlib.import_module(TASK_MODULES[config.task])
+    module.run(
+        config, options.data, out, device, options.resume,
+        cache=options.cache, teachers=options.teachers, minutes=options.minutes,
+    )
+
+
+def run_teach(options: argparse.Namespace) -> None:
+    """`teach`."""
+    from reid_training.recipes import embed
+
+    config, _ = load_config(options)
+    if options.teachers is None:
+        raise ConfigError("give --teachers the folder of the teacher files")
+    embed.teach(config, options.data, options.cache, options.teachers)
+
+
+def run_evaluate(options: argparse.Namespace) -> None:
+    """`evaluate`."""
+    from reid_training.evaluation import evaluate_model
+
+    figures = evaluate_model(options.model, options.query, options.gallery, options.cache, options.out)
+    say(json.dumps(figures, indent=1))
+
+
+def run_export(options: argparse.Namespace) -> None:
+    """`export`."""
+    from reid_training.recipes import embed
+
+    config, out = load_config(options)
+    if config.task != "embed":
+        raise ConfigError(f"{options.config}: recipes of task {config.task!r} export at the end of their training")
+    embed.export_checkpoint(config, options.data, options.cache, out, options.to, options.variants)
+
+
+def run_plot(options: argparse.Namespace) -> None:
+    """`plot`."""
+    from reid_training.plots import draw_history
+
+    try:
+        history = json.loads(options.history.read_text())
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{options.history} is no history of a run: {error}") from error
+    draw_history(history, options.to)

@@ -1,0 +1,139 @@
+"""Export to ONNX with the metadata that the elements read, checked against PyTorch before it replaces an older file."""
+
+from __future__ import annotations
+
+import copy
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from reid_training.data.batches import MEAN, STD
+from reid_training.errors import UserError
+from reid_training.progress import say
+
+OPSET = 17
+TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the metadata says. `license` and `data` are sentences; `seen` counts the pictures trained on."""
+
+    name: str
+    height: int
+    width: int
+    license: str = "not stated"
+    data: str = "not stated"
+    task: str = "embed"
+    seen: int = 0
+
+    def metadata(self, dimension: int) -> dict[str, str]:
+        """The agreed keys: input value = (pixel * scale - mean) / std, pixels 0..255."""
+        return {
+            "reid.task": self.task,
+            "reid.name": self.name,
+            "reid.layout": "NCHW",
+            "reid.color": "RGB",
+            "reid.scale": repr(1 / 255),
+            "reid.mean": ",".join(map(str, MEAN)),
+            "reid.std": ",".join(map(str, STD)),
+            "reid.height": str(self.height),
+            "reid.width": str(self.width),
+            "reid.dimension": str(dimension),
+            "reid.license": self.license,
+            "reid.data": self.data,
+            "reid.commit": commit(),
+            "reid.seen": str(self.seen),
+        }
+
+
+def commit() -> str:
+    """The commit of the training code, or `unknown` outside a checkout."""
+    try:
+        here = Path(__file__).parent
+        answer = subprocess.run(["git", "rev-parse", "--short=12", "HEAD"], cwd=here, capture_output=True, text=True)
+    except OSError:
+        return "unknown"
+    return answer.stdout.strip() if answer.returncode == 0 else "unknown"
+
+
+class Unit(nn.Module):
+    """A network whose output is scaled to unit length. [b, d] → [b, d]."""
+
+    def __init__(self, net: nn.Module) -> None:
+        super().__init__()
+        self.net = net
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out = self.net(x)
+        return out / out.norm(dim=1, keepdim=True).clamp(min=1e-12)
+
+
+def fold_norms(net: nn.Module) -> nn.Module:
+    """A copy in evaluation mode with every batch normalisation folded into the convolution before it."""
+    net = copy.deepcopy(net).eval().float().cpu()
+    for module in net.modules():
+        if isinstance(module, nn.Sequential):
+            for i in range(len(module) - 1):
+                if isinstance(module[i], nn.Conv2d) and isinstance(module[i + 1], nn.BatchNorm2d):
+                    module[i], module[i + 1] = fuse_conv_bn_eval(module[i], module[i + 1]), nn.Identity()
+    return net
+
+
+def export_checked(net: nn.Module, facts: Facts, path: Path, inputs: int = 1) -> float:
+    """Writes the network with unit-length output, dynamic batch; returns the largest difference to PyTorch.
+
+    Raises `UserError`, leaving an older file alone, when the difference exceeds 1e-4."""
+    import onnx
+
+    shape = (2, 3, facts.height, facts.width)
+    model = Unit(fold_norms(net)).eval()
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    draft = path.with_name(path.name + ".tmp")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.onnx.export(
+        model, (x,), str(draft), input_names=["input"], output_names=["embedding"], opset_version=OPSET,
+        dynamic_axes={"input": {0: "batch"}, "embedding": {0: "batch"}}, dynamo=False,
+    )
+    proto = onnx.load(draft)
+    with torch.no_grad():
+        dimension = model(x).shape[1]
+    for key, value in facts.metadata(dimension).items():
+        proto.metadata_props.add(key=key, value=value)
+    onnx.checker.check_model(proto)
+    draft.write_bytes(proto.SerializeToString())
+    worst = difference(model, draft, facts)
+    if not worst <= TOLERANCE:
+        draft.unlink()
+        raise UserError(f"ONNX Runtime and PyTorch differ by {worst:.2g} (allowed {TOLERANCE:g}); {path} not written")
+    os.replace(draft, path)
+    say(f"exported {path} ({path.stat().st_size / 1e6:.1f} MB, differs from PyTorch by {worst:.1e})")
+    return worst
+
+
+def difference(model: nn.Module, path: Path, facts: Facts) -> float:
+    """Largest difference between the file under ONNX Runtime and the module, on batches of 1 and 5."""
+    session = open_session(path)
+    worst = 0.0
+    for batch in (1, 5):
+        x = torch.randn((batch, 3, facts.height, facts.width), generator=torch.Generator().manual_seed(batch))
+        with torch.no_grad():
+            wanted = model(x).numpy()
+        given = session.run(None, {session.get_inputs()[0].name: x.numpy()})[0]
+        worst = max(worst, float(np.abs(wanted - given).max()))
+    return worst
+
+
+def open_session(path: Path, threads: int = 1):  # noqa: ANN201 - onnxruntime has no public type
+    """An ONNX Runtime session on the CPU."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

@@ -1,0 +1,64 @@
+"""Small PNG plots: curves of a run, histograms of cosines, embeddings on a plane. No pictures of people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt  # noqa: E402 - the backend must be chosen first
+import numpy as np  # noqa: E402
+
+DPI = 80
+
+
+def draw_history(history: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Losses on the left, figures in percent on the right, over the pictures seen (column `seen`, else row number)."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4))
+    names = sorted({name for line in history for name in line} - {"seen", "seconds"})
+    for name in names:
+        points = [(line.get("seen", i), line[name]) for i, line in enumerate(history) if name in line]
+        percent = name.endswith(("mAP", "R1", "accuracy"))
+        (right if percent else left).plot(*zip(*points, strict=True), label=name, marker=".", linewidth=1)
+    for side, title in ((left, "loss terms"), (right, "percent")):
+        side.set_title(title)
+        side.set_xlabel("pictures seen")
+        side.grid(alpha=0.3)
+        if side.lines:
+            side.legend(fontsize=7)
+    _write(figure, path)
+
+
+def draw_histograms(panels: Mapping[str, tuple[np.ndarray, np.ndarray]], path: Path) -> None:
+    """Cosines of same-person and different-person pairs; a panel an entry: title → (positive, negative)."""
+    figure, axes = plt.subplots(1, len(panels), figsize=(4.5 * len(panels), 3.5), squeeze=False)
+    bins = np.linspace(-1, 1, 81)
+    for side, (title, (positive, negative)) in zip(axes[0], panels.items(), strict=True):
+        side.hist(negative, bins, density=True, alpha=0.6, label="different people", color="tab:orange")
+        side.hist(positive, bins, density=True, alpha=0.6, label="same person", color="tab:blue")
+        side.set_title(title, fontsize=9)
+        side.set_xlabel("cosine")
+        side.legend(fontsize=7)
+    _write(figure, path)
+
+
+def draw_plane(points: np.ndarray, people: np.ndarray, title: str, path: Path) -> None:
+    """Embeddings already reduced to two numbers, float [n, 2], coloured by person."""
+    figure, side = plt.subplots(figsize=(5, 5))
+    _, numbers = np.unique(people, return_inverse=True)
+    side.scatter(points[:, 0], points[:, 1], c=numbers, cmap="tab20", s=6)
+    side.set_title(title, fontsize=9)
+    side.set_xticks([])
+    side.set_yticks([])
+    _write(figure, path)
+
+
+def _write(figure: plt.Figure, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.tight_layout()
+    figure.savefig(path, dpi=DPI)
+    plt.close(figure)

@@ -1,0 +1,1 @@
+"""One module a task; each has `run(config, data, out_dir, device, resume, …)`."""

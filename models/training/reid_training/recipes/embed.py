@@ -1,0 +1,297 @@
+"""Recipes `reid-default` and `reid-efficientnet-b0`: distillation with identity losses, made to travel.
+
+The student's embedding lives in the teachers' own space: no projection between them. Every picture is shown with the
+teachers' answer to that very view; people known by name add ID loss and weighted triplets.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from reid_training import checkpoint
+from reid_training.config import Config
+from reid_training.data.batches import PeopleSampler, ViewBatches, erase, to_input, training_rows
+from reid_training.data.pack import Pack, make_pack
+from reid_training.data.sources import Source
+from reid_training.errors import DataError, NanLoss
+from reid_training.evaluation import Probe, cross_view_probe, net_embedder, probes_of
+from reid_training.export import Facts, export_checked
+from reid_training.losses import cosine_loss, neighbour_loss, relation_loss, weighted_triplet_loss
+from reid_training.nets import make_net
+from reid_training.optim import make_optimizer
+from reid_training.progress import Progress, clock, say
+from reid_training.teachers import teach_view
+
+
+@dataclass(frozen=True)
+class NetTable:
+    """`[net]`: the network by name, length of its embedding, its options."""
+
+    name: str = "slimres"
+    dim: int = 512
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TeacherTable:
+    """`[teach]`: file of each teacher below --teachers, its weight in the joined answer, the views to cache."""
+
+    files: dict[str, str]
+    weights: dict[str, float]
+    views: tuple[int, ...] = (1, 0, 2, 3)
+
+
+@dataclass(frozen=True)
+class TrainTable:
+    """`[train]`. `images`: pictures to see in all. `sizes`: (from this share of them on, height, width).
+    `hold`: share of the run at full rate before the cosine fall. Loss weights: `cosine`, `neighbour` (both need
+    an embedding as long as the teachers'), `relation` (does not), `identity`, `triplet`. `leave_out`: sources that are not trained on, but measured."""
+
+    images: int
+    people: int = 16
+    per_person: int = 4
+    others: int = 64
+    optimizer: str = "muon"
+    lr: float = 0.02
+    weight_decay: float = 0.01
+    warmup: int = 20_000
+    hold: float = 0.7
+    sizes: tuple[tuple[float, int, int], ...] = ((0.0, 128, 64),)
+    cosine: float = 1.0
+    neighbour: float = 0.5
+    temperature: float = 0.05
+    bank: int = 2048
+    relation: float = 0.0
+    identity: float = 0.1
+    triplet: float = 0.1
+    erasing: float = 0.2
+    ema: float = 0.9995
+    bfloat16: bool = True
+    threads: int = 2
+    leave_out: tuple[str, ...] = ()
+    evaluate_every_s: int = 1200
+    refresh_every_s: int = 300
+
+
+class Run:
+    """The state of a training: network, its running average, classifier, optimiser, counters."""
+
+    def __init__(self, config: Config, net: NetTable, train: TrainTable, people: int, device: str) -> None:
+        torch.manual_seed(config.seed)
+        self.recipe, self.train, self.device = config.recipe, train, device
+        self.net = make_net(net.name, net.dim, **net.options).to(device, memory_format=torch.channels_last)
+        self.average = make_net(net.name, net.dim, **net.options).to(device).eval().requires_grad_(False)
+        self.average.load_state_dict(self.net.state_dict())
+        self.head = nn.Linear(net.dim, people, bias=False).to(device)
+        nn.init.normal_(self.head.weight, std=0.001)
+        self.optimizer = make_optimizer(train.optimizer, [self.net, self.head], train.lr, train.weight_decay)
+        self.seen, self.steps, self.seconds = 0, 0, 0.0
+        self.history: list[dict[str, Any]] = []
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "net": self.net.state_dict(), "average": self.average.state_dict(), "head": self.head.state_dict(),
+            "optimizer": self.optimizer.state_dict(), "seen": self.seen, "steps": self.steps,
+            "seconds": self.seconds, "history": self.history,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continues from a checkpoint. A classifier for other people (sources were added) starts anew."""
+        self.net.load_state_dict(state["net"])
+        self.average.load_state_dict(state["average"])
+        if state["head"]["weight"].shape == self.head.weight.shape:
+            self.head.load_state_dict(state["head"])
+            self.optimizer.load_state_dict(state["optimizer"])
+        else:
+            say("other people than in the checkpoint: classifier and optimiser start anew")
+        self.seen, self.steps, self.seconds = state["seen"], state["steps"], state["seconds"]
+        self.history = state["history"]
+
+    def size(self) -> tuple[int, int]:
+        """Height and width of the input at this point of the schedule."""
+        share = self.seen / self.train.images
+        return next((h, w) for start, h, w in reversed(self.train.sizes) if share >= start)
+
+    def rate(self) -> float:
+        """Share of the learning rate: linear warm-up, constant, cosine to one percent."""
+        warm = min(1.0, (self.seen + 1) / self.train.warmup)
+        share = self.seen / self.train.images
+        fall = max(0.0, (share - self.train.hold) / (1 - self.train.hold))
+        return warm * (0.01 + 0.99 * 0.5 * (1 + float(np.cos(np.pi * min(1.0, fall)))))
+
+    def follow(self) -> None:
+        """Moves the running average towards the network."""
+        keep = min(self.train.ema, (1 + self.steps) / (10 + self.steps))
+        with torch.no_grad():
+            for mean, now in zip(self.average.state_dict().values(), self.net.state_dict().values(), strict=True):
+                if mean.dtype.is_floating_point:
+                    mean.lerp_(now, 1 - keep)
+                else:
+                    mean.copy_(now)
+
+
+def losses_of(run: Run, images: Tensor, targets: Tensor, classes: Tensor, bank: Tensor) -> dict[str, Tensor]:
+    """The weighted terms of the loss for one batch; pictures with classes >= 0 are of known people."""
+    t = run.train
+    with torch.autocast(run.device.split(":")[0], torch.bfloat16, enabled=t.bfloat16):
+        out = run.net(images)
+    out = out.float()
+    vectors = F.normalize(out, dim=1)
+    known = classes >= 0
+    terms = {}
+    if t.cosine:
+        terms["cosine"] = t.cosine * cosine_loss(vectors, targets)
+    if t.neighbour:
+        terms["neighbour"] = t.neighbour * neighbour_loss(vectors, targets, bank, t.temperature)
+    if t.relation:
+        terms["relation"] = t.relation * relation_loss(vectors, targets, t.temperature)
+    if t.identity and known.any():
+        logits = run.head(out[known])
+        terms["identity"] = t.identity * F.cross_entropy(logits, classes[known], label_smoothing=0.1)
+    if t.triplet and known.any():
+        terms["triplet"] = t.triplet * weighted_triplet_loss(vectors[known], classes[known])
+    return terms
+
+
+def step(run: Run, batches: ViewBatches, sampler: PeopleSampler, rng: np.random.Generator) -> dict[str, float]:
+    """One optimiser step; raises `NanLoss` before a bad loss touches the weights."""
+    t = run.train
+    people = sampler.draw(rng, t.people, t.per_person) if t.people else np.empty(0, np.int64)
+    people = people[batches.usable[people]]
+    others = batches.draw_rows(rng, t.others)
+    classes = sampler.class_of
+    batch = batches.fetch(rng, np.concatenate([people, others]), classes)
+    erase(batch.images, rng, t.erasing)
+    bank = batches.bank(rng, t.bank) if t.neighbour else torch.empty(0)
+    run.optimizer.set_share(run.rate())
+    to = run.device
+    terms = losses_of(run, to_input(batch.images, *run.size()).to(to), batch.targets.to(to), batch.classes.to(to), bank.to(to))
+    loss = sum(terms.values())
+    if not torch.isfinite(loss):
+        raise NanLoss(f"the loss is {float(loss)} after {run.seen} pictures; the last good checkpoint is kept. Lower lr?")
+    run.optimizer.zero_grad()
+    loss.backward()
+    run.optimizer.step()
+    run.steps += 1
+    run.seen += len(batch.images)
+    run.follow()
+    return {name: float(value.detach()) for name, value in terms.items()}
+
+
+def evaluate_probes(net: nn.Module, probes: list[Probe], size: tuple[int, int], device: str) -> dict[str, float]:
+    """mAP and rank-1 of every probe, as flat names for the history."""
+    figures = {}
+    embed = net_embedder(net, *size, device=device)
+    for probe in probes:
+        result, _ = probe.score(embed)
+        figures[f"{probe.name} mAP"] = round(result.mean_ap, 2)
+        figures[f"{probe.name} R1"] = round(result.rank1, 2)
+        say(f"  {probe.name}: {result}")
+    return figures
+
+
+def prepare(config: Config, data: Path, cache: Path, teachers: Path | None) -> tuple[Pack, TeacherTable]:
+    """The packed data and the teachers' answers, made where they are missing."""
+    if not config.sources:
+        raise DataError("the configuration names no [[source]]")
+    pack = make_pack(config.sources, data, cache)
+    return pack, config.table(TeacherTable, "teach")
+
+
+def teach(config: Config, data: Path, cache: Path, teachers: Path) -> None:
+    """Caches the teachers' answers to all views of the configuration; continues where it stopped."""
+    pack, table = prepare(config, data, cache, teachers)
+    files = {name: teachers / file for name, file in table.files.items()}
+    for view in table.views:
+        teach_view(pack, view, files, config.seed)
+
+
+def run(
+    config: Config, data: Path, out_dir: Path, device: str, resume: bool, *, cache: Path, teachers: Path | None,
+    minutes: float | None = None,
+) -> None:
+    """Trains, evaluates on the probes now and then, exports after every evaluation."""
+    net_table, train = config.table(NetTable, "net"), config.table(TrainTable, "train")
+    pack, table = prepare(config, data, cache, teachers)
+    if not (pack.folder / f"view-{table.views[0]}.json").exists():
+        if teachers is None:
+            raise DataError("no teacher answers are cached for this data; give --teachers the folder of the teacher files")
+        teach(config, data, cache, teachers)
+    rows = training_rows(pack, train.leave_out)
+    sampler = PeopleSampler(pack, rows)
+    batches = ViewBatches(pack, rows, table.views, table.weights)
+    probes = probes_of(pack, train.leave_out)
+    for extra in config.tables.get("probe", []):
+        probe = cross_view_probe(Source(**{k: tuple(v) if isinstance(v, list) else v for k, v in extra.items()}), data, cache)
+        probes += [probe] if probe else []
+    torch.set_num_threads(train.threads)
+    state = Run(config, net_table, train, sampler.people, device)
+    path = out_dir / "checkpoint.pt"
+    if resume and path.exists():
+        state.restore(checkpoint.load(path, config.recipe))
+        say(f"resumed after {state.seen} pictures, {clock(state.seconds)}")
+    say(f"{int(rows.sum())} crops to train on, {sampler.people} people ({sampler.single} with one picture)")
+    train_loop(config, state, batches, sampler, probes, path, minutes)
+    finish(config, state, probes, out_dir)
+
+
+def train_loop(
+    config: Config, state: Run, batches: ViewBatches, sampler: PeopleSampler, probes: list[Probe], path: Path,
+    minutes: float | None,
+) -> None:
+    """Steps until the schedule, the time or the user ends it; the checkpoint on the disk is always a good one."""
+    train = state.train
+    rng = np.random.default_rng((config.seed, state.steps))
+    timer, refresh = checkpoint.Timer(), checkpoint.Timer(train.refresh_every_s)
+    evaluation = checkpoint.Timer(train.evaluate_every_s)
+    progress = Progress(config.recipe, train.images, state.seen)
+    end = None if minutes is None else time.monotonic() + 60 * minutes
+    means: dict[str, float] = {}
+    clock_from = time.monotonic()
+    while state.seen < train.images and not timer.stop and (end is None or time.monotonic() < end):
+        for name, value in step(state, batches, sampler, rng).items():
+            means[name] = 0.98 * means.get(name, value) + 0.02 * value
+        progress.update(state.seen, " ".join(f"{name} {value:.3f}" for name, value in means.items()))
+        now = time.monotonic()
+        state.seconds, clock_from = state.seconds + now - clock_from, now
+        if refresh.due():
+            batches.refresh()
+        if evaluation.due() and not timer.stop:
+            record(state, means, probes, path.parent)
+            export(config, state, path.parent)
+        if timer.due():
+            checkpoint.save(path, config.recipe, state.state())
+    checkpoint.save(path, config.recipe, state.state())
+    progress.close()
+
+
+def record(state: Run, means: dict[str, float], probes: list[Probe], out_dir: Path) -> dict[str, float]:
+    """Measures the running average and appends a line to the history."""
+    say(f"after {state.seen} pictures, {clock(state.seconds)}:")
+    line = {"seen": state.seen, "seconds": round(state.seconds), **{k: round(v, 4) for k, v in means.items()}}
+    line |= evaluate_probes(state.average, probes, state.size(), state.device)
+    state.history.append(line)
+    (out_dir / "history.json").write_text(json.dumps(state.history, indent=1))
+    return line
+
+
+def export(config: Config, state: Run, out_dir: Path) -> None:
+    """Writes `<recipe>.onnx`, checked against PyTorch, atomically."""
+    height, width = state.size()
+    facts = Facts(name=config.recipe, height=height, width=width, seen=state.seen, **config.tables.get("facts", {}))
+    export_checked(state.average, facts, out_dir / f"{config.recipe}.onnx")
+
+
+def finish(config: Config, state: Run, probes: list[Probe], out_dir: Path) -> None:
+    """A last measurement and export."""
+    record(state, {}, probes, out_dir)
+    export(config, state, out_dir)
