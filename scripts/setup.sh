@@ -6,6 +6,7 @@
 # System packages come through apt, ONNX Runtime from the PyPI wheel or the system's own library.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+. scripts/ort-library.sh
 purpose=${1:-build}
 
 say() { printf '[setup] %s\n' "$*"; }
@@ -70,7 +71,7 @@ install_packages() { # lines "package why" on standard input
 onnxruntime() {
     local library
     if [ -n "${ORT_DYLIB_PATH:-}" ]; then say "ONNX Runtime: $ORT_DYLIB_PATH (ORT_DYLIB_PATH)"; return; fi
-    library=$(find .deps/onnxruntime -name 'libonnxruntime.so*' 2>/dev/null | head -n 1)
+    library=$(fetched_onnxruntime)
     if [ -n "$library" ]; then say "ONNX Runtime: $library"; return; fi
     say "installing ONNX Runtime from its PyPI wheel into .deps/: it runs the models"
     if wheel; then return; fi
@@ -97,7 +98,7 @@ with zipfile.ZipFile(wheel) as archive:
         (target / pathlib.Path(name).name).write_bytes(archive.read(name))
 PY
     rm -rf "$folder" .deps/wheel && mv "$folder.part" "$folder"
-    say "ONNX Runtime: $(find "$folder" -name 'libonnxruntime.so*' | head -n 1)"
+    say "ONNX Runtime: $(fetched_onnxruntime)"
 }
 
 install_without_pip() { # only when this Python has no pip yet

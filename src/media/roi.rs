@@ -7,7 +7,6 @@
 
 use std::{ops::ControlFlow, sync::Arc};
 
-use glib::translate::IntoGlib;
 use gst_video::VideoRegionOfInterestMeta;
 
 use super::{FrameSize, TRUTH_ROI_TYPE};
@@ -46,6 +45,16 @@ pub(super) fn mirror(
         .map(|person| pixels(&person.rect, frame))
         .collect();
     let mut former = take_former(buffer, people, &regions, origin);
+    // Numbers are unique within the buffer and without gaps as a rule: PyGObject can reach a region only by its number.
+    let kept = buffer
+        .iter_meta::<VideoRegionOfInterestMeta>()
+        .map(|meta| meta.id());
+    let mut next_id = kept
+        .chain(former.iter().map(|f| f.id))
+        .max()
+        .unwrap_or(0)
+        .max(0)
+        .saturating_add(1);
     for (person, region) in people.iter().zip(regions) {
         let Some(rect) = region else { continue };
         let known = former
@@ -58,7 +67,10 @@ pub(super) fn mirror(
                 meta.set_id(known.id);
                 meta.set_parent_id(known.parent_id);
             }
-            None => meta.set_id((gst::Seqnum::next().into_glib() & i32::MAX as u32) as i32),
+            None => {
+                meta.set_id(next_id);
+                next_id += 1;
+            }
         }
         let params = known.map(|known| known.params).unwrap_or_default();
         if !params.iter().any(|param| param.name() == DETECTION) {
