@@ -1,0 +1,110 @@
+//! Every script of `pipelines/` runs to its end on the test source, and leaves what it promises.
+
+mod common;
+
+use std::{fs, path::Path, process::Command, time::Duration};
+
+use common::{command, root, run_well, text};
+
+/// Frames of each camera: enough for people to appear and be confirmed.
+const FRAMES: &str = "60";
+const LIMIT: Duration = Duration::from_secs(180);
+
+fn script(name: &str) -> Command {
+    let mut script = command(root().join("pipelines").join(name));
+    script.env("FRAMES", FRAMES).env("SINK", "fakesink");
+    script
+}
+
+fn in_folder(folder: &Path, name: &str) -> String {
+    folder.join(name).display().to_string()
+}
+
+/// Frames of video in a file, counted by decoding it.
+fn frames_in(file: &str) -> u64 {
+    // Scaled to 16x16 grey: 256 bytes a frame.
+    let mut scaled = command("gst-launch-1.0");
+    scaled.args(["-q", "filesrc", &format!("location={file}"), "!", "decodebin", "!", "videoconvert", "!", "videoscale", "!"]);
+    scaled.args(["video/x-raw,format=GRAY8,width=16,height=16", "!", "fdsink"]);
+    run_well(scaled, LIMIT).stdout.len() as u64 / 256
+}
+
+#[test]
+fn one_camera_to_the_screen() {
+    run_well(script("one-camera.sh"), LIMIT);
+}
+
+#[test]
+fn one_camera_recorded() {
+    let folder = tempfile::tempdir().unwrap();
+    let (video, lines) = (in_folder(folder.path(), "a.mp4"), in_folder(folder.path(), "a.jsonl"));
+    let mut script = script("record.sh");
+    script.args(["", &video, &lines]);
+    run_well(script, LIMIT);
+    assert_eq!(frames_in(&video), 60);
+    let lines = fs::read_to_string(lines).unwrap();
+    assert!(lines.lines().count() > 0 && lines.contains("\"global_id\""), "nobody was seen:\n{lines}");
+}
+
+#[test]
+fn one_camera_in_two_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let (original, annotated) = (in_folder(folder.path(), "o.mp4"), in_folder(folder.path(), "a.mp4"));
+    let mut script = script("record-both.sh");
+    script.args(["", &original, &annotated]);
+    run_well(script, LIMIT);
+    assert_eq!((frames_in(&original), frames_in(&annotated)), (60, 60));
+}
+
+#[test]
+fn two_cameras_side_by_side() {
+    let folder = tempfile::tempdir().unwrap();
+    let video = in_folder(folder.path(), "two.mp4");
+    let mut script = script("two-cameras.sh");
+    script.args(["", "", &video]);
+    run_well(script, LIMIT);
+    assert!(frames_in(&video) >= 60);
+    for camera in ["cam0.jsonl", "cam1.jsonl"] {
+        let lines = fs::read_to_string(folder.path().join(camera)).unwrap();
+        assert!(lines.contains("\"global_id\""), "{camera} saw nobody");
+    }
+}
+
+#[test]
+fn four_cameras_in_a_mosaic() {
+    let folder = tempfile::tempdir().unwrap();
+    let video = in_folder(folder.path(), "four.mp4");
+    let mut script = script("four-cameras.sh");
+    script.args(["", "", "", "", &video]);
+    run_well(script, LIMIT);
+    assert!(frames_in(&video) >= 60);
+}
+
+#[test]
+fn a_network_camera() {
+    let mut script = script("rtsp.sh");
+    script.env("PORT", "18554");
+    run_well(script, LIMIT);
+}
+
+#[test]
+fn a_webcam_or_its_stand_in() {
+    run_well(script("webcam.sh"), LIMIT);
+}
+
+#[test]
+fn a_missing_file_is_said() {
+    let mut script = script("one-camera.sh");
+    script.arg("no-such-file.mp4");
+    let output = common::run(script, LIMIT);
+    assert!(!output.status.success());
+    assert!(text(&output).contains("no-such-file.mp4 is not a readable file"), "{}", text(&output));
+}
+
+#[test]
+fn embedding_in_python_and_rust_prints_identities() {
+    let python = run_well(script("identities.py"), LIMIT);
+    assert!(text(&python).contains("P1 at "), "{}", text(&python));
+    let rust = run_well(command(common::build_folder().join("examples/identities")), LIMIT);
+    assert!(text(&rust).contains("P1 at "), "{}", text(&rust));
+}
