@@ -24,7 +24,18 @@ fn in_folder(folder: &Path, name: &str) -> String {
 fn frames_in(file: &str) -> u64 {
     // Scaled to 16x16 grey: 256 bytes a frame.
     let mut scaled = command("gst-launch-1.0");
-    scaled.args(["-q", "filesrc", &format!("location={file}"), "!", "decodebin", "!", "videoconvert", "!", "videoscale", "!"]);
+    scaled.args([
+        "-q",
+        "filesrc",
+        &format!("location={file}"),
+        "!",
+        "decodebin",
+        "!",
+        "videoconvert",
+        "!",
+        "videoscale",
+        "!",
+    ]);
     scaled.args(["video/x-raw,format=GRAY8,width=16,height=16", "!", "fdsink"]);
     run_well(scaled, LIMIT).stdout.len() as u64 / 256
 }
@@ -37,19 +48,28 @@ fn one_camera_to_the_screen() {
 #[test]
 fn one_camera_recorded() {
     let folder = tempfile::tempdir().unwrap();
-    let (video, lines) = (in_folder(folder.path(), "a.mp4"), in_folder(folder.path(), "a.jsonl"));
+    let (video, lines) = (
+        in_folder(folder.path(), "a.mp4"),
+        in_folder(folder.path(), "a.jsonl"),
+    );
     let mut script = script("record.sh");
     script.args(["", &video, &lines]);
     run_well(script, LIMIT);
     assert_eq!(frames_in(&video), 60);
     let lines = fs::read_to_string(lines).unwrap();
-    assert!(lines.lines().count() > 0 && lines.contains("\"global_id\""), "nobody was seen:\n{lines}");
+    assert!(
+        lines.lines().count() > 0 && lines.contains("\"global_id\""),
+        "nobody was seen:\n{lines}"
+    );
 }
 
 #[test]
 fn one_camera_in_two_files() {
     let folder = tempfile::tempdir().unwrap();
-    let (original, annotated) = (in_folder(folder.path(), "o.mp4"), in_folder(folder.path(), "a.mp4"));
+    let (original, annotated) = (
+        in_folder(folder.path(), "o.mp4"),
+        in_folder(folder.path(), "a.mp4"),
+    );
     let mut script = script("record-both.sh");
     script.args(["", &original, &annotated]);
     run_well(script, LIMIT);
@@ -98,13 +118,20 @@ fn a_missing_file_is_said() {
     script.arg("no-such-file.mp4");
     let output = common::run(script, LIMIT);
     assert!(!output.status.success());
-    assert!(text(&output).contains("no-such-file.mp4 is not a readable file"), "{}", text(&output));
+    assert!(
+        text(&output).contains("no-such-file.mp4 is not a readable file"),
+        "{}",
+        text(&output)
+    );
 }
 
 #[test]
 fn embedding_in_python_and_rust_prints_identities() {
     let python = run_well(script("identities.py"), LIMIT);
     assert!(text(&python).contains("P1 at "), "{}", text(&python));
-    let rust = run_well(command(common::build_folder().join("examples/identities")), LIMIT);
+    let rust = run_well(
+        command(common::build_folder().join("examples/identities")),
+        LIMIT,
+    );
     assert!(text(&rust).contains("P1 at "), "{}", text(&rust));
 }

@@ -25,14 +25,21 @@ pub fn shared_data() -> Option<PathBuf> {
     if folder.is_dir() {
         return Some(folder);
     }
-    eprintln!("skipped: {} is not there (third-party test material, not part of the project)", folder.display());
+    eprintln!(
+        "skipped: {} is not there (third-party test material, not part of the project)",
+        folder.display()
+    );
     None
 }
 
 /// The folder that `cargo test` builds into: two above this test program.
 pub fn build_folder() -> PathBuf {
     let program = std::env::current_exe().expect("a running test has a path");
-    program.ancestors().nth(2).expect("target/<profile>/deps/<test>").to_path_buf()
+    program
+        .ancestors()
+        .nth(2)
+        .expect("target/<profile>/deps/<test>")
+        .to_path_buf()
 }
 
 /// A folder that holds nothing but the plugin that these tests were built with.
@@ -40,7 +47,10 @@ pub fn plugin_folder() -> &'static Path {
     static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
         let folder = build_folder().join("gst-plugin-under-test");
         fs::create_dir_all(&folder).expect("target is writable");
-        let (from, to) = (build_folder().join("libgstreid.so"), folder.join("libgstreid.so"));
+        let (from, to) = (
+            build_folder().join("libgstreid.so"),
+            folder.join("libgstreid.so"),
+        );
         // Test programs run at the same time: replace the file in one step.
         let part = folder.join(format!("part-{}", std::process::id()));
         fs::copy(from, &part).expect("cargo has built the plugin");
@@ -59,7 +69,10 @@ pub fn command(program: impl AsRef<std::ffi::OsStr>) -> Command {
         .current_dir(root())
         .env("GST_PLUGIN_PATH", plugin_folder())
         .env("GST_REGISTRY", build_folder().join("test-registry.bin"))
-        .env("PATH", std::env::join_paths(folders).expect("PATH was valid before"))
+        .env(
+            "PATH",
+            std::env::join_paths(folders).expect("PATH was valid before"),
+        )
         .env_remove("DISPLAY")
         .env_remove("WAYLAND_DISPLAY")
         .stdin(Stdio::null());
@@ -71,7 +84,11 @@ pub fn command(program: impl AsRef<std::ffi::OsStr>) -> Command {
 
 /// Runs to the end, at most `limit`; its output is kept. A command that does not end in time is killed and fails.
 pub fn run(mut command: Command, limit: Duration) -> Output {
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the command starts");
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the command starts");
     let pid = child.id();
     let start = Instant::now();
     let watch = std::thread::spawn(move || {
@@ -84,9 +101,15 @@ pub fn run(mut command: Command, limit: Duration) -> Output {
         let _ = Command::new("kill").arg("-9").arg(pid.to_string()).status();
     });
     let _ = child.stdin.take();
-    let output = child.wait_with_output().expect("the command can be waited for");
+    let output = child
+        .wait_with_output()
+        .expect("the command can be waited for");
     watch.thread().unpark();
-    assert!(start.elapsed() < limit, "{command:?} took longer than {limit:?}:\n{}", text(&output));
+    assert!(
+        start.elapsed() < limit,
+        "{command:?} took longer than {limit:?}:\n{}",
+        text(&output)
+    );
     output
 }
 
@@ -94,11 +117,20 @@ pub fn run(mut command: Command, limit: Duration) -> Output {
 pub fn run_well(command: Command, limit: Duration) -> Output {
     let shown = format!("{command:?}");
     let output = run(command, limit);
-    assert!(output.status.success(), "{shown} failed with {}:\n{}", output.status, text(&output));
+    assert!(
+        output.status.success(),
+        "{shown} failed with {}:\n{}",
+        output.status,
+        text(&output)
+    );
     output
 }
 
 /// Both streams as text.
 pub fn text(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
 }

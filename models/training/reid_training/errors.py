@@ -19,3 +19,7 @@ class CheckpointError(UserError):
 
 class NanLoss(UserError):
     """The loss stopped being finite; the last good checkpoint is kept."""
+
+
+class Stopped(UserError):
+    """The user or the time limit ended a training before its schedule; its checkpoint is saved."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
+import tomllib
 from pathlib import Path
 
-from . import data, pack, teachers
+from . import data, distil, export, pack, teachers, train
 
 
 def _pack(args: argparse.Namespace) -> None:
@@ -26,6 +27,20 @@ def _teach(args: argparse.Namespace) -> None:
     print(f"{len(cache.found)} pictures done, {len(bad)} unreadable{': ' if bad else ''}{', '.join(bad[:20])}")
 
 
+def _train(args: argparse.Namespace) -> None:
+    config = tomllib.loads(args.config.read_text())
+    if args.views:
+        config["schedule"]["views"] = args.views
+    if args.cooldown:
+        config["schedule"]["cooldown"] = args.cooldown
+    train.run(config, args.data, args.out, args.device, args.start or args.resume, cache=args.cache, workers=args.workers, threads=args.threads, teacher=args.teacher)
+
+
+def _export(args: argparse.Namespace) -> None:
+    worst = export.export(args.checkpoint, args.out, args.side)
+    print(f"{args.out}: {args.out.stat().st_size / 1e6:.2f} MB, ONNX Runtime and PyTorch differ by {worst:.1e}")
+
+
 def main() -> int:
     """Parses the command line and runs one command; a data error is one readable line and exit status 2."""
     parser = argparse.ArgumentParser(prog="reid_training.detection", description=__doc__)
@@ -42,10 +57,26 @@ def main() -> int:
     command.add_argument("--name", help="name of the cache, the teacher's by default")
     command.add_argument("--sources", nargs="*", help="only pictures of these sources")
     command.set_defaults(call=_teach)
+    command = commands.add_parser("train", parents=[common], help="train, or continue with --resume")
+    command.add_argument("config", type=Path)
+    command.add_argument("--out", type=Path, required=True)
+    command.add_argument("--device", default="auto")
+    command.add_argument("--resume", action="store_true", help="continue OUT/last.pt")
+    command.add_argument("--start", type=Path, help="start from this checkpoint instead")
+    command.add_argument("--views", type=int, help="length of the run, instead of the configuration's")
+    command.add_argument("--cooldown", type=int, help="views over which the learning rate falls, instead of the configuration's")
+    command.add_argument("--teacher", type=Path, help="RTMDet-nano in MMDeploy layout, for dense distillation")
+    command.add_argument("--workers", type=int, default=1)
+    command.set_defaults(call=_train)
+    command = commands.add_parser("export", help="write a checkpoint as ONNX")
+    command.add_argument("checkpoint", type=Path)
+    command.add_argument("out", type=Path)
+    command.add_argument("--side", type=int, default=416, help="input size noted in the file, which takes any")
+    command.set_defaults(call=_export)
     args = parser.parse_args()
     try:
         args.call(args)
-    except data.DataError as error:
+    except (data.DataError, train.TrainingError, export.ExportError, distil.TeacherError) as error:
         print(error, file=sys.stderr)
         return 2
     return 0

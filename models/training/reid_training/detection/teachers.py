@@ -17,6 +17,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from .boxes import iou_matrix
 from .data import DataError, Picture
 
 #: Weaker boxes are not kept: they are neither people (0.35) nor worth ignoring (0.15).
@@ -166,15 +167,6 @@ def fill(cache: Cache, detect: Detector, pictures: Sequence[Picture], report: Ca
             rate = number / (now - started)
             report(f"{cache.path.stem}: {number}/{len(todo)} pictures, {rate:.1f}/s, {(len(todo) - number) / rate / 60:.1f} min left, {len(bad)} unreadable")
     return bad
-
-
-def iou_matrix(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Intersection over union of `[n, 4]` and `[m, 4]` corner boxes, `[n, m]`."""
-    low = np.maximum(a[:, None, :2], b[None, :, :2])
-    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    inside = np.clip(high - low, 0, None).prod(-1)
-    area_a, area_b = (a[:, 2:] - a[:, :2]).prod(-1), (b[:, 2:] - b[:, :2]).prod(-1)
-    return inside / np.maximum(area_a[:, None] + area_b[None] - inside, 1e-12)
 
 
 def fuse(results: Sequence[Detections], weights: Iterable[float] | None = None, iou: float = 0.55) -> Detections:

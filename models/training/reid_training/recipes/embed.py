@@ -22,7 +22,7 @@ from reid_training.config import Config
 from reid_training.data.batches import PeopleSampler, ViewBatches, erase, to_input, training_rows
 from reid_training.data.pack import Pack, make_pack
 from reid_training.data.sources import Source
-from reid_training.errors import DataError, NanLoss
+from reid_training.errors import DataError, NanLoss, Stopped
 from reid_training.evaluation import Probe, cross_view_probe, net_embedder, probes_of
 from reid_training.export import Facts, export_checked
 from reid_training.losses import cosine_loss, neighbour_loss, relation_loss, weighted_triplet_loss
@@ -60,9 +60,8 @@ class TrainTable:
     people: int = 16
     per_person: int = 4
     others: int = 64
-    optimizer: str = "muon"
-    lr: float = 0.02
-    weight_decay: float = 0.01
+    lr: float = 1.5e-3
+    weight_decay: float = 0.05
     warmup: int = 20_000
     hold: float = 0.7
     sizes: tuple[tuple[float, int, int], ...] = ((0.0, 128, 64),)
@@ -76,7 +75,7 @@ class TrainTable:
     erasing: float = 0.2
     ema: float = 0.9995
     bfloat16: bool = True
-    threads: int = 2
+    threads: int = 1
     leave_out: tuple[str, ...] = ()
     evaluate_every_s: int = 1200
     refresh_every_s: int = 300
@@ -93,7 +92,7 @@ class Run:
         self.average.load_state_dict(self.net.state_dict())
         self.head = nn.Linear(net.dim, people, bias=False).to(device)
         nn.init.normal_(self.head.weight, std=0.001)
-        self.optimizer = make_optimizer(train.optimizer, [self.net, self.head], train.lr, train.weight_decay)
+        self.optimizer = make_optimizer([self.net, self.head], train.lr, train.weight_decay)
         self.seen, self.steps, self.seconds = 0, 0, 0.0
         self.history: list[dict[str, Any]] = []
 
@@ -172,7 +171,8 @@ def step(run: Run, batches: ViewBatches, sampler: PeopleSampler, rng: np.random.
     batch = batches.fetch(rng, np.concatenate([people, others]), classes)
     erase(batch.images, rng, t.erasing)
     bank = batches.bank(rng, t.bank) if t.neighbour else torch.empty(0)
-    run.optimizer.set_share(run.rate())
+    for group in run.optimizer.param_groups:
+        group["lr"] = t.lr * run.rate()
     to = run.device
     terms = losses_of(run, to_input(batch.images, *run.size()).to(to), batch.targets.to(to), batch.classes.to(to), bank.to(to))
     loss = sum(terms.values())
@@ -272,6 +272,8 @@ def train_loop(
             checkpoint.save(path, config.recipe, state.state())
     checkpoint.save(path, config.recipe, state.state())
     progress.close()
+    if state.seen < train.images:
+        raise Stopped(f"stopped after {state.seen} of {train.images} pictures; --resume continues")
 
 
 def record(state: Run, means: dict[str, float], probes: list[Probe], out_dir: Path) -> dict[str, float]:

@@ -17,7 +17,7 @@ from reid_training import checkpoint
 from reid_training.data.batches import to_input
 from reid_training.data.pack import Pack
 from reid_training.data.views import augment
-from reid_training.errors import NanLoss
+from reid_training.errors import NanLoss, Stopped
 from reid_training.progress import Progress, clock, say
 
 
@@ -49,10 +49,10 @@ class Fit:
 def fit(
     job: Fit, epochs: int, steps: int, batch: int, loss_of: Callable[[np.random.Generator], dict[str, Tensor]],
     after_epoch: Callable[[], dict[str, float]], path: Path, seed: int, resume: bool, minutes: float | None = None,
-) -> bool:
+) -> None:
     """Trains `epochs` of `steps` steps. `loss_of(rng)` gives the terms of one batch's loss (those named with a leading
-    underscore are figures and not part of it), `after_epoch()` figures for the history. Saves after every epoch; True
-    when all epochs are done."""
+    underscore are figures and not part of it), `after_epoch()` figures for the history. Saves after every epoch;
+    raises `Stopped` when it is ended before the last one."""
     if resume and path.exists():
         job.restore(checkpoint.load(path, job.recipe))
         say(f"{job.recipe}: resumed after epoch {job.epoch}, {clock(job.seconds)}")
@@ -78,7 +78,8 @@ def fit(
             checkpoint.save(path, job.recipe, job.state())
             (path.parent / f"{path.stem}-history.json").write_text(json.dumps(job.history, indent=1))
     progress.close()
-    return job.epoch >= epochs
+    if job.epoch < epochs:
+        raise Stopped(f"{job.recipe}: stopped after epoch {job.epoch} of {epochs}; --resume continues")
 
 
 def _step(job: Fit, terms: dict[str, Tensor]) -> dict[str, float]:
