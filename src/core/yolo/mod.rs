@@ -1,1 +1,14 @@
-//! yolo
+//! Detectors' outputs: which layout a model's tensors have, the boxes in them, and suppression of doubles.
+//!
+//! [`recognise`] turns shapes, names and metadata into a [`Head`], or says which property settles the doubt;
+//! [`Head::decode`] turns tensors into [`Detection`]s in pixels of the model's input; [`nms`] keeps the strongest.
+
+mod decode;
+mod layout;
+mod nms;
+
+pub use decode::{
+    ClassFilter, DecodeError, DecodeParams, Decoded, Detection, MAX_CANDIDATES, TensorView,
+};
+pub use layout::{Head, Hints, Layout, LayoutError, OutputInfo, recognise};
+pub use nms::nms;
