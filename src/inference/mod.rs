@@ -3,12 +3,19 @@
 
 pub mod device;
 pub mod error;
+pub mod facts;
+pub mod literal;
 pub mod model;
 pub mod models;
 mod places;
 pub mod pool;
 pub mod runtime;
+pub mod sidecar;
 
 pub use error::InferenceError;
+pub use facts::{
+    DetectorFacts, DetectorInputs, DetectorWishes, EmbedderFacts, FactsError, PictureInput, Size,
+};
 pub use model::{ElementType, ModelInfo, TensorInfo};
 pub use pool::{InputTensor, ModelRequest, OutputTensor, SharedModel};
+pub use sidecar::{Sidecar, SidecarError};

@@ -223,7 +223,7 @@ impl Sink<'_> {
 #[inline]
 fn is_best(class: usize, classes: usize, score: impl Fn(usize) -> f32) -> bool {
     let own = score(class);
-    (0..class).all(|c| !(score(c) >= own)) && (class + 1..classes).all(|c| !(score(c) > own))
+    !(0..class).any(|c| score(c) >= own) && !(class + 1..classes).any(|c| score(c) > own)
 }
 
 /// A table of numbers: one output without its batch dimension.
@@ -267,7 +267,7 @@ impl<'a> Reader<'a> {
     /// Output `k` of the layout as a table of at least `columns` columns, its rows given by `[N, M]` or `[1, N, M]`.
     fn table(&self, k: usize, columns: usize) -> Result<Table<'a>, DecodeError> {
         let view = self.view(k)?;
-        let [1, rows, cols] | [rows, cols] = view.shape else {
+        let ([1, rows, cols] | [rows, cols]) = view.shape else {
             return Err(self.misfit(view));
         };
         if *cols < columns || rows.checked_mul(*cols) != Some(view.data.len()) {
@@ -304,6 +304,7 @@ impl<'a> Reader<'a> {
         }
         let n = table.columns;
         let at = |row: usize, i: usize| table.data[row * n + i];
+        let wanted = self.wanted(sink);
         let mut scan = |class: usize| {
             let row = &table.data[(4 + class) * n..][..n];
             scan_scores(row, sink, |sink, i, score| {
@@ -313,7 +314,7 @@ impl<'a> Reader<'a> {
                 }
             });
         };
-        match self.wanted(sink) {
+        match wanted {
             None => (0..classes).for_each(&mut scan),
             Some(ids) => ids.iter().for_each(|&id| scan(id as usize)),
         }
@@ -620,10 +621,7 @@ mod tests {
             threshold: 0.25,
             classes: &classes,
         };
-        let view = TensorView {
-            shape,
-            data,
-        };
+        let view = TensorView { shape, data };
         let mut found = Vec::new();
         let seen = head.decode(&[view], &params, &mut found).unwrap();
         (found, seen)
@@ -698,10 +696,7 @@ mod tests {
             (&[504], &data),
         ];
         for (shape, data) in cases {
-            let view = TensorView {
-                shape,
-                data,
-            };
+            let view = TensorView { shape, data };
             let result = head.decode(&[view], &params, &mut Vec::new());
             assert!(
                 matches!(result, Err(DecodeError::Shape { .. })),

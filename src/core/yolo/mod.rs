@@ -3,10 +3,12 @@
 //! [`recognise`] turns shapes, names and metadata into a [`Head`], or says which property settles the doubt;
 //! [`Head::decode`] turns tensors into [`Detection`]s in pixels of the model's input; [`nms`] keeps the strongest.
 
+mod coco;
 mod decode;
 mod layout;
 mod nms;
 
+pub use coco::COCO;
 pub use decode::{
     ClassFilter, DecodeError, DecodeParams, Decoded, Detection, MAX_CANDIDATES, TensorView,
 };

@@ -1,0 +1,238 @@
+//! The sidecar: `detector.toml` beside `detector.onnx` says what the model does not say about itself.
+//!
+//! ```toml
+//! # Every key is optional; what is left out comes from the model's metadata, else from its family.
+//! layout = "yolox"              # how boxes are written: a value of yolodetect's property `layout`
+//! width = 416                   # size of the input, px, for models that leave it open
+//! height = 416
+//! tensor = "nchw"               # order of the input's axes: nchw, nhwc
+//! color = "bgr"                 # order of the colours: rgb, bgr
+//! scale = 1.0                   # value = (pixel * scale - mean) / std, pixel 0..255;
+//! mean = [0.0, 0.0, 0.0]        # mean and std in the order of `color`
+//! std = [1.0, 1.0, 1.0]
+//! resize = "letterbox-top-left" # letterbox-centred, letterbox-top-left, squash
+//! pad = 114                     # grey level of the letterbox, 0..255
+//! labels = ["person", "car"]    # class names in the model's order
+//! ```
+//!
+//! It overrides the model's own metadata: whoever writes it knows better. Of `scale`, `mean` and `std` those left out are
+//! neutral (1, 0, 1) as soon as one is given. Keys that are not known are errors.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::core::{
+    preprocess::{ColorOrder, ResizeMode, TensorLayout},
+    yolo::Layout,
+};
+
+/// Longest side of an input tensor, px.
+pub const MAX_INPUT_SIDE: usize = 8192;
+
+/// What a sidecar says; `None` where it is silent.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sidecar {
+    /// Layout of a detector's outputs.
+    #[serde(default, deserialize_with = "layout")]
+    pub layout: Option<Layout>,
+    /// Width of the input, px.
+    pub width: Option<usize>,
+    /// Height of the input, px.
+    pub height: Option<usize>,
+    /// Order of the input's axes.
+    #[serde(default, deserialize_with = "tensor")]
+    pub tensor: Option<TensorLayout>,
+    /// Order of the colours.
+    #[serde(default, deserialize_with = "color")]
+    pub color: Option<ColorOrder>,
+    /// Factor of a pixel, before `mean`.
+    pub scale: Option<f32>,
+    /// Subtracted, by tensor channel.
+    pub mean: Option<[f32; 3]>,
+    /// Divided by, by tensor channel.
+    pub std: Option<[f32; 3]>,
+    /// How other shapes are fitted.
+    #[serde(default, deserialize_with = "resize")]
+    pub resize: Option<ResizeMode>,
+    /// Grey level of the padding.
+    pub pad: Option<u8>,
+    /// Class names.
+    pub labels: Option<Vec<String>>,
+}
+
+/// Why a sidecar cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{path} cannot be used: {reason}", path = .path.display())]
+pub struct SidecarError {
+    /// The file.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+impl Sidecar {
+    /// Where the sidecar of a model is: the same name, `.toml` in place of `.onnx`.
+    pub fn path_of(model: &Path) -> PathBuf {
+        model.with_extension("toml")
+    }
+
+    /// Reads the sidecar of `model`; empty when there is none.
+    pub fn beside(model: &Path) -> Result<Self, SidecarError> {
+        let path = Self::path_of(model);
+        let error = |reason: String| SidecarError {
+            path: path.clone(),
+            reason,
+        };
+        match std::fs::read_to_string(&path) {
+            Ok(text) => Self::parse(&text).map_err(error),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(e) => Err(error(e.to_string())),
+        }
+    }
+
+    /// Reads a sidecar's text; the error says what is wrong and where.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let sidecar: Self = toml::from_str(text).map_err(|e| e.to_string())?;
+        sidecar.check()?;
+        Ok(sidecar)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let is_side = |side: &usize| (1..=MAX_INPUT_SIDE).contains(side);
+        if ![self.width, self.height].iter().flatten().all(is_side) {
+            return Err(format!("width and height are 1 to {MAX_INPUT_SIDE} px"));
+        }
+        let numbers = [self.mean, self.std].into_iter().flatten().flatten();
+        if !numbers.chain(self.scale).all(f32::is_finite) {
+            return Err("scale, mean and std are finite numbers".into());
+        }
+        if self.scale == Some(0.0) || self.std.is_some_and(|std| std.contains(&0.0)) {
+            return Err("scale and std are not zero".into());
+        }
+        if self.labels.as_ref().is_some_and(Vec::is_empty) {
+            return Err("labels is empty".into());
+        }
+        Ok(())
+    }
+}
+
+/// Reads one of several names.
+fn one_of<'de, D, T: Copy>(deserializer: D, names: &[(&str, T)]) -> Result<Option<T>, D::Error>
+where
+    D: serde::Deserializer<'de>,
+{
+    let text = String::deserialize(deserializer)?;
+    match find_name(&text, names) {
+        Some(value) => Ok(Some(value)),
+        None => {
+            let all: Vec<&str> = names.iter().map(|(name, _)| *name).collect();
+            let text = format!("'{text}' is none of {}", all.join(", "));
+            Err(serde::de::Error::custom(text))
+        }
+    }
+}
+
+/// The value of that name, whatever its case.
+pub(super) fn find_name<T: Copy>(text: &str, names: &[(&str, T)]) -> Option<T> {
+    names
+        .iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case(text.trim()))
+        .map(|&(_, value)| value)
+}
+
+/// Names of colour orders.
+pub(super) const COLORS: [(&str, ColorOrder); 2] =
+    [("rgb", ColorOrder::Rgb), ("bgr", ColorOrder::Bgr)];
+
+/// Names of axis orders.
+pub(super) const TENSORS: [(&str, TensorLayout); 2] =
+    [("nchw", TensorLayout::Nchw), ("nhwc", TensorLayout::Nhwc)];
+
+/// Names of resize modes.
+pub(super) const RESIZES: [(&str, ResizeMode); 3] = [
+    ("letterbox-centred", ResizeMode::LetterboxCentred),
+    ("letterbox-top-left", ResizeMode::LetterboxTopLeft),
+    ("squash", ResizeMode::Squash),
+];
+
+fn layout<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Option<Layout>, D::Error> {
+    one_of(d, &Layout::ALL.map(|layout| (layout.name(), layout)))
+}
+
+fn color<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Option<ColorOrder>, D::Error> {
+    one_of(d, &COLORS)
+}
+
+fn tensor<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Option<TensorLayout>, D::Error> {
+    one_of(d, &TENSORS)
+}
+
+fn resize<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Option<ResizeMode>, D::Error> {
+    one_of(d, &RESIZES)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documented_example_is_read() {
+        let docs = include_str!("sidecar.rs");
+        let example: String = docs
+            .lines()
+            .skip_while(|line| *line != "//! ```toml")
+            .skip(1)
+            .take_while(|line| *line != "//! ```")
+            .map(|line| format!("{}\n", line.trim_start_matches("//! ")))
+            .collect();
+        let sidecar = Sidecar::parse(&example).unwrap();
+        assert_eq!(
+            sidecar,
+            Sidecar {
+                layout: Some(Layout::Yolox),
+                width: Some(416),
+                height: Some(416),
+                tensor: Some(TensorLayout::Nchw),
+                color: Some(ColorOrder::Bgr),
+                scale: Some(1.0),
+                mean: Some([0.0; 3]),
+                std: Some([1.0; 3]),
+                resize: Some(ResizeMode::LetterboxTopLeft),
+                pad: Some(114),
+                labels: Some(vec!["person".into(), "car".into()]),
+            }
+        );
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let cases = [
+            ("colour = 'rgb'", "colour"),
+            ("color = 'grb'", "rgb, bgr"),
+            ("layout = 'yolo'", "yolov8, yolov8-transposed"),
+            ("std = [1.0, 0.0, 1.0]", "std"),
+            ("mean = [1.0, 2.0]", "mean"),
+            ("scale = nan", "finite"),
+            ("width = 0", "width"),
+            ("pad = 300", "pad"),
+            ("labels = []", "labels"),
+            ("width = ", "line 1"),
+        ];
+        for (text, part) in cases {
+            let error = Sidecar::parse(text).expect_err(text);
+            assert!(error.contains(part), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_missing_file_is_silence_and_a_broken_one_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let model = folder.path().join("m.onnx");
+        assert_eq!(Sidecar::beside(&model), Ok(Sidecar::default()));
+        std::fs::write(folder.path().join("m.toml"), "pad = 'x'").unwrap();
+        let error = Sidecar::beside(&model).unwrap_err().to_string();
+        assert!(error.contains("m.toml") && error.contains("pad"), "{error}");
+    }
+}
