@@ -22,7 +22,7 @@ def draw_history(history: Sequence[Mapping[str, Any]], path: Path) -> None:
     names = sorted({name for line in history for name in line} - {"seen", "seconds"})
     for name in names:
         points = [(line.get("seen", i), line[name]) for i, line in enumerate(history) if name in line]
-        percent = name.endswith(("mAP", "R1", "accuracy"))
+        percent = name.endswith(("mAP", "R1", "accuracy", "AUC"))
         (right if percent else left).plot(*zip(*points, strict=True), label=name, marker=".", linewidth=1)
     for side, title in ((left, "loss terms"), (right, "percent")):
         side.set_title(title)

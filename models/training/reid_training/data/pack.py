@@ -23,7 +23,7 @@ import cv2
 import numpy as np
 from numpy.lib.format import open_memmap
 
-from reid_training.data.sources import UNKNOWN, Skipped, Source, read_source
+from reid_training.data.sources import UNKNOWN, Skipped, Source, detect_source, read_source
 from reid_training.errors import DataError
 from reid_training.progress import say
 
@@ -71,6 +71,13 @@ def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
     """uint8 picture → [height, width, 3]; area averaging when it shrinks, bilinear when it grows."""
     shrinks = image.shape[0] > height and image.shape[1] > width
     return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+
+
+def sources_below(sources: Sequence[Source], data: Path) -> tuple[Source, ...]:
+    """The configuration's sources when `data` holds any of them, else `data` itself as the one data set."""
+    if any(source.locate(data) is not None for source in sources):
+        return tuple(sources)
+    return (detect_source(data),)
 
 
 def pack_key(sources: Sequence[Source], height: int, width: int) -> str:

@@ -1,0 +1,143 @@
+"""Sources, packs, views and samplers."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from conftest import person, write
+
+from reid_training.data.batches import PeopleSampler, erase, to_input, training_rows
+from reid_training.data.pack import hold_out, make_pack, open_pack
+from reid_training.data.sources import Skipped, Source, cut, detect_source, read_source
+from reid_training.data.views import augment, view_of
+from reid_training.errors import ConfigError, DataError
+
+
+def test_market_folder_is_packed_and_the_damaged_picture_is_listed(market: Path, tmp_path: Path) -> None:
+    pack = make_pack([Source("m", (market.name,), hold_out=2)], market.parent, tmp_path, 64, 32)
+    assert len(pack) == 65
+    assert len(np.unique(pack.identity)) == 9
+    assert len(np.unique(pack.identity[pack.held_out])) == 2
+    assert set(pack.camera) == {1, 2}
+    skipped = json.loads((pack.folder / "skipped.json").read_text())
+    assert skipped == {"m/0001_c1s1_000099_00.jpg": "cannot be decoded"}
+
+
+def test_a_tar_gives_the_same_pack_as_its_folder(market: Path, tmp_path: Path) -> None:
+    archive = tmp_path / "market.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(market, arcname="bounding_box_train")
+    one = make_pack([Source("m", (market.name,))], market.parent, tmp_path, 64, 32)
+    two = make_pack([Source("m", (archive.name,))], tmp_path, tmp_path, 64, 32)
+    key = lambda pack: sorted((str(n).rsplit("/", 1)[-1], int(i.sum())) for n, i in zip(pack.names, pack.images, strict=True))  # noqa: E731
+    assert key(one) == key(two)
+
+
+def test_tree_msmt17_and_market_are_recognised(market: Path, tree: Path, tmp_path: Path) -> None:
+    assert detect_source(market).format == "market"
+    assert detect_source(tree).format == "tree"
+    rng = np.random.default_rng(0)
+    for number in (0, 1):
+        write(tmp_path / "ms" / f"{number:04d}" / f"{number:04d}_000_05_0303morning_0008_0.jpg", person(number, rng))
+    assert detect_source(tmp_path / "ms").format == "msmt17"
+    crops = list(read_source(Source("ms", ("ms",), "msmt17"), tmp_path, Skipped()))
+    assert [(c.identity, c.camera) for c in crops] == [("0000", 5), ("0001", 5)]
+
+
+def test_person_zero_is_a_person_and_minus_one_is_nobody(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for name in ("0000_c1_01.jpg", "0000_c2_01.jpg", "-1_c1_02.jpg"):
+        write(tmp_path / "set" / name, person(1, rng))
+    pack = make_pack([Source("set", ("set",))], tmp_path, tmp_path / "cache", 64, 32)
+    assert sorted(pack.identity) == [-1, 0, 0]
+
+
+def test_boxes_of_yolo_data_are_cut_and_small_ones_left(tmp_path: Path) -> None:
+    write(tmp_path / "yolo/images/a.jpg", np.full((200, 300, 3), 90, np.uint8))
+    write(tmp_path / "yolo/images/nolabel.jpg", np.full((200, 300, 3), 90, np.uint8))
+    label = tmp_path / "yolo/labels/a.txt"
+    label.parent.mkdir()
+    label.write_text("0 0.5 0.5 0.2 0.8\n0 0.1 0.1 0.01 0.05\nbroken line\n0 0.9 0.5 0.4 0.9\n")
+    skipped = Skipped()
+    crops = list(read_source(Source("y", ("yolo",), "yolo"), tmp_path, skipped))
+    assert [c.image.shape[:2] for c in crops] == [(160, 60), (180, 90)]
+    assert list(skipped.reasons.values()) == ["no label file"]
+
+
+def test_a_box_outside_the_picture_gives_no_crop() -> None:
+    assert cut(np.zeros((100, 100, 3), np.uint8), (1.5, 0.5, 0.2, 0.9), 10, 0.8) is None
+
+
+def test_missing_and_wrong_data_say_what_to_check(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="m.*not found.*--data"):
+        read_source(Source("m", ("nowhere",)), tmp_path, Skipped())
+    with pytest.raises(ConfigError, match="format 'voc'"):
+        Source("m", ("x",), "voc")
+    write(tmp_path / "flat/holiday.jpg", np.zeros((20, 20, 3), np.uint8))
+    with pytest.raises(DataError, match="no identity data set"):
+        detect_source(tmp_path / "flat")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="no pictures"):
+        detect_source(tmp_path / "empty")
+    (tmp_path / "not.tar").write_bytes(b"text")
+    with pytest.raises(DataError, match="neither a folder nor a readable tar"):
+        detect_source(tmp_path / "not.tar")
+
+
+def test_views_depend_on_seed_row_and_number_alone() -> None:
+    image = person(3, np.random.default_rng(0), 128, 64)
+    assert np.array_equal(view_of(image, 5, 0, 1), image)
+    assert np.array_equal(view_of(image, 5, 2, 1), view_of(image, 5, 2, 1))
+    assert not np.array_equal(view_of(image, 5, 2, 1), view_of(image, 5, 3, 1))
+    rng = np.random.default_rng(4)
+    for _ in range(100):
+        out = augment(image, rng)
+        assert out.shape == image.shape and out.dtype == np.uint8
+
+
+def test_sampler_repeats_the_only_picture_of_a_person(market: Path, tmp_path: Path) -> None:
+    pack = make_pack([Source("m", (market.name,))], market.parent, tmp_path, 64, 32)
+    sampler = PeopleSampler(pack, training_rows(pack, ()))
+    assert (sampler.people, sampler.single) == (9, 1)
+    rows = sampler.draw(np.random.default_rng(0), 9, 4)
+    assert len(rows) == 36
+    assert all(len(set(pack.identity[rows[i : i + 4]])) == 1 for i in range(0, 36, 4))
+
+
+def test_left_out_and_held_out_people_are_not_trained_on(market: Path, tree: Path, tmp_path: Path) -> None:
+    sources = [Source("m", (str(market),), hold_out=3), Source("t", (str(tree),), "tree")]
+    pack = make_pack(sources, tmp_path, tmp_path, 64, 32)
+    rows = training_rows(pack, ["t"])
+    assert not rows[pack.rows_of(["t"])].any() and not rows[pack.held_out].any() and rows.any()
+    with pytest.raises(DataError, match="leave_out names 'x'"):
+        training_rows(pack, ["x"])
+
+
+def test_hold_out_is_spread_and_stable() -> None:
+    assert hold_out(list(range(100)), 3) == {0, 50, 99} or hold_out(list(range(100)), 3) == {0, 49, 99}
+    assert hold_out([], 3) == set()
+
+
+def test_input_is_normalised_and_resized() -> None:
+    x = to_input(np.full((2, 64, 32, 3), 255, np.uint8), 96, 48)
+    assert x.shape == (2, 3, 96, 48)
+    assert np.allclose(x[0, :, 0, 0].numpy(), [(1 - 0.485) / 0.229, (1 - 0.456) / 0.224, (1 - 0.406) / 0.225], atol=1e-4)
+
+
+def test_erasing_changes_the_share_asked_for() -> None:
+    images = np.zeros((200, 32, 16, 3), np.uint8)
+    erase(images, np.random.default_rng(0), 0.5)
+    changed = images.reshape(200, -1).any(1).sum()
+    assert 70 < changed < 130
+
+
+def test_an_opened_pack_is_the_written_one(market: Path, tmp_path: Path) -> None:
+    pack = make_pack([Source("m", (market.name,))], market.parent, tmp_path, 64, 32)
+    again = open_pack(pack.folder)
+    assert np.array_equal(pack.images, again.images) and list(pack.names) == list(again.names)
+    assert cv2.imread(str(market / str(pack.names[0]))) is not None
