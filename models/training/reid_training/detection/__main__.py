@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tomllib
 from pathlib import Path
 
-from . import data, distil, export, pack, teachers, train
+from reid_training.config import read_raw
+from reid_training.errors import UserError
+
+from . import data, export, pack, teachers, train
 
 
 def _pack(args: argparse.Namespace) -> None:
@@ -28,12 +30,12 @@ def _teach(args: argparse.Namespace) -> None:
 
 
 def _train(args: argparse.Namespace) -> None:
-    config = tomllib.loads(args.config.read_text())
+    config = read_raw(args.config)
     if args.views:
         config["schedule"]["views"] = args.views
     if args.cooldown:
         config["schedule"]["cooldown"] = args.cooldown
-    train.run(config, args.data, args.out, args.device, args.start or args.resume, cache=args.cache, workers=args.workers, threads=args.threads, teacher=args.teacher)
+    train.run(config, args.data, args.out, args.device, args.start or args.resume, cache=args.cache, minutes=args.minutes, workers=args.workers, threads=args.threads, teacher=args.teacher)
 
 
 def _export(args: argparse.Namespace) -> None:
@@ -42,7 +44,7 @@ def _export(args: argparse.Namespace) -> None:
 
 
 def main() -> int:
-    """Parses the command line and runs one command; a data error is one readable line and exit status 2."""
+    """Parses the command line and runs one command; an error that the user can act on is one readable line."""
     parser = argparse.ArgumentParser(prog="reid_training.detection", description=__doc__)
     commands = parser.add_subparsers(required=True)
     common = argparse.ArgumentParser(add_help=False)
@@ -66,6 +68,7 @@ def main() -> int:
     command.add_argument("--views", type=int, help="length of the run, instead of the configuration's")
     command.add_argument("--cooldown", type=int, help="views over which the learning rate falls, instead of the configuration's")
     command.add_argument("--teacher", type=Path, help="RTMDet-nano in MMDeploy layout, for dense distillation")
+    command.add_argument("--minutes", type=float, help="stop, saved, after so many minutes")
     command.add_argument("--workers", type=int, default=1)
     command.set_defaults(call=_train)
     command = commands.add_parser("export", help="write a checkpoint as ONNX")
@@ -76,9 +79,9 @@ def main() -> int:
     args = parser.parse_args()
     try:
         args.call(args)
-    except (data.DataError, train.TrainingError, export.ExportError, distil.TeacherError) as error:
-        print(error, file=sys.stderr)
-        return 2
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     return 0
 
 

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
+from reid_training.errors import DataError
+
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
 #: How deep below a data folder an `images/` folder is looked for.
 SEARCH_DEPTH = 3
@@ -21,10 +23,6 @@ HELD_OUT_SOURCES = frozenset({"office", "matrix"})
 #: Sources that are validation as a whole, and how many originals of others are validation too (data README, "Use").
 VALIDATION_SOURCES = frozenset({"coco128val"})
 VALIDATION_ORIGINALS = {"pennfudan": 20, "cafe": 14}
-
-
-class DataError(Exception):
-    """A data set is missing, empty or not in the layout that the recipe wants; the message says which and what to do."""
 
 
 @dataclass(frozen=True)

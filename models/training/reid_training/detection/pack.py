@@ -15,7 +15,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from .data import DataError, Picture
+from reid_training.errors import DataError
+
+from .data import Picture
 
 #: Pixels; twice the smallest and one and a half times the usual training input, so that zooming in still has detail.
 LONGEST_SIDE = 640

@@ -17,8 +17,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from reid_training.errors import DataError
+
 from .boxes import iou_matrix
-from .data import DataError, Picture
+from .data import Picture
 
 #: Weaker boxes are not kept: they are neither people (0.35) nor worth ignoring (0.15).
 MIN_SCORE = 0.08

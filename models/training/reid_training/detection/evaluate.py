@@ -1,0 +1,264 @@
+"""How good a detector is: average precision by pycocotools, recall and the best threshold, by source and by box height.
+
+Any detector fits that takes a picture (`[h, w, 3]` uint8 BGR) and returns :class:`~.teachers.Detections`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from reid_training.errors import DataError
+
+from .augment import PADDING
+from .boxes import MAX_DETECTIONS, iou_matrix, suppress
+from .data import Picture
+from .teachers import Detections, Detector, ort_session
+
+#: Box heights in pixels of the original picture at which results are told apart.
+HEIGHTS = (0, 32, 64, 128, 256, 100_000)
+DEFAULT_THRESHOLD = 0.25
+
+
+@dataclass(frozen=True)
+class Item:
+    """A picture to be measured on: `boxes` `[n, 4]` corners in pixels, `ignore` `[n]` bool (neither hit nor miss)."""
+
+    source: str
+    name: str
+    load: Callable[[], np.ndarray | None]
+    boxes: np.ndarray
+    ignore: np.ndarray
+
+
+@dataclass(frozen=True)
+class Result:
+    """Numbers in 0..1; `by_height` is recall at the default threshold for every range of :data:`HEIGHTS` (nan: no boxes)."""
+
+    pictures: int
+    people: int
+    ap50: float
+    ap: float
+    recall: float
+    precision: float
+    best_f1: float
+    best_threshold: float
+    by_height: tuple[float, ...]
+
+
+def letterbox(picture: np.ndarray, side: int) -> tuple[np.ndarray, float, tuple[int, int]]:
+    """Ratio kept, centred on grey, to `side` x `side`; also the scale and the left and top border in pixels."""
+    height, width = picture.shape[:2]
+    scale = side / max(height, width)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    left, top = (side - size[0]) // 2, (side - size[1]) // 2
+    out = np.full((side, side, 3), PADDING, np.uint8)
+    # bilinear also when shrinking, as the elements do it
+    out[top : top + size[1], left : left + size[0]] = cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR)
+    return out, scale, (left, top)
+
+
+def from_rows(rows: np.ndarray, picture: np.ndarray, scale: float, border: tuple[int, int], min_score: float = 0.01) -> Detections:
+    """Detections from `[5, n]` rows `cx, cy, w, h, score` in pixels of the letterboxed input."""
+    rows = rows[:, rows[4] > min_score]
+    centre, half = rows[:2].T, rows[2:4].T / 2
+    boxes = (np.concatenate((centre - half, centre + half), 1) - np.array(border * 2)) / scale
+    boxes /= np.array([picture.shape[1], picture.shape[0]] * 2)
+    kept = suppress(boxes, rows[4])
+    return Detections.make(boxes[kept], rows[4][kept], min_score)
+
+
+def onnx_detector(model: Path, side: int, threads: int = 1) -> Detector:
+    """An exported person detector (`[1, 5, n]`, RGB 0..1)."""
+    session = ort_session(model, threads)
+    name = session.get_inputs()[0].name
+
+    def detect(picture: np.ndarray) -> Detections:
+        boxed, scale, border = letterbox(picture, side)
+        tensor = np.ascontiguousarray(boxed[:, :, ::-1].transpose(2, 0, 1)[None], np.float32) / 255
+        return from_rows(session.run(None, {name: tensor})[0][0], picture, scale, border)
+
+    return detect
+
+
+def yolox_detector(model: Path, side: int = 416, threads: int = 1) -> Detector:
+    """YOLOX (raw grid, COCO classes, BGR 0..255, padded right and bottom): the yardstick."""
+    session = ort_session(model, threads)
+    name = session.get_inputs()[0].name
+
+    def detect(picture: np.ndarray) -> Detections:
+        scale = side / max(picture.shape[:2])
+        size = round(picture.shape[1] * scale), round(picture.shape[0] * scale)
+        boxed = np.full((side, side, 3), PADDING, np.uint8)
+        boxed[: size[1], : size[0]] = cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR)
+        raw = session.run(None, {name: np.ascontiguousarray(boxed.transpose(2, 0, 1)[None], np.float32)})[0][0]
+        cells = []
+        for stride in (8, 16, 32):
+            y, x = np.mgrid[: side // stride, : side // stride]
+            cells.append(np.stack((x.ravel(), y.ravel(), np.full(x.size, stride)), 1))
+        grid = np.concatenate(cells).astype(np.float32)
+        rows = np.concatenate(((raw[:, :2] + grid[:, :2]) * grid[:, 2:], np.exp(raw[:, 2:4]) * grid[:, 2:], raw[:, 4:5] * raw[:, 5:6]), 1)
+        return from_rows(rows.T, picture, scale, (0, 0))
+
+    return detect
+
+
+def items_from_pictures(pictures: Iterable[Picture]) -> list[Item]:
+    """Labelled pictures to be measured on."""
+    items = []
+    for picture in pictures:
+        if picture.boxes is None:
+            raise DataError(f"{picture.path}: no label file; only labelled pictures can be measured on")
+        header = cv2.imread(str(picture.path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+        if header is None:
+            continue
+        size = np.array([header.shape[1], header.shape[0]] * 2, np.float32)
+        load = lambda path=picture.path: cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)  # noqa: E731
+        items.append(Item(picture.source, picture.key, load, picture.boxes * size, np.zeros(len(picture.boxes), bool)))
+    return items
+
+
+def _clip_frames(clip: Path) -> Iterator[np.ndarray]:
+    capture = cv2.VideoCapture(str(clip))
+    if not capture.isOpened():
+        raise DataError(f"{clip}: cannot be opened as a video")
+    while True:
+        ok, frame = capture.read()
+        if not ok:
+            return
+        yield frame
+
+
+def items_from_clip(clip: Path, truth: Path, every: int = 1) -> list[Item]:
+    """Frames of a clip with truth in MOT form (`frame,id,x,y,w,h,...`, frames from 1); boxes centred outside are ignored."""
+    boxes: dict[int, list[list[float]]] = {}
+    with truth.open() as rows:
+        for row in csv.reader(rows):
+            x, y, w, h = (float(v) for v in row[2:6])
+            boxes.setdefault(int(row[0]), []).append([x, y, x + w, y + h])
+    items = []
+    for number, frame in enumerate(_clip_frames(clip), 1):
+        if (number - 1) % every:
+            continue
+        people = np.asarray(boxes.get(number, []), np.float32).reshape(-1, 4)
+        centre = (people[:, :2] + people[:, 2:]) / 2
+        outside = ((centre < 0) | (centre >= np.array(frame.shape[1::-1]))).any(1)
+        items.append(Item(clip.stem, f"{clip.stem}-{number}", lambda frame=frame: frame, people, outside))
+    return items
+
+
+def run_detector(detect: Detector, items: Sequence[Item]) -> list[Detections]:
+    """Detections of every item, in pixels of its picture."""
+    results = []
+    for item in items:
+        picture = item.load()
+        if picture is None:
+            raise DataError(f"{item.name}: cannot be read")
+        found = detect(picture)
+        results.append(Detections(found.boxes * np.array([picture.shape[1], picture.shape[0]] * 2, np.float32), found.scores))
+    return results
+
+
+def _coco(items: Sequence[Item], results: Sequence[Detections]) -> tuple[float, float]:
+    """AP at overlap 0.5 and mean of 0.5 to 0.95, as pycocotools gives them with up to 300 boxes a picture."""
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    def xywh(box: np.ndarray) -> list[float]:
+        return [float(box[0]), float(box[1]), float(box[2] - box[0]), float(box[3] - box[1])]
+
+    truth, found = [], []
+    for number, (item, result) in enumerate(zip(items, results, strict=True), 1):
+        for box, ignore in zip(item.boxes, item.ignore, strict=True):
+            rect = xywh(box)
+            truth.append({"id": len(truth) + 1, "image_id": number, "category_id": 1, "bbox": rect, "area": rect[2] * rect[3], "iscrowd": int(ignore)})
+        found += [{"image_id": number, "category_id": 1, "bbox": xywh(b), "score": float(s)} for b, s in zip(result.boxes, result.scores, strict=True)]
+    if not truth or not found:
+        return 0.0, 0.0
+    with contextlib.redirect_stdout(io.StringIO()):
+        coco = COCO()
+        coco.dataset = {"images": [{"id": i} for i in range(1, len(items) + 1)], "annotations": truth, "categories": [{"id": 1, "name": "person"}]}
+        coco.createIndex()
+        evaluation = COCOeval(coco, coco.loadRes(found), "bbox")
+        evaluation.params.maxDets = [1, 100, MAX_DETECTIONS]
+        evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e10]], ["all"]
+        evaluation.evaluate()
+        evaluation.accumulate()
+    precision = evaluation.eval["precision"][:, :, 0, 0, 2]
+    return float(precision[0].mean()), float(precision.mean())
+
+
+def match(item: Item, found: Detections) -> tuple[np.ndarray, np.ndarray]:
+    """Greedy matching at overlap 0.5, strongest first: for every detection 1 hit, 0 false, -1 ignored; for every box the score that found it (0 = missed)."""
+    hits, by = np.zeros(len(found.scores), int), np.zeros(len(item.boxes))
+    overlap = iou_matrix(found.boxes, item.boxes)
+    for i in range(len(found.scores)):
+        free = np.where((by == 0) & ~item.ignore, overlap[i], -1) if len(by) else np.zeros(0)
+        if len(free) and free.max() >= 0.5:
+            hits[i], by[int(free.argmax())] = 1, found.scores[i]
+        elif len(by) and (overlap[i][item.ignore] > 0.3).any():
+            hits[i] = -1
+    return hits, by
+
+
+def measure(items: Sequence[Item], results: Sequence[Detections]) -> Result:
+    """All the numbers for one set of pictures."""
+    ap50, ap = _coco(items, results)
+    matches = [match(item, result) for item, result in zip(items, results, strict=True)]
+    hits = np.concatenate([m[0] for m in matches] or [np.zeros(0, int)])
+    scores = np.concatenate([r.scores for r in results] or [np.zeros(0)])
+    real = np.concatenate([~i.ignore for i in items])
+    found_by = np.concatenate([m[1] for m in matches])[real]
+    heights = np.concatenate([i.boxes[:, 3] - i.boxes[:, 1] for i in items])[real]
+    people = int(real.sum())
+    scores, hits = scores[hits >= 0], hits[hits >= 0]
+    order = np.argsort(-scores, kind="stable")
+    right = np.cumsum(hits[order])
+    f1 = 2 * right / (np.arange(1, len(right) + 1) + max(people, 1))
+    best = int(f1.argmax()) if len(f1) else 0
+    sure = scores >= DEFAULT_THRESHOLD
+    by_height = tuple(
+        float((found_by[(heights >= low) & (heights < high)] >= DEFAULT_THRESHOLD).mean()) if ((heights >= low) & (heights < high)).any() else float("nan")
+        for low, high in zip(HEIGHTS, HEIGHTS[1:], strict=False)
+    )
+    return Result(
+        len(items),
+        people,
+        ap50,
+        ap,
+        float((found_by >= DEFAULT_THRESHOLD).mean()) if people else float("nan"),
+        float(hits[sure].mean()) if sure.any() else float("nan"),
+        float(f1[best]) if len(f1) else 0.0,
+        float(scores[order][best]) if len(f1) else 0.0,
+        by_height,
+    )
+
+
+def by_source(items: Sequence[Item], results: Sequence[Detections]) -> dict[str, Result]:
+    """:func:`measure` for every source on its own."""
+    sources = sorted({item.source for item in items})
+    chosen = {s: [i for i, item in enumerate(items) if item.source == s] for s in sources}
+    return {s: measure([items[i] for i in rows], [results[i] for i in rows]) for s, rows in chosen.items()}
+
+
+def table(rows: Iterable[tuple[str, str, Result]]) -> str:
+    """Markdown table of (detector, source, result)."""
+    heights = " / ".join(f"{low}-{high if high < 10_000 else ''}" for low, high in zip(HEIGHTS, HEIGHTS[1:], strict=False))
+    lines = [
+        f"| detector | source | pictures | people | AP50 | AP50-95 | recall at {DEFAULT_THRESHOLD} | precision | best F1 at | recall by height, px: {heights} |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for detector, source, r in rows:
+        recall = " / ".join("–" if np.isnan(v) else f"{100 * v:.0f}" for v in r.by_height)
+        lines.append(
+            f"| {detector} | {source} | {r.pictures} | {r.people} | {100 * r.ap50:.1f} | {100 * r.ap:.1f} | {100 * r.recall:.1f} | {100 * r.precision:.1f} "
+            f"| {100 * r.best_f1:.1f} at {r.best_threshold:.2f} | {recall} |"
+        )
+    return "\n".join(lines)

@@ -1,0 +1,381 @@
+"""The training run: views in, checkpoints out.
+
+The run is a function of its configuration and the number of the next view, so a checkpoint continues exactly. The learning
+rate warms up, stays, and falls to zero over the last part (`cooldown`): a run can be lengthened at any time, and a good
+model taken from it at any time by continuing a copy of the checkpoint with `cooldown` views to go.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from reid_training import checkpoint
+from reid_training.errors import ConfigError, DataError, NanLoss
+from reid_training.progress import Progress, say
+
+from . import data as datasets
+from . import distil, evaluate, labels, pack
+from .augment import Augmentation, View, view
+from .loss import Targets, detection_loss, distillation_loss
+from .model import Detector, Size, corners, grid
+
+RECIPE = "person-detector"
+#: Steps between two lines of the history.
+LOG_EVERY = 50
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Lengths are numbers of views. `sides` is `[first view, smallest, largest side]` of every stage, in pixels."""
+
+    views: int = 1_500_000
+    batch: int = 16
+    warmup: int = 8_000
+    cooldown: int = 150_000
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.05
+    ema: float = 0.9995
+    sides: tuple[tuple[int, int, int], ...] = ((0, 224, 288), (200_000, 256, 352), (500_000, 288, 448))
+    evaluate_every: int = 20_000
+
+
+@dataclass(frozen=True)
+class Config:
+    """The whole recipe, as `configs/person-detector.toml` holds it."""
+
+    seed: int = 1
+    size: Size = field(default_factory=Size)
+    schedule: Schedule = field(default_factory=Schedule)
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    #: A source of n pictures is drawn in proportion to n ** balance times its weight.
+    balance: float = 0.75
+    weights: Mapping[str, float] = field(default_factory=dict)
+    check_labels: bool = True
+    evaluate_side: int = 416
+    #: Weights of the teacher's dense scores and boxes, and of its features, in the loss; used when a teacher is given.
+    distillation: float = 1.0
+    imitation: float = 2.0
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Config:
+        """Reads the recipe's tables; an unknown key is an error that names it."""
+        own = {k: v for k, v in values.items() if k not in {"task", "recipe"}}
+        for key, kind in (("size", Size), ("schedule", Schedule), ("augmentation", Augmentation)):
+            own[key] = _build(kind, own.get(key, {}), key)
+        return _build(cls, own, "recipe")
+
+
+def _freeze(value: Any) -> Any:
+    return tuple(_freeze(v) for v in value) if isinstance(value, list) else value
+
+
+def _build(kind: type, values: Mapping[str, Any], where: str) -> Any:
+    unknown = set(values) - {f.name for f in fields(kind)}
+    if unknown:
+        raise ConfigError(f"[{where}] does not know {', '.join(sorted(unknown))}; it knows {', '.join(f.name for f in fields(kind))}")
+    return kind(**{k: _freeze(v) for k, v in values.items()})
+
+
+def side_of(schedule: Schedule, number: int, seed: int) -> int:
+    """Side of the views in the batch that holds view `number`: a multiple of 32 from the range of its stage."""
+    batch = number // schedule.batch
+    low, high = next((low, high) for first, low, high in reversed(schedule.sides) if batch * schedule.batch >= first)
+    return int(32 * np.random.default_rng((seed, 1, batch)).integers(low // 32, high // 32 + 1))
+
+
+def learning_rate(schedule: Schedule, number: int) -> float:
+    """Linear warm-up, flat, linear fall to a hundredth over the cooldown."""
+    left = (schedule.views - number) / max(schedule.cooldown, 1)
+    return schedule.learning_rate * min(1.0, (number + 1) / max(schedule.warmup, 1), max(left, 0.01))
+
+
+class Views(Dataset[View]):
+    """View number i of the run, made on demand in the loader's processes."""
+
+    def __init__(self, packed: pack.Pack, truths: Mapping[str, labels.Truth], sources: Mapping[str, Sequence[str]], config: Config) -> None:
+        self.packed, self.truths, self.config = packed, truths, config
+        self.sources = [list(names) for names in sources.values()]
+        shares = np.array([len(n) ** config.balance * config.weights.get(s, 1.0) for s, n in sources.items()])
+        self.shares = np.cumsum(shares / shares.sum())
+
+    def __len__(self) -> int:
+        return self.config.schedule.views
+
+    def __getitem__(self, number: int) -> View:
+        rng = np.random.default_rng((self.config.seed, 0, number))
+        draw = []
+        for _ in range(4):
+            names = self.sources[min(int(np.searchsorted(self.shares, rng.uniform())), len(self.sources) - 1)]
+            draw.append(names[int(rng.integers(len(names)))])
+        side = side_of(self.config.schedule, number, self.config.seed)
+        return view(self.packed, self.truths, draw, side, self.config.augmentation, rng)
+
+
+@dataclass
+class Batch:
+    """`pictures` `[b, 3, s, s]` uint8 RGB, their people and what the teacher says of them."""
+
+    pictures: Tensor
+    targets: Targets
+    lesson: distil.Lesson | None
+
+
+class Collate:
+    """Makes a batch of views; holds the teacher, made in the process that uses it."""
+
+    def __init__(self, teacher: Path | None = None) -> None:
+        self.path, self.teacher = teacher, None
+
+    def __call__(self, views: Sequence[View]) -> Batch:
+        if self.path and self.teacher is None:
+            self.teacher = distil.Teacher(self.path)
+        pictures = torch.from_numpy(np.stack([v.picture for v in views])).permute(0, 3, 1, 2)
+        lesson = self.teacher([v.plain for v in views]) if self.teacher else None
+        return Batch(pictures, pad(views), lesson)
+
+
+def pad(views: Sequence[View]) -> Targets:
+    """The people of the views, padded to one length."""
+    most = max(max(len(v.boxes) for v in views), 1)
+    boxes, weights, real = torch.zeros(len(views), most, 4), torch.zeros(len(views), most), torch.zeros(len(views), most, dtype=torch.bool)
+    for i, v in enumerate(views):
+        boxes[i, : len(v.boxes)] = torch.from_numpy(v.boxes)
+        weights[i, : len(v.weights)] = torch.from_numpy(v.weights)
+        real[i, : len(v.weights)] = True
+    return Targets(boxes, weights, real)
+
+
+class Average:
+    """Exponential mean of the weights, which is what gets measured and exported."""
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.decay, self.steps = decay, 0
+        self.state = {k: v.detach().clone() for k, v in model.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, model: nn.Module) -> None:
+        self.steps += 1
+        keep = self.decay * (1 - math.exp(-self.steps / 1000))
+        for key, value in model.state_dict().items():
+            if value.dtype.is_floating_point:
+                self.state[key].lerp_(value, 1 - keep)
+            else:
+                self.state[key].copy_(value)
+
+
+def parameter_groups(models: Sequence[nn.Module], decay: float) -> list[dict[str, Any]]:
+    """Weight decay for convolution weights only."""
+    parameters = [p for model in models for p in model.parameters()]
+    kernels, rest = [p for p in parameters if p.ndim > 1], [p for p in parameters if p.ndim <= 1]
+    return [{"params": kernels, "weight_decay": decay}, {"params": rest, "weight_decay": 0.0}]
+
+
+def torch_detector(model: nn.Module, side: int, device: torch.device) -> evaluate.Detector:
+    """The network as it stands, for measuring during training."""
+    model.eval()
+    centres, strides = grid(side, side, device)
+
+    @torch.no_grad()
+    def detect(picture: np.ndarray) -> evaluate.Detections:
+        boxed, scale, border = evaluate.letterbox(picture, side)
+        tensor = torch.from_numpy(np.ascontiguousarray(boxed[:, :, ::-1].transpose(2, 0, 1))).to(device)[None].float() / 255
+        scores, boxes = model(tensor)
+        box = corners(boxes, centres, strides)[0]
+        rows = torch.cat(((box[:2] + box[2:]) / 2, box[2:] - box[:2], scores[0].sigmoid())).cpu().numpy()
+        return evaluate.from_rows(rows, picture, scale, border)
+
+    return detect
+
+
+def _worker(_: int) -> None:
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)
+
+
+def prepare(roots: Sequence[Path], cache: Path, config: Config) -> tuple[Views, list[evaluate.Item]]:
+    """Training views and validation items from data folders; packs the pictures when that has not been done."""
+    split = datasets.split(datasets.scan(roots))
+    if not (cache / "pack.npz").is_file():
+        say(f"packing pictures into {cache} …")
+        pack.build([*split.train, *split.validation], cache)
+    packed = pack.Pack.open(cache)
+    truths = labels.gather(split.train, labels.open_caches(cache), config.check_labels)
+    sources: dict[str, list[str]] = {}
+    for picture in split.train:
+        if picture.key in truths and picture.key in packed.row:
+            sources.setdefault(picture.source, []).append(picture.key)
+    if not sources:
+        raise DataError("no picture to train on: labelled pictures, or teacher results for unlabelled ones, are needed")
+    people = sum(int((truths[n].weights > 0).sum()) for names in sources.values() for n in names)
+    say(f"{sum(map(len, sources.values()))} pictures, {people} people from {len(sources)} sources; {len(split.validation)} pictures of validation")
+    return Views(packed, truths, sources, config), evaluate.items_from_pictures(split.validation)
+
+
+@dataclass
+class Run:
+    """Everything that a step changes."""
+
+    config: Config
+    model: Detector
+    adapters: distil.Adapters
+    optimizer: torch.optim.Optimizer
+    average: Average
+    device: torch.device
+    out: Path
+    number: int = 0
+    best: float = 0.0
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "config": json.dumps(asdict(self.config)),
+            "size": asdict(self.config.size),
+            "number": self.number,
+            "best": self.best,
+            "model": self.model.state_dict(),
+            "adapters": self.adapters.state_dict(),
+            "average": self.average.state,
+            "average_steps": self.average.steps,
+            "optimizer": self.optimizer.state_dict(),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self.model.load_state_dict(state["model"])
+        self.adapters.load_state_dict(state["adapters"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.average.state = {k: v.to(self.device) for k, v in state["average"].items()}
+        self.average.steps, self.number, self.best = state["average_steps"], state["number"], state["best"]
+
+    def log(self, **values: Any) -> None:
+        with (self.out / "history.jsonl").open("a") as out:
+            out.write(json.dumps({"number": self.number, **values}) + "\n")
+
+
+def losses(run: Run, batch: Batch) -> dict[str, Tensor]:
+    """Every part of the loss, weighted."""
+    device, config = run.device, run.config
+    pictures = batch.pictures.to(device).float().div_(255).to(memory_format=torch.channels_last)
+    targets = Targets(*(t.to(device) for t in (batch.targets.boxes, batch.targets.weights, batch.targets.real)))
+    with torch.autocast(device.type, torch.bfloat16):
+        features = run.model.neck(run.model.backbone(pictures))
+        scores, boxes = run.model.head(features)
+        adapted = run.adapters(features) if batch.lesson else []
+    scores, boxes = scores.float(), boxes.float()
+    centres, strides = grid(*pictures.shape[2:], device)
+    score, box = detection_loss(scores, boxes, centres, strides, targets)
+    parts = {"score": score, "box": box}
+    if batch.lesson:
+        lesson = batch.lesson
+        taught = distillation_loss(scores, boxes, centres, strides, lesson.logits.to(device), lesson.boxes.to(device))
+        parts |= {"taught_score": config.distillation * taught[0], "taught_box": config.distillation * taught[1]}
+        parts["imitation"] = config.imitation * distil.feature_loss(adapted, [f.to(device) for f in lesson.features])
+    return parts
+
+
+def step(run: Run, batch: Batch) -> dict[str, float]:
+    """One optimiser step; raises :class:`NanLoss` when the loss is not finite, before anything is changed by it."""
+    run.model.train()
+    parts = losses(run, batch)
+    loss = torch.stack(list(parts.values())).sum()
+    if not math.isfinite(float(loss.detach())):
+        raise NanLoss(f"the loss is {float(loss.detach())} at view {run.number}; {run.out / 'last.pt'} is the last good checkpoint")
+    rate = learning_rate(run.config.schedule, run.number)
+    for group in run.optimizer.param_groups:
+        group["lr"] = rate
+    run.optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    nn.utils.clip_grad_norm_(run.model.parameters(), 10.0)
+    run.optimizer.step()
+    run.average.update(run.model)
+    run.number += len(batch.pictures)
+    return {k: float(v.detach()) for k, v in parts.items()}
+
+
+def check(run: Run, items: Sequence[evaluate.Item]) -> float:
+    """Measures the averaged weights, keeps them as `best.pt` when they are the best so far; returns AP50."""
+    model = Detector(run.config.size).to(run.device)
+    model.load_state_dict(run.average.state)
+    result = evaluate.measure(items, evaluate.run_detector(torch_detector(model, run.config.evaluate_side, run.device), items))
+    run.log(ap50=result.ap50, ap=result.ap, recall=result.recall, best_f1=result.best_f1, best_threshold=result.best_threshold)
+    say(f"view {run.number}: AP50 {100 * result.ap50:.1f}, AP {100 * result.ap:.1f}, best F1 {100 * result.best_f1:.1f} at {result.best_threshold:.2f}")
+    if result.ap50 > run.best:
+        run.best = result.ap50
+        checkpoint.save(run.out / "best.pt", RECIPE, run.state())
+    return result.ap50
+
+
+def train(run: Run, views: Views, items: Sequence[evaluate.Item], workers: int = 1, teacher: Path | None = None, minutes: float | None = None) -> None:
+    """Runs to the end of the schedule or of its time, checkpointing by the clock and measuring by the count of views."""
+    schedule = run.config.schedule
+    remaining = range(run.number, schedule.views // schedule.batch * schedule.batch)
+    batches = [remaining[i : i + schedule.batch] for i in range(0, len(remaining), schedule.batch)]
+    loader = DataLoader(
+        views, batch_sampler=batches, num_workers=workers, collate_fn=Collate(teacher), worker_init_fn=_worker, prefetch_factor=4 if workers else None
+    )
+    started, timer, progress = time.monotonic(), checkpoint.Timer(), Progress(RECIPE, schedule.views, run.number)
+    recent: list[dict[str, float]] = []
+    for batch in loader:
+        recent.append(step(run, batch))
+        means = {k: round(sum(r[k] for r in recent) / len(recent), 3) for k in recent[-1]}
+        progress.update(run.number, f"side {batch.pictures.shape[-1]} {means}")
+        if len(recent) == LOG_EVERY:
+            run.log(**means, side=batch.pictures.shape[-1])
+            recent = []
+        if run.number % schedule.evaluate_every < schedule.batch:
+            check(run, items)
+        if timer.due():
+            checkpoint.save(run.out / "last.pt", RECIPE, run.state())
+        if timer.stop or (minutes and time.monotonic() - started > 60 * minutes):
+            break
+    else:
+        check(run, items)
+    checkpoint.save(run.out / "last.pt", RECIPE, run.state())
+    progress.close()
+
+
+def run(
+    config: Mapping[str, Any],
+    data: Path | Sequence[Path],
+    out_dir: Path,
+    device: str = "auto",
+    resume: bool | Path = False,
+    *,
+    cache: Path | None = None,
+    minutes: float | None = None,
+    workers: int = 1,
+    threads: int | None = None,
+    teacher: Path | None = None,
+) -> Path:
+    """Trains the recipe; returns the best checkpoint. `resume` is True for `out_dir/last.pt`, or a checkpoint to start from.
+
+    `cache` holds packed pictures and teacher results (`out_dir/cache` by default), `teacher` is an MMDeploy export of
+    RTMDet-nano for dense distillation, `minutes` ends the run early, saved.
+    """
+    settings = Config.from_dict(config)
+    if threads:
+        torch.set_num_threads(threads)
+    cv2.setNumThreads(0)
+    torch.manual_seed(settings.seed)
+    place = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+    out_dir.mkdir(parents=True, exist_ok=True)
+    views, items = prepare([data] if isinstance(data, Path) else data, cache or out_dir / "cache", settings)
+    model = Detector(settings.size).to(place, memory_format=torch.channels_last)
+    adapters = distil.Adapters(settings.size.neck).to(place)
+    optimizer = torch.optim.AdamW(parameter_groups([model, adapters], settings.schedule.weight_decay), lr=settings.schedule.learning_rate)
+    state = Run(settings, model, adapters, optimizer, Average(model, settings.schedule.ema), place, out_dir)
+    if resume:
+        state.restore(checkpoint.load(resume if isinstance(resume, Path) else out_dir / "last.pt", RECIPE))
+        say(f"continued at view {state.number}")
+    train(state, views, items, workers, teacher, minutes)
+    return out_dir / "best.pt"

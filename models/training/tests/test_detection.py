@@ -1,0 +1,205 @@
+"""The detector recipe from pictures to an ONNX file, on generated pictures, in seconds."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from reid_training import checkpoint, detection  # noqa: E402
+from reid_training.detection import augment, boxes, data, distil, evaluate, export, labels, loss, model, pack, teachers, train  # noqa: E402
+from reid_training.errors import CheckpointError, ConfigError, DataError, NanLoss  # noqa: E402
+
+TINY = {"stem": 8, "stages": [8, 16, 16, 16], "depths": [1, 1, 1], "neck": 16, "head": 8}
+RECIPE = {
+    "recipe": "person-detector",
+    "task": "detect",
+    "size": TINY,
+    "evaluate_side": 96,
+    "schedule": {"views": 16, "batch": 4, "warmup": 4, "cooldown": 8, "sides": [[0, 64, 96]], "evaluate_every": 8},
+}
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Twelve labelled pictures (one bright figure each), two unlabelled, one corrupt."""
+    rng = np.random.default_rng(0)
+    for kind in ("labelled/images", "labelled/labels", "unlabelled/images"):
+        (tmp_path / "data" / kind).mkdir(parents=True)
+    names = [f"street_{i}" for i in range(8)] + [f"coco128val_{i}" for i in range(2)] + ["office_0", "cafe_0_rf_a", "cafe_0_rf_b"]
+    for name in names:
+        picture = rng.integers(0, 80, (90, 120, 3), np.uint8)
+        cv2.rectangle(picture, (40, 20), (70, 80), (200, 220, 240), -1)
+        cv2.imwrite(str(tmp_path / f"data/labelled/images/{name}.jpg"), picture)
+        (tmp_path / f"data/labelled/labels/{name}.txt").write_text(f"0 {55 / 120} {50 / 90} {30 / 120} {60 / 90}\n1 0.1 0.1 0.1 0.1\n")
+    for i in range(2):
+        cv2.imwrite(str(tmp_path / f"data/unlabelled/images/cctv_{i}.jpg"), rng.integers(0, 255, (48, 64, 3), np.uint8))
+    (tmp_path / "data/labelled/images/street_bad.jpg").write_bytes(b"not a picture")
+    (tmp_path / "data/labelled/labels/street_bad.txt").write_text("")
+    return tmp_path / "data"
+
+
+def test_split_keeps_the_held_out_apart(pictures: Path) -> None:
+    split = data.split(data.scan([pictures]))
+    assert {p.source for p in split.held_out} == {"office"}
+    # all copies of an original go the same way
+    assert {p.key for p in split.validation} == {"coco128val_0.jpg", "coco128val_1.jpg", "cafe_0_rf_a.jpg", "cafe_0_rf_b.jpg"}
+    assert {p.source for p in split.train} == {"street", "cctv"}
+
+
+@pytest.mark.parametrize("prepare", ["missing", "empty", "no pictures", "bad label", "doubled"])
+def test_wrong_folders_are_named(tmp_path: Path, prepare: str) -> None:
+    root = tmp_path / "d"
+    if prepare != "missing":
+        root.mkdir()
+    if prepare in {"no pictures", "bad label", "doubled"}:
+        for kind in ("images", "labels", "more/images"):
+            (root / kind).mkdir(parents=True)
+    if prepare in {"bad label", "doubled"}:
+        (root / "images/a_1.jpg").write_bytes(b"")
+        (root / "labels/a_1.txt").write_text("0 0.5 half 0.1 0.1" if prepare == "bad label" else "")
+    if prepare == "doubled":
+        (root / "more/images/a_1.jpg").write_bytes(b"")
+    with pytest.raises(DataError, match=str(root)):
+        data.scan([root])
+
+
+def test_train_export_and_continue(pictures: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    detection.run(RECIPE, pictures, out, "cpu", cache=tmp_path / "cache", workers=0)
+    assert pack.Pack.open(tmp_path / "cache").row.keys() >= {"street_0.jpg"} and "street_bad.jpg" not in pack.Pack.open(tmp_path / "cache").row
+    state = checkpoint.load(out / "last.pt", train.RECIPE)
+    assert state["number"] == 16
+    history = [json.loads(line) for line in (out / "history.jsonl").read_text().splitlines()]
+    assert [h["number"] for h in history if "ap50" in h] == [8, 16, 16]
+    worst = export.export(out / "last.pt", tmp_path / "detector.onnx", 96)
+    assert worst <= export.TOLERANCE
+    found = evaluate.onnx_detector(tmp_path / "detector.onnx", 96)(cv2.imread(str(pictures / "labelled/images/street_0.jpg")))
+    assert found.boxes.shape == (len(found.scores), 4)
+    import onnx
+
+    notes = {p.key: p.value for p in onnx.load(tmp_path / "detector.onnx").metadata_props}
+    assert notes["names"] == "{0: 'person'}" and notes["imgsz"] == "[96, 96]" and notes["reid.color"] == "RGB"
+
+
+def test_a_run_in_two_parts_is_the_same_run(pictures: Path, tmp_path: Path) -> None:
+    def weights(folder: str) -> torch.Tensor:
+        state = checkpoint.load(tmp_path / folder / "last.pt", train.RECIPE)
+        return torch.cat([v.flatten().float() for v in state["average"].values()])
+
+    common = {"cache": tmp_path / "cache", "workers": 0}
+    detection.run(RECIPE, pictures, tmp_path / "whole", "cpu", **common)
+    detection.run(RECIPE, pictures, tmp_path / "parts", "cpu", minutes=1e-9, **common)
+    assert checkpoint.load(tmp_path / "parts/last.pt", train.RECIPE)["number"] == 4
+    detection.run(RECIPE, pictures, tmp_path / "parts", "cpu", True, **common)
+    assert torch.allclose(weights("whole"), weights("parts"), atol=1e-5)
+
+
+def test_unusable_checkpoints_and_configurations(pictures: Path, tmp_path: Path) -> None:
+    checkpoint.save(tmp_path / "last.pt", "reid-default", {})
+    with pytest.raises(CheckpointError, match="reid-default"):
+        detection.run(RECIPE, pictures, tmp_path, "cpu", True, cache=tmp_path / "cache", workers=0)
+    with pytest.raises(ConfigError, match="leraning_rate"):
+        train.Config.from_dict({"schedule": {"leraning_rate": 1.0}})
+
+
+def test_a_loss_that_is_not_finite_stops_before_the_weights_change(tmp_path: Path) -> None:
+    config = train.Config.from_dict(RECIPE)
+    detector, adapters = model.Detector(config.size), distil.Adapters(config.size.neck)
+    optimizer = torch.optim.AdamW(train.parameter_groups([detector, adapters], 0.0))
+    run = train.Run(config, detector, adapters, optimizer, train.Average(detector, 0.9), torch.device("cpu"), tmp_path)
+    view = augment.View(np.zeros((64, 64, 3), np.uint8), np.zeros((64, 64, 3), np.uint8), np.array([[8, 8, np.nan, 40]], np.float32), np.ones(1, np.float32))
+    before = [p.clone() for p in detector.parameters()]
+    with pytest.raises(NanLoss, match="last good checkpoint"):
+        train.step(run, train.Collate()([view]))
+    assert all(torch.equal(a, b) for a, b in zip(before, detector.parameters(), strict=True))
+
+
+def test_exact_boxes_cost_nothing_and_take_their_places() -> None:
+    centres, strides = model.grid(64, 64)
+    person = torch.tensor([16.0, 8.0, 40.0, 56.0])
+    targets = loss.Targets(person.view(1, 1, 4), torch.ones(1, 1), torch.ones(1, 1, dtype=torch.bool))
+    distances = torch.stack((centres[0] - 16, centres[1] - 8, 40 - centres[0], 56 - centres[1])).clamp(min=1e-3)
+    log_boxes = (distances / strides).log()[None]
+    inside = (distances > 1e-2).all(0)
+    assigned = loss.assign(torch.full((1, inside.numel()), 0.5), model.corners(log_boxes, centres, strides).transpose(1, 2), centres, targets)
+    assert 0 < int((assigned.score > 0).sum()) <= int(inside.sum()) and not (assigned.score[0][~inside] > 0).any()
+    score, box = loss.detection_loss(torch.zeros(1, 1, inside.numel()), log_boxes, centres, strides, targets)
+    assert float(box) == pytest.approx(0, abs=1e-3) and float(score) > 0
+
+
+def test_ignored_places_are_neither_right_nor_wrong() -> None:
+    centres, strides = model.grid(32, 32)
+    log_boxes = torch.zeros(1, 4, centres.shape[1])
+    found = model.corners(log_boxes, centres, strides).transpose(1, 2)
+    targets = loss.Targets(found[:, :1].clone(), torch.zeros(1, 1), torch.ones(1, 1, dtype=torch.bool))
+    assigned = loss.assign(torch.full((1, centres.shape[1]), 0.5), found, centres, targets)
+    assert assigned.share[0, 0] == 0 and assigned.share[0, -1] == 1 and not assigned.score.any()
+
+
+def test_labels_are_checked_by_the_teachers() -> None:
+    people = np.array([[0.1, 0.1, 0.2, 0.5], [0.5, 0.0, 1.0, 1.0]], np.float32)
+    found = teachers.Detections.make(
+        np.array([[0.1, 0.1, 0.2, 0.5], [0.3, 0.1, 0.4, 0.5], [0.55, 0.2, 0.7, 0.8], [0.75, 0.2, 0.9, 0.8], [0.0, 0.8, 0.1, 0.9]]),
+        np.array([0.8, 0.7, 0.6, 0.6, 0.2]),
+    )
+    truth = labels.checked(people, found)
+    by_box = {tuple(b.round(2).tolist()): float(w) for b, w in zip(truth.boxes, truth.weights, strict=True)}
+    expected = {(0.1, 0.1, 0.2, 0.5): 1.0, (0.5, 0, 1, 1): 0, (0.3, 0.1, 0.4, 0.5): 1.0, (0.55, 0.2, 0.7, 0.8): 1.0, (0.75, 0.2, 0.9, 0.8): 1.0, (0, 0.8, 0.1, 0.9): 0}
+    assert {tuple(np.float32(k).round(2).tolist()): v for k, v in expected.items()} == by_box
+
+
+def test_fusion_averages_and_doubts_what_one_sees_alone() -> None:
+    one = teachers.Detections.make(np.array([[0.1, 0.1, 0.3, 0.5]]), np.array([0.8]))
+    two = teachers.Detections.make(np.array([[0.12, 0.1, 0.32, 0.5], [0.6, 0.6, 0.7, 0.9]]), np.array([0.8, 0.6]))
+    fused = teachers.fuse([one, two])
+    assert fused.boxes[0] == pytest.approx([0.11, 0.1, 0.31, 0.5], abs=1e-6)
+    assert fused.scores == pytest.approx([0.8, 0.3], abs=1e-6)
+
+
+def test_views_are_repeatable_and_boxes_stay_on_the_figure(pictures: Path, tmp_path: Path) -> None:
+    config = train.Config.from_dict({**RECIPE, "augmentation": {"mosaic": 0.0, "grey": 0, "dark": 0, "noise": 0, "blur": 0, "coarse": 0, "jpeg": 0, "hsv": [0, 0, 0]}})
+    views, _ = train.prepare([pictures], tmp_path / "cache", config)
+    for number in range(12):
+        view, again = views[number], views[number]
+        assert np.array_equal(view.picture, again.picture) and np.array_equal(view.boxes, again.boxes)
+        for x0, y0, x1, y1 in view.boxes[view.weights > 0]:
+            middle = view.picture[int((y0 + y1) / 2), int((x0 + x1) / 2)]
+            assert middle.mean() > 150, "the middle of a box is the bright figure"
+
+
+def test_measures_agree_with_hand_counting() -> None:
+    person = np.array([[10, 10, 30, 70]], np.float32)
+    items = [evaluate.Item("a", str(i), lambda: None, person, np.zeros(1, bool)) for i in range(2)]
+    hit = teachers.Detections(person + 1, np.array([0.9], np.float32))
+    miss = teachers.Detections(person + 100, np.array([0.6], np.float32))
+    result = evaluate.measure(items, [hit, miss])
+    assert result.ap50 == pytest.approx(51 / 101) and result.recall == 0.5 and result.precision == 0.5
+    assert result.best_f1 == pytest.approx(2 / 3) and result.best_threshold == pytest.approx(0.9)
+    assert result.by_height[1] == 0.5 and math.isnan(result.by_height[0])
+
+
+def test_ignored_truth_counts_neither_way() -> None:
+    person = np.array([[10, 10, 30, 70], [100, 10, 130, 70]], np.float32)
+    item = evaluate.Item("a", "0", lambda: None, person, np.array([False, True]))
+    result = evaluate.measure([item], [teachers.Detections(person, np.array([0.9, 0.95], np.float32))])
+    assert result.ap50 == pytest.approx(1) and (result.recall, result.precision, result.people) == (1.0, 1.0, 1)
+
+
+def test_letterbox_and_back() -> None:
+    picture = np.zeros((50, 200, 3), np.uint8)
+    boxed, scale, border = evaluate.letterbox(picture, 96)
+    assert boxed.shape == (96, 96, 3) and border == (0, 36) and scale == 0.48
+    rows = np.array([[100 * 0.48, 25 * 0.48 + 36, 40 * 0.48, 30 * 0.48, 0.7]]).T
+    assert evaluate.from_rows(rows, picture, scale, border).boxes[0] == pytest.approx([0.4, 0.2, 0.6, 0.8])
+
+
+def test_suppression_keeps_the_strongest() -> None:
+    rects = np.array([[0, 0, 10, 10], [1, 0, 11, 10], [50, 50, 60, 60]], np.float32)
+    assert boxes.suppress(rects, np.array([0.5, 0.9, 0.3])).tolist() == [1, 2]
