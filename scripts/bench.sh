@@ -1,0 +1,5 @@
+#!/usr/bin/env bash
+# Criterion benchmarks and the whole detection pipeline against bare ONNX Runtime. Arguments go to cargo bench.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+cargo bench --locked "$@"
