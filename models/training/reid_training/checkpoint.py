@@ -46,23 +46,29 @@ def load(path: Path, recipe: str) -> dict[str, Any]:
     return state
 
 
-class Timer:
-    """Says when it is time to save, and when the process was asked to end (SIGTERM, SIGINT)."""
+class Stop:
+    """True in `asked` once the process was asked to end (SIGTERM, SIGINT): finish the step, save, leave."""
 
-    def __init__(self, every_s: float = 240.0) -> None:
-        self.every_s = every_s
-        self.last = time.monotonic()
-        self.stop = False
+    def __init__(self) -> None:
+        self.asked = False
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._ask)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
-        self.stop = True
+        self.asked = True
+
+
+class Timer:
+    """Says when `every_s` seconds have gone by."""
+
+    def __init__(self, every_s: float = 240.0) -> None:
+        self.every_s = every_s
+        self.last = time.monotonic()
 
     def due(self) -> bool:
-        """True once every `every_s` seconds, and always after a request to stop."""
+        """True once every `every_s` seconds."""
         now = time.monotonic()
-        if self.stop or now - self.last >= self.every_s:
-            self.last = now
-            return True
-        return False
+        if now - self.last < self.every_s:
+            return False
+        self.last = now
+        return True

@@ -80,12 +80,15 @@ def _recipe_options(command: argparse.ArgumentParser) -> None:
         help="folder of the teacher files (or REID_TRAINING_TEACHERS)",
     )
     command.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 …")
+    command.add_argument("--threads", type=int, default=0, help="processor threads; 0: as many as PyTorch likes, 1: best on a busy machine")
 
 
-def pick_device(name: str) -> str:
-    """`auto` is the GPU when there is one; a GPU that was asked for and is missing is an error."""
+def pick_device(name: str, threads: int = 0) -> str:
+    """`auto` is the GPU when there is one; a GPU that was asked for and is missing is an error. Also sets the threads."""
     import torch
 
+    if threads > 0:
+        torch.set_num_threads(threads)
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     if name.startswith("cuda") and not torch.cuda.is_available():
@@ -107,7 +110,7 @@ def run_train(options: argparse.Namespace) -> None:
     raw = read_raw(options.config)
     if not options.data.exists():
         raise ConfigError(f"--data {options.data} does not exist")
-    device = pick_device(options.device)
+    device = pick_device(options.device, options.threads)
     say(f"{raw['recipe']} on {device}")
     if raw["task"] == "detect":
         from reid_training import detection

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from reid_training import checkpoint
-from reid_training.config import Config
+from reid_training.config import Config, typed
 from reid_training.data.batches import PeopleSampler, ViewBatches, erase, to_input, training_rows
 from reid_training.data.pack import Pack, make_pack
 from reid_training.data.sources import Source
@@ -30,6 +31,7 @@ from reid_training.nets import make_net
 from reid_training.optim import make_optimizer
 from reid_training.progress import Progress, clock, say
 from reid_training.teachers import teach_view
+from reid_training.variants import write_variants
 
 
 @dataclass(frozen=True)
@@ -75,9 +77,8 @@ class TrainTable:
     erasing: float = 0.2
     ema: float = 0.9995
     bfloat16: bool = True
-    threads: int = 1
     leave_out: tuple[str, ...] = ()
-    evaluate_every_s: int = 1200
+    evaluate_every_s: int = 900
     refresh_every_s: int = 300
 
 
@@ -199,17 +200,23 @@ def evaluate_probes(net: nn.Module, probes: list[Probe], size: tuple[int, int], 
     return figures
 
 
-def prepare(config: Config, data: Path, cache: Path, teachers: Path | None) -> tuple[Pack, TeacherTable]:
-    """The packed data and the teachers' answers, made where they are missing."""
+def prepare(config: Config, data: Path, cache: Path) -> tuple[Pack, TeacherTable]:
+    """The packed data, and who teaches."""
     if not config.sources:
         raise DataError("the configuration names no [[source]]")
-    pack = make_pack(config.sources, data, cache)
-    return pack, config.table(TeacherTable, "teach")
+    return make_pack(config.sources, data, cache), config.table(TeacherTable, "teach")
+
+
+def probes_for(config: Config, pack: Pack, leave_out: Sequence[str], data: Path, cache: Path) -> list[Probe]:
+    """Held-out people, sources left out, and the `[[probe]]`s of the configuration that the data folder holds."""
+    extra = [typed(Source, table, "[[probe]]") for table in config.tables.get("probe", [])]
+    across = [cross_view_probe(source, data, cache) for source in extra]
+    return [*probes_of(pack, leave_out), *(probe for probe in across if probe is not None)]
 
 
 def teach(config: Config, data: Path, cache: Path, teachers: Path) -> None:
     """Caches the teachers' answers to all views of the configuration; continues where it stopped."""
-    pack, table = prepare(config, data, cache, teachers)
+    pack, table = prepare(config, data, cache)
     files = {name: teachers / file for name, file in table.files.items()}
     for view in table.views:
         teach_view(pack, view, files, config.seed)
@@ -221,7 +228,7 @@ def run(
 ) -> None:
     """Trains, evaluates on the probes now and then, exports after every evaluation."""
     net_table, train = config.table(NetTable, "net"), config.table(TrainTable, "train")
-    pack, table = prepare(config, data, cache, teachers)
+    pack, table = prepare(config, data, cache)
     if not (pack.folder / f"view-{table.views[0]}.json").exists():
         if teachers is None:
             raise DataError("no teacher answers are cached for this data; give --teachers the folder of the teacher files")
@@ -229,11 +236,7 @@ def run(
     rows = training_rows(pack, train.leave_out)
     sampler = PeopleSampler(pack, rows)
     batches = ViewBatches(pack, rows, table.views, table.weights)
-    probes = probes_of(pack, train.leave_out)
-    for extra in config.tables.get("probe", []):
-        probe = cross_view_probe(Source(**{k: tuple(v) if isinstance(v, list) else v for k, v in extra.items()}), data, cache)
-        probes += [probe] if probe else []
-    torch.set_num_threads(train.threads)
+    probes = probes_for(config, pack, train.leave_out, data, cache)
     state = Run(config, net_table, train, sampler.people, device)
     path = out_dir / "checkpoint.pt"
     if resume and path.exists():
@@ -241,7 +244,6 @@ def run(
         say(f"resumed after {state.seen} pictures, {clock(state.seconds)}")
     say(f"{int(rows.sum())} crops to train on, {sampler.people} people ({sampler.single} with one picture)")
     train_loop(config, state, batches, sampler, probes, path, minutes)
-    finish(config, state, probes, out_dir)
 
 
 def train_loop(
@@ -251,13 +253,13 @@ def train_loop(
     """Steps until the schedule, the time or the user ends it; the checkpoint on the disk is always a good one."""
     train = state.train
     rng = np.random.default_rng((config.seed, state.steps))
-    timer, refresh = checkpoint.Timer(), checkpoint.Timer(train.refresh_every_s)
+    stop, timer, refresh = checkpoint.Stop(), checkpoint.Timer(), checkpoint.Timer(train.refresh_every_s)
     evaluation = checkpoint.Timer(train.evaluate_every_s)
     progress = Progress(config.recipe, train.images, state.seen)
     end = None if minutes is None else time.monotonic() + 60 * minutes
     means: dict[str, float] = {}
     clock_from = time.monotonic()
-    while state.seen < train.images and not timer.stop and (end is None or time.monotonic() < end):
+    while state.seen < train.images and not stop.asked and (end is None or time.monotonic() < end):
         for name, value in step(state, batches, sampler, rng).items():
             means[name] = 0.98 * means.get(name, value) + 0.02 * value
         progress.update(state.seen, " ".join(f"{name} {value:.3f}" for name, value in means.items()))
@@ -265,13 +267,16 @@ def train_loop(
         state.seconds, clock_from = state.seconds + now - clock_from, now
         if refresh.due():
             batches.refresh()
-        if evaluation.due() and not timer.stop:
+        if evaluation.due():
             record(state, means, probes, path.parent)
-            export(config, state, path.parent)
+            export(config, state, path.with_name(f"{config.recipe}.onnx"))
         if timer.due():
             checkpoint.save(path, config.recipe, state.state())
-    checkpoint.save(path, config.recipe, state.state())
     progress.close()
+    if state.seen >= train.images:
+        record(state, means, probes, path.parent)
+        export(config, state, path.with_name(f"{config.recipe}.onnx"))
+    checkpoint.save(path, config.recipe, state.state())
     if state.seen < train.images:
         raise Stopped(f"stopped after {state.seen} of {train.images} pictures; --resume continues")
 
@@ -286,14 +291,21 @@ def record(state: Run, means: dict[str, float], probes: list[Probe], out_dir: Pa
     return line
 
 
-def export(config: Config, state: Run, out_dir: Path) -> None:
-    """Writes `<recipe>.onnx`, checked against PyTorch, atomically."""
+def export(config: Config, state: Run, path: Path) -> None:
+    """Writes the running average, checked against PyTorch, atomically."""
     height, width = state.size()
     facts = Facts(name=config.recipe, height=height, width=width, seen=state.seen, **config.tables.get("facts", {}))
-    export_checked(state.average, facts, out_dir / f"{config.recipe}.onnx")
+    export_checked(state.average, facts, path)
 
 
-def finish(config: Config, state: Run, probes: list[Probe], out_dir: Path) -> None:
-    """A last measurement and export."""
-    record(state, {}, probes, out_dir)
-    export(config, state, out_dir)
+def export_checkpoint(config: Config, data: Path, cache: Path, out_dir: Path, to: Path | None, variants: bool) -> None:
+    """The running average of the checkpoint in `out_dir` as a file, with smaller variants of it when asked for."""
+    state = checkpoint.load(out_dir / "checkpoint.pt", config.recipe)
+    net_table, train = config.table(NetTable, "net"), config.table(TrainTable, "train")
+    run = Run(config, net_table, train, state["head"]["weight"].shape[0], "cpu")
+    run.restore(state)
+    path = to or out_dir / f"{config.recipe}.onnx"
+    export(config, run, path)
+    if variants:
+        pack, _ = prepare(config, data, cache)
+        write_variants(path, pack, probes_for(config, pack, train.leave_out, data, cache))

@@ -56,10 +56,10 @@ def fit(
     if resume and path.exists():
         job.restore(checkpoint.load(path, job.recipe))
         say(f"{job.recipe}: resumed after epoch {job.epoch}, {clock(job.seconds)}")
-    timer = checkpoint.Timer()
+    stop = checkpoint.Stop()
     progress = Progress(job.recipe, epochs * steps * batch, job.epoch * steps * batch)
     end = None if minutes is None else time.monotonic() + 60 * minutes
-    while job.epoch < epochs and not timer.stop and (end is None or time.monotonic() < end):
+    while job.epoch < epochs and not stop.asked and (end is None or time.monotonic() < end):
         started, sums = time.monotonic(), {}
         rng = np.random.default_rng((seed, job.epoch))
         torch.manual_seed(seed * 1000 + job.epoch)
@@ -68,7 +68,7 @@ def fit(
                 sums[name] = sums.get(name, 0.0) + value
             means = {name.lstrip("_"): round(value / (number + 1), 4) for name, value in sums.items()}
             progress.update((job.epoch * steps + number + 1) * batch, f"epoch {job.epoch + 1} {means}")
-            if timer.stop:
+            if stop.asked:
                 break
         else:
             job.schedule.step()

@@ -40,7 +40,6 @@ class PairTable:
     validation_pairs: int = 1024
     hold_out_share: float = 0.1
     bfloat16: bool = False
-    threads: int = 1
 
 
 class PairNet(nn.Module):
@@ -76,7 +75,6 @@ def run(
     if unknown:
         raise ConfigError(f"[train] optimizers: {unknown[0]!r} is none of {', '.join(OPTIMIZERS)}")
     pack = make_pack(sources_below(config.sources, data), data, cache)
-    torch.set_num_threads(table.threads)
     held = validation_rows(pack, table.hold_out_share, config.seed)
     train = Triplets(pack, training_rows(pack, ()) & ~held)
     checked = Triplets(pack, held if held.any() else training_rows(pack, ()))

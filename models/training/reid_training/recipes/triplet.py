@@ -42,7 +42,6 @@ class TripletTable:
     margin: float = 0.3
     hold_out_share: float = 0.1
     bfloat16: bool = False
-    threads: int = 1
 
 
 class Triplets:
@@ -95,7 +94,6 @@ def run(
     table, net_table = config.table(TripletTable, "train"), config.table(NetTable, "net")
     pack = make_pack(sources_below(config.sources, data), data, cache)
     torch.manual_seed(config.seed)
-    torch.set_num_threads(table.threads)
     held = validation_rows(pack, table.hold_out_share, config.seed)
     triplets = Triplets(pack, training_rows(pack, ()) & ~held)
     probe_rows = np.flatnonzero(held) if held.any() else np.flatnonzero(pack.identity >= 0)

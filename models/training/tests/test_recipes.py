@@ -1,0 +1,208 @@
+"""Every recipe end to end on generated people, by its one command."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from reid_training import checkpoint
+from reid_training.cli import main
+from reid_training.config import parse
+from reid_training.data.pack import make_pack
+from reid_training.recipes import embed
+from reid_training.teachers import open_view, work_order
+
+
+class FakeTeacher:
+    """Mean colours of eight bands: an answer that depends on the picture and nothing else."""
+
+    def __init__(self, path: Path, **_: object) -> None:
+        self.matrix = np.random.default_rng(len(str(path.name))).normal(size=(24, 256))
+
+    def embed(self, images: np.ndarray) -> np.ndarray:
+        bands = images.reshape(len(images), 8, -1, images.shape[2], 3).mean((2, 3)).reshape(len(images), -1)
+        out = (bands - bands.mean(1, keepdims=True)) @ self.matrix
+        return (out / np.linalg.norm(out, axis=1, keepdims=True)).astype(np.float32)
+
+
+@pytest.fixture
+def teacher(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reid_training.teachers.Teacher", FakeTeacher)
+
+
+def embed_config(market: Path, **train: object) -> str:
+    values = {"images": 768, "people": 4, "per_person": 4, "others": 16, "bank": 32, "warmup": 100, "bfloat16": False, **train}
+    lines = "\n".join(f"{key} = {json.dumps(value)}" for key, value in values.items())
+    return f"""
+recipe = "tiny"
+task = "embed"
+seed = 1
+[[source]]
+name = "market"
+path = ["{market.name}"]
+hold_out = 3
+[net]
+name = "slimres"
+dim = 512
+options = {{ stem = 8, widths = [8, 16, 16], depths = [1, 1, 1] }}
+[teach]
+files = {{ a = "a.xml", bb = "bb.xml" }}
+weights = {{ a = 1.0, bb = 0.5 }}
+views = [1, 0]
+[train]
+{lines}
+"""
+
+
+def command(config: Path, data: Path, tmp: Path, *more: str, name: str = "train") -> list[str]:
+    return [name, str(config), "--data", str(data), "--out", str(tmp / "out"), "--cache", str(tmp / "cache"), "--device", "cpu", *more]
+
+
+def test_distillation_trains_resumes_and_exports(market: Path, tmp_path: Path, teacher: None, capsys: pytest.CaptureFixture) -> None:
+    config = tmp_path / "tiny.toml"
+    config.write_text(embed_config(market))
+    arguments = command(config, market.parent, tmp_path, "--teachers", str(tmp_path))
+    assert main([*arguments, "--minutes", "0.0001"]) == 1
+    assert "--resume continues" in capsys.readouterr().err
+    first = checkpoint.load(tmp_path / "out/checkpoint.pt", "tiny")
+    assert 0 < first["seen"] < 768
+    assert main([*arguments, "--resume"]) == 0
+    last = checkpoint.load(tmp_path / "out/checkpoint.pt", "tiny")
+    assert last["seen"] >= 768 and last["history"][-1]["market mAP"] > 0
+    assert (tmp_path / "out/tiny.onnx").exists()
+    assert main(["plot", str(tmp_path / "out/history.json"), "--to", str(tmp_path / "curves.png")]) == 0
+    assert main(command(config, market.parent, tmp_path, "--to", str(tmp_path / "again.onnx"), "--variants", name="export")) == 0
+    assert (tmp_path / "again.onnx").exists() and (tmp_path / "again.int8.onnx").exists()
+    figures = json.loads((tmp_path / "again.variants.json").read_text())
+    assert set(figures) == {"again.onnx", "again.fp16.onnx", "again.int8.onnx"}
+    wanted = ["evaluate", str(tmp_path / "again.onnx"), "--query", str(market), "--gallery", str(market), "--cache", str(tmp_path / "cache")]
+    assert main(wanted) == 0
+    assert '"mAP"' in capsys.readouterr().out
+
+
+def test_interrupted_teaching_continues_with_the_same_answers(market: Path, tmp_path: Path, teacher: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = parse({"recipe": "t", "task": "embed", "seed": 1, "source": [{"name": "m", "path": [market.name]}],
+                    "teach": {"files": {"a": "a.xml"}, "weights": {"a": 1.0}, "views": [1]}})
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    embed.teach(config, market.parent, tmp_path / "one", tmp_path)
+    monkeypatch.setattr("reid_training.teachers.CHUNK", 10)
+    calls = []
+
+    class Dying(FakeTeacher):
+        def embed(self, images: np.ndarray) -> np.ndarray:
+            calls.append(len(images))
+            if len(calls) == 3:
+                raise KeyboardInterrupt
+            return super().embed(images)
+
+    monkeypatch.setattr("reid_training.teachers.Teacher", Dying)
+    with pytest.raises(KeyboardInterrupt):
+        embed.teach(config, market.parent, tmp_path / "two", tmp_path)
+    pack = make_pack(config.sources, market.parent, tmp_path / "two")
+    half = open_view(pack, 1, ["a"])
+    assert half is not None and list(half.rows) == list(work_order(len(pack))[:20])
+    embed.teach(config, market.parent, tmp_path / "two", tmp_path)
+    whole = open_view(make_pack(config.sources, market.parent, tmp_path / "one"), 1, ["a"])
+    again = open_view(pack, 1, ["a"])
+    assert whole is not None and again is not None and len(again.rows) == len(pack)
+    assert np.array_equal(whole.targets[0], again.targets[0]) and np.array_equal(whole.images, again.images)
+
+
+def test_nan_loss_stops_and_keeps_the_last_good_checkpoint(market: Path, tmp_path: Path, teacher: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tmp_path / "tiny.toml"
+    config.write_text(embed_config(market))
+    arguments = command(config, market.parent, tmp_path, "--teachers", str(tmp_path))
+    assert main([*arguments, "--minutes", "0.0001"]) == 1
+    good = (tmp_path / "out/checkpoint.pt").read_bytes()
+    monkeypatch.setattr(embed, "cosine_loss", lambda *_: torch.tensor(float("nan"), requires_grad=True))
+    assert main([*arguments, "--resume"]) == 1
+    assert (tmp_path / "out/checkpoint.pt").read_bytes() == good
+
+
+def test_same_seed_same_weights(market: Path, tmp_path: Path, teacher: None) -> None:
+    states = []
+    for run in ("a", "b"):
+        (tmp_path / run).mkdir()
+        config = tmp_path / run / "tiny.toml"
+        config.write_text(embed_config(market, images=96))
+        assert main(command(config, market.parent, tmp_path / run, "--teachers", str(tmp_path))) == 0
+        states.append(checkpoint.load(tmp_path / run / "out/checkpoint.pt", "tiny")["net"])
+    assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
+
+
+OWN = """
+recipe = "own"
+task = "triplet"
+seed = 1
+[net]
+name = "compact"
+dim = 32
+options = { widths = [8, 8, 16, 16, 16, 16] }
+[train]
+epochs = 2
+batch = 8
+triplets = 32
+distance = "%s"
+"""
+
+
+@pytest.mark.parametrize("distance", ["cosine", "euclidean"])
+def test_triplets_on_an_own_folder(tree: Path, tmp_path: Path, distance: str) -> None:
+    config = tmp_path / "own.toml"
+    config.write_text(OWN % distance)
+    assert main(command(config, tree, tmp_path)) == 0
+    assert (tmp_path / "out/own.onnx").exists() and (tmp_path / "out/histograms.png").exists()
+    history = json.loads((tmp_path / "out/checkpoint-history.json").read_text())
+    assert len(history) == 2 and "validation mAP" in history[-1]
+
+
+def test_pairs_by_both_optimisers(market: Path, tmp_path: Path) -> None:
+    config = tmp_path / "pair.toml"
+    config.write_text(
+        'recipe = "pairs"\ntask = "pair"\nseed = 1\n[net]\nname = "compact"\ndim = 16\n'
+        "[train]\noptimizers = { sgd = 0.01, nadam = 1e-3 }\nepochs = 1\nbatch = 8\npairs = 16\nvalidation_pairs = 16\n"
+    )
+    assert main(command(config, market, tmp_path)) == 0
+    assert set(json.loads((tmp_path / "out/figures.json").read_text())) == {"sgd", "nadam"}
+
+
+def test_compact_fills_its_table(tree: Path, tmp_path: Path) -> None:
+    config = tmp_path / "compact.toml"
+    config.write_text(
+        'recipe = "small"\ntask = "compact"\nseed = 1\n[net]\nname = "compact"\ndim = 16\n'
+        f'[[classify]]\nsource = {{ name = "people", path = ["{tree.name}"], format = "tree" }}\n'
+        "group = '(\\w+)/(\\d+)'\nblock = 2\nepochs = 1\nclasses = 4\nper_class = 4\n"
+    )
+    assert main(command(config, tree.parent, tmp_path)) == 0
+    table = json.loads((tmp_path / "out/accuracy.json").read_text())["people"]
+    assert table["test"] == 10 and "triplet + SVM accuracy" in table and "cross-entropy accuracy" in table
+
+
+def test_wrong_folders_and_files_end_without_a_traceback(market: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    config = tmp_path / "tiny.toml"
+    config.write_text(embed_config(market))
+    cases = {
+        "does not exist": command(config, tmp_path / "nowhere", tmp_path),
+        "not found": command(config, tmp_path, tmp_path),
+        "--teachers": command(config, market.parent, tmp_path),
+        "configuration": command(tmp_path / "none.toml", market, tmp_path),
+        "model": ["evaluate", str(tmp_path / "no.onnx"), "--query", str(market), "--gallery", str(market), "--cache", str(tmp_path)],
+        "no history": ["plot", str(config), "--to", str(tmp_path / "x.png")],
+    }
+    for text, arguments in cases.items():
+        assert main(arguments) == 1
+        assert text in capsys.readouterr().err, text
+
+
+def test_checkpoint_of_another_recipe_is_refused_by_the_command(market: Path, tmp_path: Path, teacher: None, capsys: pytest.CaptureFixture) -> None:
+    config = tmp_path / "tiny.toml"
+    config.write_text(embed_config(market))
+    (tmp_path / "out").mkdir()
+    checkpoint.save(tmp_path / "out/checkpoint.pt", "other", {})
+    assert main(command(config, market.parent, tmp_path, "--teachers", str(tmp_path), "--resume")) == 1
+    assert "belongs to recipe 'other'" in capsys.readouterr().err
