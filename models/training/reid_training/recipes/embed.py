@@ -178,7 +178,7 @@ def step(run: Run, batches: ViewBatches, sampler: PeopleSampler, rng: np.random.
     terms = losses_of(run, to_input(batch.images, *run.size()).to(to), batch.targets.to(to), batch.classes.to(to), bank.to(to))
     loss = sum(terms.values())
     if not torch.isfinite(loss):
-        raise NanLoss(f"the loss is {float(loss)} after {run.seen} pictures; the last good checkpoint is kept. Lower lr?")
+        raise NanLoss(f"the loss is {loss.item()} after {run.seen} pictures; the last good checkpoint is kept. Lower lr?")
     run.optimizer.zero_grad()
     loss.backward()
     run.optimizer.step()

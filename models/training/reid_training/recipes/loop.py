@@ -85,7 +85,7 @@ def fit(
 def _step(job: Fit, terms: dict[str, Tensor]) -> dict[str, float]:
     loss = sum(value for name, value in terms.items() if not name.startswith("_"))
     if not torch.isfinite(loss):
-        raise NanLoss(f"{job.recipe}: the loss is {float(loss)}; the checkpoint of epoch {job.epoch} is kept. Lower lr?")
+        raise NanLoss(f"{job.recipe}: the loss is {loss.item()}; the checkpoint of epoch {job.epoch} is kept. Lower lr?")
     job.optimizer.zero_grad(set_to_none=True)
     loss.backward()
     job.optimizer.step()
