@@ -9,5 +9,6 @@ pub mod identity;
 pub mod image;
 pub mod person;
 pub mod preprocess;
+pub mod testscene;
 pub mod tracking;
 pub mod yolo;
