@@ -3,10 +3,13 @@
 //! Nothing in here knows GStreamer, ONNX Runtime, files, clocks, threads or statics; time and ids are passed in.
 //! `tests/tidy.rs` enforces it. That keeps every rule testable with plain numbers and usable without a pipeline.
 
+pub mod canvas;
+pub mod colour;
 pub mod embedding;
 pub mod geometry;
 pub mod identity;
 pub mod image;
+pub mod image_mut;
 pub mod person;
 pub mod preprocess;
 pub mod testscene;

@@ -1,7 +1,11 @@
 //! The elements: properties and glue, no algorithm.
 
+pub mod reidtestsrc;
+
+/// Who made the elements, as `gst-inspect-1.0` shows it.
+pub(crate) const AUTHOR: &str = "The gst-plugin-reid developers";
+
 /// Registers every element, in the order in which data flows through them.
 pub(crate) fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
-    let _ = plugin;
-    Ok(())
+    reidtestsrc::register(plugin)
 }

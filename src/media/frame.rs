@@ -3,7 +3,10 @@
 use gst_video::prelude::*;
 
 use super::caps;
-use crate::core::image::{ImageError, ImageView, Plane};
+use crate::core::{
+    image::{ImageError, ImageView, Plane},
+    image_mut::{ImageMut, PlaneMut},
+};
 
 /// Why a buffer cannot be seen as a picture.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +61,46 @@ impl<'a> MappedFrame<'a> {
             &planes[..count],
             caps::colorimetry(frame.info()),
         )?)
+    }
+}
+
+/// A buffer mapped for reading and writing. Strides come from the buffer's own `GstVideoMeta` where it has one.
+pub struct MappedFrameMut<'a>(gst_video::VideoFrameRef<&'a mut gst::BufferRef>);
+
+impl<'a> MappedFrameMut<'a> {
+    /// Maps `buffer`, whose caps are `info`. Memory that somebody else holds is copied first.
+    pub fn writable(
+        buffer: &'a mut gst::BufferRef,
+        info: &gst_video::VideoInfo,
+    ) -> Result<Self, FrameError> {
+        let bytes = buffer.size();
+        gst_video::VideoFrameRef::from_buffer_ref_writable(buffer, info)
+            .map(Self)
+            .map_err(|_| FrameError::Map {
+                bytes,
+                caps: format!("{} {}x{}", info.format(), info.width(), info.height()),
+            })
+    }
+
+    /// The pixels.
+    pub fn image(&mut self) -> Result<ImageMut<'_>, FrameError> {
+        let frame = &mut self.0;
+        let format =
+            caps::pixel_format(frame.format()).ok_or(FrameError::Format(frame.format()))?;
+        let colorimetry = caps::colorimetry(frame.info());
+        let (width, height) = (frame.width() as usize, frame.height() as usize);
+        let mut strides = [0; 4];
+        for (to, &stride) in strides.iter_mut().zip(frame.plane_stride()) {
+            *to = usize::try_from(stride).unwrap_or(0);
+        }
+        let planes = frame
+            .planes_data_mut()
+            .into_iter()
+            .zip(strides)
+            .take(format.planes())
+            .map(|(data, stride)| PlaneMut { data, stride })
+            .collect();
+        Ok(ImageMut::new(format, width, height, planes, colorimetry)?)
     }
 }
 

@@ -86,7 +86,11 @@ pub(super) fn draw(tile: &mut Tile, outfit: &Outfit, stance: Stance, light: Ligh
     if !faces_away {
         body.draw_backpack(tile);
     }
-    let far_first = if body.away(legs[0][2]) > body.away(legs[1][2]) { [0, 1] } else { [1, 0] };
+    let far_first = if body.away(legs[0][2]) > body.away(legs[1][2]) {
+        [0, 1]
+    } else {
+        [1, 0]
+    };
     for i in far_first {
         body.draw_leg(tile, &legs[i]);
     }
@@ -143,7 +147,13 @@ struct Body<'a> {
 impl<'a> Body<'a> {
     fn new(outfit: &'a Outfit, stance: Stance, light: Light) -> Self {
         let folds = [outfit.cloth & 0xff, outfit.cloth >> 8 & 0xff].map(|v| v as f32 / 64.0);
-        Self { outfit, stance, light, sink: 0.0, folds }
+        Self {
+            outfit,
+            stance,
+            light,
+            sink: 0.0,
+            folds,
+        }
     }
 
     /// Lowers the hips until a foot meets the floor.
@@ -157,12 +167,20 @@ impl<'a> Body<'a> {
 
     /// A spot in the picture, px.
     fn at(&self, spot: Spot) -> Point {
-        let Stance { foot, height_px, forward, .. } = self.stance;
+        let Stance {
+            foot,
+            height_px,
+            forward,
+            ..
+        } = self.stance;
         // The body's right, as the camera sees it, is (forward away, -forward right).
         let right = spot[0] * forward[0] + spot[1] * forward[1];
         // Nearer spots look lower: a camera above head height. A tenth is its usual slope.
         let lower = 0.1 * self.away(spot);
-        [foot[0] + right * height_px, foot[1] - (spot[2] + lower) * height_px]
+        [
+            foot[0] + right * height_px,
+            foot[1] - (spot[2] + lower) * height_px,
+        ]
     }
 
     /// How much farther from the camera than the body's middle a spot is.
@@ -178,7 +196,11 @@ impl<'a> Body<'a> {
     /// Hip, knee, ankle, toe of the right (1) or left (-1) leg.
     fn leg(&self, side: f32) -> [Spot; 4] {
         let Stance { stride, phase, .. } = self.stance;
-        let phase = if side > 0.0 { phase } else { phase + std::f32::consts::PI };
+        let phase = if side > 0.0 {
+            phase
+        } else {
+            phase + std::f32::consts::PI
+        };
         let hip_angle = HIP_SWING * stride * phase.cos() + 0.04;
         let knee = 0.06 + KNEE_BEND * stride.min(1.0) * (-phase.sin()).max(0.0).powf(1.5);
         let shank = hip_angle - knee;
@@ -186,17 +208,29 @@ impl<'a> Body<'a> {
         let hip = [0.0, side * HIP_OUT * self.outfit.girth, HIP - self.sink];
         let knee = swung(hip, hip_angle, THIGH);
         let ankle = swung(knee, shank, SHANK);
-        let toe = [ankle[0] + 0.105 * foot.cos(), ankle[1] + side * 0.012, ankle[2] - 0.026 + 0.105 * foot.sin()];
+        let toe = [
+            ankle[0] + 0.105 * foot.cos(),
+            ankle[1] + side * 0.012,
+            ankle[2] - 0.026 + 0.105 * foot.sin(),
+        ];
         [hip, knee, ankle, toe]
     }
 
     /// Shoulder, elbow, wrist, finger tips of the right (1) or left (-1) arm.
     fn arm(&self, side: f32) -> [Spot; 4] {
         let Stance { stride, phase, .. } = self.stance;
-        let phase = if side > 0.0 { phase } else { phase + std::f32::consts::PI };
+        let phase = if side > 0.0 {
+            phase
+        } else {
+            phase + std::f32::consts::PI
+        };
         let swing = -0.42 * stride * phase.cos();
         let bend = 0.18 + stride * (0.16 + 0.22 * swing.max(0.0));
-        let shoulder = [0.0, side * SHOULDER_OUT * self.outfit.girth, SHOULDER - self.sink];
+        let shoulder = [
+            0.0,
+            side * SHOULDER_OUT * self.outfit.girth,
+            SHOULDER - self.sink,
+        ];
         let mut elbow = swung(shoulder, swing, UPPER_ARM);
         elbow[1] += side * 0.026;
         let mut wrist = swung(elbow, swing + bend, FOREARM);
@@ -206,7 +240,14 @@ impl<'a> Body<'a> {
     }
 
     fn draw_leg(&self, tile: &mut Tile, [hip, knee, ankle, toe]: &[Spot; 4]) {
-        let Outfit { girth, lower, bottom, skin, shoes, .. } = *self.outfit;
+        let Outfit {
+            girth,
+            lower,
+            bottom,
+            skin,
+            shoes,
+            ..
+        } = *self.outfit;
         let heel = [ankle[0] - 0.025, ankle[1], ankle[2] - 0.012];
         self.draw_limb(tile, heel, *toe, [0.025, 0.018], |_| shoes);
         let (thigh_colour, shank_colour) = match lower {
@@ -219,19 +260,42 @@ impl<'a> Body<'a> {
         self.draw_limb(tile, *knee, *ankle, shank, |_| shank_colour);
         let thigh = [0.054, 0.036].map(|r| r * girth);
         let shorts = lower == Lower::Shorts;
-        self.draw_limb(tile, *hip, *knee, thigh, |along| if shorts && along > 0.8 { skin } else { thigh_colour });
+        self.draw_limb(tile, *hip, *knee, thigh, |along| {
+            if shorts && along > 0.8 {
+                skin
+            } else {
+                thigh_colour
+            }
+        });
     }
 
     fn draw_arm(&self, tile: &mut Tile, [shoulder, elbow, wrist, hand]: &[Spot; 4], side: f32) {
-        let Outfit { girth, long_sleeves, top, skin, print, .. } = *self.outfit;
+        let Outfit {
+            girth,
+            long_sleeves,
+            top,
+            skin,
+            print,
+            ..
+        } = *self.outfit;
         // Sleeves of a yoked shirt are of the second colour above, as its chest is.
-        let sleeve = if let Print::Yoke(_) = print { self.outfit.second } else { top };
+        let sleeve = if let Print::Yoke(_) = print {
+            self.outfit.second
+        } else {
+            top
+        };
         let slim = [0.038, 0.030, 0.022].map(|r| r * girth);
         self.draw_limb(tile, *wrist, *hand, [0.018, 0.016], |_| skin);
         let (upper, fore) = ([slim[0], slim[1]], [slim[1], slim[2]]);
-        self.draw_limb(tile, *elbow, *wrist, fore, |_| if long_sleeves { sleeve } else { skin });
+        self.draw_limb(tile, *elbow, *wrist, fore, |_| {
+            if long_sleeves { sleeve } else { skin }
+        });
         self.draw_limb(tile, *shoulder, *elbow, upper, |along| {
-            if long_sleeves || along < 0.6 { sleeve } else { skin }
+            if long_sleeves || along < 0.6 {
+                sleeve
+            } else {
+                skin
+            }
         });
         if side > 0.0 && self.outfit.bag == Bag::Hand {
             let below = [hand[0], hand[1], hand[2] - 0.085];
@@ -258,13 +322,25 @@ impl<'a> Body<'a> {
     fn draw_top(&self, tile: &mut Tile) {
         let outfit = self.outfit;
         let loose = if outfit.long_sleeves { 1.05 } else { 1.0 };
-        self.draw_trunk(tile, outfit.hem, 0.852, |_| loose, |azimuth, up| shirt(outfit, azimuth, up));
+        self.draw_trunk(
+            tile,
+            outfit.hem,
+            0.852,
+            |_| loose,
+            |azimuth, up| shirt(outfit, azimuth, up),
+        );
         if outfit.bag == Bag::Shoulder {
             let hip = [0.01, 0.115 * outfit.girth, 0.5 - self.sink];
             self.draw_box(tile, hip, [0.075, 0.03, 0.055], outfit.bag_colour);
             let strap = [0.02, -0.06, 0.83 - self.sink];
             if self.away([0.05, 0.0, 0.0]) < 0.03 {
-                self.draw_limb(tile, strap, [0.06, 0.1, 0.55 - self.sink], [0.008, 0.008], |_| outfit.bag_colour);
+                self.draw_limb(
+                    tile,
+                    strap,
+                    [0.06, 0.1, 0.55 - self.sink],
+                    [0.008, 0.008],
+                    |_| outfit.bag_colour,
+                );
             }
         }
     }
@@ -312,7 +388,10 @@ impl<'a> Body<'a> {
 
     fn draw_neck(&self, tile: &mut Tile) {
         let skin = self.outfit.skin.map(|v| v * 0.86);
-        let (low, high) = ([0.0, 0.0, 0.83 - self.sink], [0.014, 0.0, 0.885 - self.sink]);
+        let (low, high) = (
+            [0.0, 0.0, 0.83 - self.sink],
+            [0.014, 0.0, 0.885 - self.sink],
+        );
         self.draw_limb(tile, low, high, [0.032, 0.03], |_| skin);
     }
 
@@ -341,7 +420,9 @@ impl<'a> Body<'a> {
             Head::Bun => {
                 let bun = self.at([-0.055, 0.0, 0.95 - sink]);
                 if away > 0.0 || right.abs() > 0.4 {
-                    tile.ball(bun, [self.px(0.026); 2], |normal| self.light.on(hair, normal));
+                    tile.ball(bun, [self.px(0.026); 2], |normal| {
+                        self.light.on(hair, normal)
+                    });
                 }
             }
             Head::Cap => {
@@ -362,7 +443,14 @@ impl<'a> Body<'a> {
         self.draw_box(tile, middle, [0.05, 0.078, 0.105], self.outfit.bag_colour);
     }
 
-    fn draw_limb(&self, tile: &mut Tile, from: Spot, to: Spot, radii: [f32; 2], colour: impl Fn(f32) -> Colour) {
+    fn draw_limb(
+        &self,
+        tile: &mut Tile,
+        from: Spot,
+        to: Spot,
+        radii: [f32; 2],
+        colour: impl Fn(f32) -> Colour,
+    ) {
         let limb = Limb {
             from: self.at(from),
             to: self.at(to),
@@ -391,7 +479,11 @@ impl<'a> Body<'a> {
         };
         tile.rows(centre[1] - tall, centre[1] + tall, edges, |across, y| {
             let v = (centre[1] - y) / tall;
-            let pocket = if v < -0.1 && across.abs() < 0.7 { 0.88 } else { 1.0 };
+            let pocket = if v < -0.1 && across.abs() < 0.7 {
+                0.88
+            } else {
+                1.0
+            };
             let normal = [across * 0.8, v * 0.4, 1.0 - 0.5 * across * across];
             self.light.on(scaled(colour, pocket), normal)
         });
@@ -406,21 +498,36 @@ fn swung(from: Spot, angle: f32, length: f32) -> Spot {
 
 /// Half width and half depth of the trunk at a height.
 fn girth_at(up: f32) -> [f32; 2] {
-    let above = TRUNK.iter().position(|s| s.up > up).unwrap_or(TRUNK.len() - 1).max(1);
+    let above = TRUNK
+        .iter()
+        .position(|s| s.up > up)
+        .unwrap_or(TRUNK.len() - 1)
+        .max(1);
     let (a, b) = (TRUNK[above - 1], TRUNK[above]);
     let t = ((up - a.up) / (b.up - a.up)).clamp(0.0, 1.0);
-    [a.wide + (b.wide - a.wide) * t, a.deep + (b.deep - a.deep) * t]
+    [
+        a.wide + (b.wide - a.wide) * t,
+        a.deep + (b.deep - a.deep) * t,
+    ]
 }
 
 /// The shirt's colour around the body (0 = front, radians) at a height.
 fn shirt(outfit: &Outfit, azimuth: f32, up: f32) -> Colour {
-    let Outfit { top, second, print, height_m, .. } = *outfit;
+    let Outfit {
+        top,
+        second,
+        print,
+        height_m,
+        ..
+    } = *outfit;
     let odd = |v: f32| v.rem_euclid(2.0) >= 1.0;
     let is_second = match print {
         Print::Plain => false,
         Print::Hoops(a_metre) => odd(up * height_m * a_metre * 2.0),
         Print::Stripes(around) => odd(azimuth / std::f32::consts::TAU * around * 2.0),
-        Print::Checks(a_metre) => odd(up * height_m * a_metre) != odd(azimuth * 0.12 * height_m * a_metre * 1.5),
+        Print::Checks(a_metre) => {
+            odd(up * height_m * a_metre) != odd(azimuth * 0.12 * height_m * a_metre * 1.5)
+        }
         Print::Yoke(from) => up > from,
         Print::Chest => azimuth.abs() < 0.5 && (0.66..0.76).contains(&up),
         Print::Open => azimuth.abs() < 0.22 && up > 0.5,
@@ -430,7 +537,9 @@ fn shirt(outfit: &Outfit, azimuth: f32, up: f32) -> Colour {
 
 /// The head's colour in a direction: front, right, up (unit vector).
 fn face(outfit: &Outfit, [front, side, up]: [f32; 3]) -> Colour {
-    let Outfit { skin, hair, head, .. } = *outfit;
+    let Outfit {
+        skin, hair, head, ..
+    } = *outfit;
     let hairline = match head {
         Head::Bald => 2.0,
         Head::Cap => 0.42,
@@ -438,13 +547,24 @@ fn face(outfit: &Outfit, [front, side, up]: [f32; 3]) -> Colour {
     };
     // How far back hair begins beside the face, higher up farther to the front.
     let temple = if head == Head::Long { 0.45 } else { 0.1 } + up * 0.35;
-    if up > hairline || (head != Head::Bald && front < temple && up > -0.55) || (head == Head::Bald && front < -0.2 && up < 0.2 && up > -0.5) {
-        return if head == Head::Cap && up > 0.2 { outfit.bag_colour } else { hair };
+    if up > hairline
+        || (head != Head::Bald && front < temple && up > -0.55)
+        || (head == Head::Bald && front < -0.2 && up < 0.2 && up > -0.5)
+    {
+        return if head == Head::Cap && up > 0.2 {
+            outfit.bag_colour
+        } else {
+            hair
+        };
     }
     // Eyes and brows, nose's shade, mouth: dark blots are what a far face is recognised by.
     let blot = |at_side: f32, at_up: f32, wide: f32, tall: f32| {
         let (x, y) = ((side.abs() - at_side) / wide, (up - at_up) / tall);
-        if front > 0.2 { (1.2 - x * x - y * y).clamp(0.0, 1.0) } else { 0.0 }
+        if front > 0.2 {
+            (1.2 - x * x - y * y).clamp(0.0, 1.0)
+        } else {
+            0.0
+        }
     };
     let eyes = blot(0.36, 0.04, 0.16, 0.09) * 0.75;
     let brows = blot(0.36, 0.22, 0.24, 0.07) * 0.5;

@@ -17,7 +17,7 @@ mod tile;
 mod view;
 mod world;
 
-pub use view::{Canvas, View};
+pub use view::View;
 pub use world::World;
 
 use super::geometry::Rect;

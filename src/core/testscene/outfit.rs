@@ -152,7 +152,11 @@ pub(super) fn dress(people: usize, seed: u64, similar: bool) -> Vec<Outfit> {
             let top = TOPS[tops[i % tops.len()]];
             let bottom = BOTTOMS[bottoms[(i + i / tops.len()) % bottoms.len()]];
             let outfit = one(seed, i as u64, top, bottom);
-            if similar { uniform(outfit, seed, i as u64) } else { outfit }
+            if similar {
+                uniform(outfit, seed, i as u64)
+            } else {
+                outfit
+            }
         })
         .collect()
 }
@@ -199,7 +203,13 @@ fn one(seed: u64, person: u64, top: Colour, bottom: Colour) -> Outfit {
         lower,
         bottom,
         shoes: SHOES[pick(10, SHOES.len())],
-        bag: [Bag::None, Bag::None, Bag::Backpack, Bag::Shoulder, Bag::Hand][pick(11, 5)],
+        bag: [
+            Bag::None,
+            Bag::None,
+            Bag::Backpack,
+            Bag::Shoulder,
+            Bag::Hand,
+        ][pick(11, 5)],
         bag_colour: BAGS[pick(12, BAGS.len())],
         cloth: hash(seed, &[132, person]),
     }

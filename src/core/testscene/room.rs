@@ -52,7 +52,13 @@ struct Hit {
 
 impl Room {
     /// Traces the view of `width` × `height` px.
-    pub fn trace(camera: &Camera, obstacles: &[Obstacle], seed: u64, width: usize, height: usize) -> Self {
+    pub fn trace(
+        camera: &Camera,
+        obstacles: &[Obstacle],
+        seed: u64,
+        width: usize,
+        height: usize,
+    ) -> Self {
         let style = Style::of(camera, seed);
         let mut room = Self {
             pixels: Vec::with_capacity(width * height),
@@ -76,7 +82,13 @@ impl Room {
 }
 
 /// Mean colour of a pixel's samples, and the nearest of their depths.
-fn pixel(camera: &Camera, obstacles: &[Obstacle], style: &Style, at: [usize; 2], size: [usize; 2]) -> ([f32; 3], f32) {
+fn pixel(
+    camera: &Camera,
+    obstacles: &[Obstacle],
+    style: &Style,
+    at: [usize; 2],
+    size: [usize; 2],
+) -> ([f32; 3], f32) {
     let mut sum = [0.0; 3];
     let mut nearest = f32::INFINITY;
     for sample in 0..SAMPLES * SAMPLES {
@@ -98,8 +110,8 @@ fn pixel(camera: &Camera, obstacles: &[Obstacle], style: &Style, at: [usize; 2],
         let hit = cast(camera, obstacles, style, &ray);
         // Corners of a picture are darker (cos^4 law, half of it).
         let fall_off = 1.0 / (1.0 + 0.35 * (right * right + up * up));
-        for i in 0..3 {
-            sum[i] += hit.colour[i] * style.light.gains[i] * fall_off;
+        for (i, part) in sum.iter_mut().enumerate() {
+            *part += hit.colour[i] * style.light.gains[i] * fall_off;
         }
         nearest = nearest.min(hit.away);
     }
@@ -112,17 +124,30 @@ fn cast(camera: &Camera, obstacles: &[Obstacle], style: &Style, ray: &Ray) -> Hi
         .iter()
         .filter_map(|obstacle| match obstacle {
             Obstacle::Pillar { centre, radius_m } => pillar(camera, style, ray, *centre, *radius_m),
-            Obstacle::Block { low, high, height_m, colour } => {
-                block(camera, ray, *low, *high, *height_m, *colour)
-            }
+            Obstacle::Block {
+                low,
+                high,
+                height_m,
+                colour,
+            } => block(camera, ray, *low, *high, *height_m, *colour),
         })
-        .fold(shell(camera, style, ray), |a, b| if b.away < a.away { b } else { a })
+        .fold(shell(camera, style, ray), |a, b| {
+            if b.away < a.away { b } else { a }
+        })
 }
 
 /// Floor, ceiling or the wall behind.
 fn shell(camera: &Camera, style: &Style, ray: &Ray) -> Hit {
-    let floor = if ray.up < 0.0 { camera.height_m / -ray.up } else { f32::INFINITY };
-    let ceiling = if ray.up > 0.0 { (CEILING_M - camera.height_m) / ray.up } else { f32::INFINITY };
+    let floor = if ray.up < 0.0 {
+        camera.height_m / -ray.up
+    } else {
+        f32::INFINITY
+    };
+    let ceiling = if ray.up > 0.0 {
+        (CEILING_M - camera.height_m) / ray.up
+    } else {
+        f32::INFINITY
+    };
     let away = camera.wall_m.min(floor).min(ceiling);
     let place = [0, 1].map(|i| camera.place[i] + ray.world[i] * away);
     let colour = if away == floor {
@@ -154,19 +179,41 @@ fn pillar(camera: &Camera, style: &Style, ray: &Ray, centre: [f32; 2], radius: f
         / radius;
     let side = style.light.direction[0].signum();
     let lit = 0.72 + 0.3 * (1.0 - across * across).max(0.0).sqrt() + 0.2 * across * side;
-    let base = if up < 0.12 { style.skirting } else { style.wall.map(|v| v * 0.86 + 20.0) };
-    Some(Hit { away, colour: base.map(|v| v * lit.clamp(0.4, 1.1)) })
+    let base = if up < 0.12 {
+        style.skirting
+    } else {
+        style.wall.map(|v| v * 0.86 + 20.0)
+    };
+    Some(Hit {
+        away,
+        colour: base.map(|v| v * lit.clamp(0.4, 1.1)),
+    })
 }
 
-fn block(camera: &Camera, ray: &Ray, low: [f32; 2], high: [f32; 2], height: f32, colour: [f32; 3]) -> Option<Hit> {
+fn block(
+    camera: &Camera,
+    ray: &Ray,
+    low: [f32; 2],
+    high: [f32; 2],
+    height: f32,
+    colour: [f32; 3],
+) -> Option<Hit> {
     let low = [low[0], 0.0, low[1]];
     let high = [high[0], height, high[1]];
     let from = [camera.place[0], camera.height_m, camera.place[1]];
     let way = [ray.world[0], ray.up, ray.world[1]];
     let (mut near, mut far, mut face) = (0.0_f32, f32::INFINITY, 0);
     for axis in 0..3 {
-        let inverse = 1.0 / if way[axis].abs() < 1e-9 { 1e-9 } else { way[axis] };
-        let (a, b) = ((low[axis] - from[axis]) * inverse, (high[axis] - from[axis]) * inverse);
+        let inverse = 1.0
+            / if way[axis].abs() < 1e-9 {
+                1e-9
+            } else {
+                way[axis]
+            };
+        let (a, b) = (
+            (low[axis] - from[axis]) * inverse,
+            (high[axis] - from[axis]) * inverse,
+        );
         if a.min(b) > near {
             (near, face) = (a.min(b), axis);
         }
@@ -178,8 +225,15 @@ fn block(camera: &Camera, ray: &Ray, low: [f32; 2], high: [f32; 2], height: f32,
     let lit = [0.62, 1.05, 0.8][face];
     // Planks across the seat.
     let along = (from[2] + way[2] * near) * 9.0;
-    let plank = if face == 1 && along.rem_euclid(1.0) < 0.12 { 0.75 } else { 1.0 };
-    Some(Hit { away: near, colour: colour.map(|v| v * lit * plank) })
+    let plank = if face == 1 && along.rem_euclid(1.0) < 0.12 {
+        0.75
+    } else {
+        1.0
+    };
+    Some(Hit {
+        away: near,
+        colour: colour.map(|v| v * lit * plank),
+    })
 }
 
 impl Style {
@@ -205,12 +259,19 @@ impl Style {
             [96.0, 104.0, 98.0],
         ];
         let index = u64::from(camera.index);
-        let between = |label: u64, low: f32, high: f32| between(seed, &[200 + label, index], low, high);
+        let between =
+            |label: u64, low: f32, high: f32| between(seed, &[200 + label, index], low, high);
         // Neighbouring cameras never have the same wall and floor.
-        let turn = |label: u64, n: usize| ((hash(seed, &[220 + label]) % n as u64 + index) % n as u64) as usize;
+        let turn = |label: u64, n: usize| {
+            ((hash(seed, &[220 + label]) % n as u64 + index) % n as u64) as usize
+        };
         let warm = between(0, -0.09, 0.09);
         let exposure = between(1, 0.86, 1.1);
-        let side = if unit(seed, &[230, index]) < 0.5 { -1.0 } else { 1.0 };
+        let side = if unit(seed, &[230, index]) < 0.5 {
+            -1.0
+        } else {
+            1.0
+        };
         let direction = normalised([side * between(2, 0.3, 0.7), 0.75, 0.5]);
         let gains = [1.0 + warm, 1.0 + 0.15 * warm, 1.0 - warm].map(|v| v * exposure);
         Self {
@@ -235,7 +296,8 @@ impl Style {
         let joint = edge[0].min(edge[1]) < 0.012;
         // Light from the windows lies on the far floor.
         let gleam = 0.82 + 0.03 * away.min(10.0);
-        self.floor.map(|v| v * shade * gleam * if joint { 0.78 } else { 1.0 })
+        self.floor
+            .map(|v| v * shade * gleam * if joint { 0.78 } else { 1.0 })
     }
 
     fn ceiling_at(&self, place: [f32; 2]) -> [f32; 3] {
@@ -258,7 +320,11 @@ impl Style {
         if window[0] < 1.3 && window[1] < 0.6 {
             let frame = window[0] > 1.22 || window[1] > 0.53 || window[0] < 0.03;
             let sky = 215.0 + 25.0 * (up - 1.15);
-            return if frame { [235.0, 235.0, 232.0] } else { [sky * 0.86, sky * 0.95, sky] };
+            return if frame {
+                [235.0, 235.0, 232.0]
+            } else {
+                [sky * 0.86, sky * 0.95, sky]
+            };
         }
         if up < 0.12 {
             return self.skirting;
@@ -266,7 +332,11 @@ impl Style {
         let poster = [(x + self.door_x * 0.4).abs(), (up - 1.6).abs()];
         if poster[0] < 0.35 && poster[1] < 0.5 {
             let inside = poster[0] < 0.3 && poster[1] < 0.45;
-            return if inside { self.door.map(|v| 255.0 - v * 0.7) } else { [240.0, 238.0, 232.0] };
+            return if inside {
+                self.door.map(|v| 255.0 - v * 0.7)
+            } else {
+                [240.0, 238.0, 232.0]
+            };
         }
         // Brighter towards the ceiling's lamps.
         self.wall.map(|v| v * (0.84 + 0.06 * up))

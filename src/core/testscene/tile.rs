@@ -75,12 +75,27 @@ impl Tile {
 
     /// Draws a limb; `shade` colours a place on it.
     pub fn limb(&mut self, limb: Limb, shade: impl Fn(OnLimb) -> [f32; 3]) {
-        let Limb { from, to, from_radius, to_radius } = limb;
+        let Limb {
+            from,
+            to,
+            from_radius,
+            to_radius,
+        } = limb;
         let radius = from_radius.max(to_radius);
         let axis = [to[0] - from[0], to[1] - from[1]];
         let length2 = (axis[0] * axis[0] + axis[1] * axis[1]).max(1e-6);
-        let rows = Span::of(from[1].min(to[1]) - radius, from[1].max(to[1]) + radius, self.y, self.height);
-        let columns = Span::of(from[0].min(to[0]) - radius, from[0].max(to[0]) + radius, self.x, self.width);
+        let rows = Span::of(
+            from[1].min(to[1]) - radius,
+            from[1].max(to[1]) + radius,
+            self.y,
+            self.height,
+        );
+        let columns = Span::of(
+            from[0].min(to[0]) - radius,
+            from[0].max(to[0]) + radius,
+            self.x,
+            self.width,
+        );
         for row in rows.range() {
             let dy = row as f32 + self.y as f32 + 0.5 - from[1];
             for column in columns.range() {
@@ -103,8 +118,18 @@ impl Tile {
 
     /// Draws an ellipse with upright axes; `shade` gets the surface's direction.
     pub fn ball(&mut self, centre: Point, radii: Point, shade: impl Fn([f32; 3]) -> [f32; 3]) {
-        let rows = Span::of(centre[1] - radii[1], centre[1] + radii[1], self.y, self.height);
-        let columns = Span::of(centre[0] - radii[0], centre[0] + radii[0], self.x, self.width);
+        let rows = Span::of(
+            centre[1] - radii[1],
+            centre[1] + radii[1],
+            self.y,
+            self.height,
+        );
+        let columns = Span::of(
+            centre[0] - radii[0],
+            centre[0] + radii[0],
+            self.x,
+            self.width,
+        );
         let soft = radii[0].min(radii[1]).max(0.5);
         for row in rows.range() {
             let v = (row as f32 + self.y as f32 + 0.5 - centre[1]) / radii[1].max(0.5);

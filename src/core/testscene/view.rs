@@ -8,7 +8,7 @@ use super::{
     tile::Tile,
     world::{Camera, Pose, World},
 };
-use crate::core::geometry::Rect;
+use crate::core::{canvas::Canvas, geometry::Rect};
 
 /// Nobody nearer than this is drawn, m: a camera on a wall has nobody before its lens.
 const NEAREST_M: f32 = 1.2;
@@ -16,17 +16,6 @@ const NEAREST_M: f32 = 1.2;
 const NOISE: i8 = 3;
 /// Length of the table of noise; a prime, so that rows do not repeat it in step.
 const NOISE_LENGTH: usize = 16_381;
-
-/// A rendered picture: red, green, blue, unused.
-#[derive(Clone, Debug, Default)]
-pub struct Canvas {
-    /// Width, px.
-    pub width: usize,
-    /// Height, px.
-    pub height: usize,
-    /// Row by row, without padding.
-    pub pixels: Vec<[u8; 4]>,
-}
 
 /// What a camera sees. Made once per picture size; rendering reuses its memory.
 #[derive(Clone, Debug)]
@@ -73,7 +62,7 @@ impl View {
             world,
             camera,
             room,
-            canvas: Canvas { width, height, pixels: vec![[0; 4]; width * height] },
+            canvas: Canvas::new(width, height),
             owners: vec![0; width * height],
             tile: Tile::default(),
             noise,
@@ -158,8 +147,18 @@ impl View {
             return Outline::default();
         }
         let mut tile = std::mem::take(&mut self.tile);
-        tile.reset(left as i32, top as i32, width as usize + 1, height as usize + 1);
-        figure::draw(&mut tile, &self.world.outfits()[person.person], stance, self.room.light);
+        tile.reset(
+            left as i32,
+            top as i32,
+            width as usize + 1,
+            height as usize + 1,
+        );
+        figure::draw(
+            &mut tile,
+            &self.world.outfits()[person.person],
+            stance,
+            self.room.light,
+        );
         let outline = self.compose(&tile, person.seen[1], owner);
         self.tile = tile;
         outline
@@ -168,7 +167,13 @@ impl View {
     /// Puts a drawn person into the picture wherever nothing nearer stands.
     fn compose(&mut self, tile: &Tile, away_m: f32, owner: u16) -> Outline {
         let (width, height) = (self.canvas.width as i32, self.canvas.height as i32);
-        let mut outline = Outline { left: i32::MAX, top: i32::MAX, right: i32::MIN, bottom: i32::MIN, pixels: 0 };
+        let mut outline = Outline {
+            left: i32::MAX,
+            top: i32::MAX,
+            right: i32::MIN,
+            bottom: i32::MIN,
+            pixels: 0,
+        };
         for (row, pixels) in tile.pixels.chunks_exact(tile.width).enumerate() {
             let y = tile.y + row as i32;
             for (column, pixel) in pixels.iter().enumerate() {
@@ -212,7 +217,10 @@ impl View {
         };
         for y in range(foot[1] - tall, foot[1] + tall, height) {
             for x in range(foot[0] - across, foot[0] + across, width) {
-                let (u, v) = ((x as f32 + 0.5 - foot[0]) / across, (y as f32 + 0.5 - foot[1]) / tall);
+                let (u, v) = (
+                    (x as f32 + 0.5 - foot[0]) / across,
+                    (y as f32 + 0.5 - foot[1]) / tall,
+                );
                 let strength = (1.0 - u * u - v * v).max(0.0) * DARKEST;
                 let at = y * width + x;
                 if strength > 0.0 && self.room.depth[at] > person.seen[1] - ACROSS_M {

@@ -193,7 +193,11 @@ impl World {
         }
         for camera in 0..u64::from(self.config.cameras) {
             let middle = camera as f32 * HALL_SPACING_M;
-            let side = if unit(seed, &[22, camera]) < 0.5 { -1.0 } else { 1.0 };
+            let side = if unit(seed, &[22, camera]) < 0.5 {
+                -1.0
+            } else {
+                1.0
+            };
             self.obstacles.push(Obstacle::Pillar {
                 centre: [
                     middle + side * between(seed, &[23, camera], 0.8, 1.6),
@@ -201,7 +205,8 @@ impl World {
                 ],
                 radius_m: 0.22,
             });
-            self.obstacles.push(bench(seed, camera, middle - side * 1.6));
+            self.obstacles
+                .push(bench(seed, camera, middle - side * 1.6));
         }
     }
 
@@ -242,7 +247,12 @@ impl World {
 
     /// In rounds: everybody sets out after one another, walks the whole hall, and the round ends when all are gone.
     fn down_the_hall(&self, person: usize, time_s: f64) -> Option<Place> {
-        let SceneConfig { people, cameras, seed, .. } = self.config;
+        let SceneConfig {
+            people,
+            cameras,
+            seed,
+            ..
+        } = self.config;
         let time_s = time_s + HEAD_START_S;
         let length = (cameras - 1) as f32 * HALL_SPACING_M + 2.0 * HALL_END_M;
         let spread = (people as f32 * SET_OUT_S[0]).min(SET_OUT_S[1]);
@@ -251,7 +261,8 @@ impl World {
         let label = person as u64;
         let round_label = round as i64 as u64;
         // Another order in every round.
-        let slot = (person as u64 + round_label.wrapping_mul(people as u64 / 2 + 1)) % u64::from(people);
+        let slot =
+            (person as u64 + round_label.wrapping_mul(people as u64 / 2 + 1)) % u64::from(people);
         let start = slot as f32 / people as f32 * spread;
         let speed = between(seed, &[40, label], SPEEDS[0], SPEEDS[1]);
         let walked = ((time_s - round * round_s) as f32 - start) * speed;
@@ -276,7 +287,8 @@ impl World {
         let pair = person as u64 / 2;
         let first = person.is_multiple_of(2);
         let period = between(seed, &[50, pair], 15.0, 19.0);
-        let angle = (time_s / f64::from(period)).fract() as f32 * TAU + unit(seed, &[51, pair]) * TAU;
+        let angle =
+            (time_s / f64::from(period)).fract() as f32 * TAU + unit(seed, &[51, pair]) * TAU;
         let reach = between(seed, &[52, pair], 3.4, 4.4);
         let swing = match pair % 2 {
             0 => angle.sin(),
@@ -296,7 +308,8 @@ impl World {
         let axis = |axis: u64| {
             let wave = |n: u64, low: f32, high: f32| {
                 let rate = between(seed, &[60 + n, axis, label], low, high);
-                let turns = time_s * f64::from(rate / TAU) + f64::from(unit(seed, &[62 + n, axis, label]));
+                let turns =
+                    time_s * f64::from(rate / TAU) + f64::from(unit(seed, &[62 + n, axis, label]));
                 (turns.fract() as f32 * TAU).sin()
             };
             3.0 * wave(0, 0.16, 0.24) + 1.2 * wave(1, 0.3, 0.5)
@@ -309,7 +322,9 @@ impl World {
         // A pillar's radius and half a person's shoulders, m.
         const CLEARANCE_M: f32 = 0.55;
         for obstacle in &self.obstacles {
-            let Obstacle::Pillar { centre, .. } = obstacle else { continue };
+            let Obstacle::Pillar { centre, .. } = obstacle else {
+                continue;
+            };
             let away = [place[0] - centre[0], place[1] - centre[1]];
             let distance = away[0].hypot(away[1]).max(1e-3);
             let wanted = distance.hypot(CLEARANCE_M * (-distance * distance / 4.0).exp());
@@ -324,11 +339,19 @@ impl World {
 
 /// A bench or planter between the lanes and one of the walls.
 fn bench(seed: u64, camera: u64, x: f32) -> Obstacle {
-    const COLOURS: [[f32; 3]; 3] = [[120.0, 92.0, 66.0], [96.0, 104.0, 98.0], [150.0, 146.0, 138.0]];
+    const COLOURS: [[f32; 3]; 3] = [
+        [120.0, 92.0, 66.0],
+        [96.0, 104.0, 98.0],
+        [150.0, 146.0, 138.0],
+    ];
     let length = between(seed, &[25, camera], 1.2, 2.0);
     // Before the lanes as the camera on that wall sees it, clear of the nearest lane.
     let distance = between(seed, &[26, camera], 3.4, 3.7);
-    let z = if camera % 2 == 0 { distance } else { HALL_DEPTH_M - distance };
+    let z = if camera.is_multiple_of(2) {
+        distance
+    } else {
+        HALL_DEPTH_M - distance
+    };
     Obstacle::Block {
         low: [x - length / 2.0, z - 0.25],
         high: [x + length / 2.0, z + 0.25],
