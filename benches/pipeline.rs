@@ -81,9 +81,13 @@ fn pipeline_round(model: &std::path::Path, frames: &[gst::Buffer]) -> Result<f64
     let bus = pipeline.bus().ok_or("no bus")?;
     let start = Instant::now();
     for frame in frames {
-        source.emit_by_name::<gst::FlowReturn>("push-buffer", &[frame]).into_result()?;
+        source
+            .emit_by_name::<gst::FlowReturn>("push-buffer", &[frame])
+            .into_result()?;
     }
-    source.emit_by_name::<gst::FlowReturn>("end-of-stream", &[]).into_result()?;
+    source
+        .emit_by_name::<gst::FlowReturn>("end-of-stream", &[])
+        .into_result()?;
     let end = bus.timed_pop_filtered(None, &[gst::MessageType::Eos, gst::MessageType::Error]);
     let elapsed = start.elapsed();
     pipeline.set_state(gst::State::Null)?;

@@ -25,9 +25,12 @@ pub struct Origin {
     pub camera: Option<Arc<str>>,
 }
 
+/// Left, top, width and height in whole px.
+pub(super) type Region = (u32, u32, u32, u32);
+
 /// A region that was there before, without what we are about to write.
 struct Former {
-    rect: (u32, u32, u32, u32),
+    rect: Region,
     id: i32,
     parent_id: i32,
     params: Vec<gst::Structure>,
@@ -138,7 +141,7 @@ fn read_detection(meta: &VideoRegionOfInterestMeta, frame: FrameSize) -> Person 
 fn take_former(
     buffer: &mut gst::BufferRef,
     people: &[Person],
-    regions: &[Option<(u32, u32, u32, u32)>],
+    regions: &[Option<Region>],
     origin: &Origin,
 ) -> Vec<Former> {
     let replaced = |meta: &VideoRegionOfInterestMeta| {
@@ -174,7 +177,7 @@ fn take_former(
 }
 
 /// The whole pixels of a box inside the frame; `None` when nothing of it is inside.
-fn pixels(rect: &Rect, frame: FrameSize) -> Option<(u32, u32, u32, u32)> {
+pub(super) fn pixels(rect: &Rect, frame: FrameSize) -> Option<Region> {
     let inside = rect.clipped(frame.width as f32, frame.height as f32)?;
     let (x, y) = (inside.x.round() as u32, inside.y.round() as u32);
     let (right, bottom) = (
@@ -190,7 +193,7 @@ fn pixels(rect: &Rect, frame: FrameSize) -> Option<(u32, u32, u32, u32)> {
 }
 
 /// Equal within a pixel, as after a scaler's rounding.
-fn is_same(a: (u32, u32, u32, u32), b: (u32, u32, u32, u32)) -> bool {
+pub(super) fn is_same(a: Region, b: Region) -> bool {
     a.0.abs_diff(b.0) <= 1
         && a.1.abs_diff(b.1) <= 1
         && a.2.abs_diff(b.2) <= 1
