@@ -61,14 +61,16 @@ pub(super) fn mirror(buffer: &mut gst::BufferRef, frame: FrameSize, people: &[Pe
             .identity
             .as_ref()
             .map(|identity| u64::from(identity.id.0));
-        if let Some(number) = number.filter(|number| !tracked.contains(number)) {
-            if let Ok(tracking) = meta
-                .add_tracking_mtd(number, seen)
-                .map(|tracking| tracking.id())
-            {
-                // Fails only for ids that are not there.
-                let _ = meta.set_relation(RelTypes::RELATE_TO, id, tracking);
-            }
+        let added = number
+            .filter(|number| !tracked.contains(number))
+            .and_then(|number| {
+                meta.add_tracking_mtd(number, seen)
+                    .ok()
+                    .map(|tracking| tracking.id())
+            });
+        if let Some(tracking) = added {
+            // Fails only for ids that are not there.
+            let _ = meta.set_relation(RelTypes::RELATE_TO, id, tracking);
         }
     }
 }
