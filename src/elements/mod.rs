@@ -1,11 +1,13 @@
 //! The elements: properties and glue, no algorithm.
 
 pub mod reidtestsrc;
+pub mod yolodetect;
 
 /// Who made the elements, as `gst-inspect-1.0` shows it.
 pub(crate) const AUTHOR: &str = "The gst-plugin-reid developers";
 
 /// Registers every element, in the order in which data flows through them.
 pub(crate) fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
-    reidtestsrc::register(plugin)
+    reidtestsrc::register(plugin)?;
+    yolodetect::register(plugin)
 }

@@ -24,6 +24,8 @@ pub enum InferenceError {
     ModelRefused { path: PathBuf, reason: String },
     #[error("model '{path}': {reason}")]
     ModelUnsuitable { path: PathBuf, reason: String },
+    #[error("labels '{path}' could not be read: {reason}: check the property 'labels-file'")]
+    LabelsUnreadable { path: PathBuf, reason: String },
     #[error(
         "device '{device}' cannot be used: {reason}. Set the property 'device' to 'cpu', or install an ONNX Runtime built for that device"
     )]
@@ -44,7 +46,9 @@ impl InferenceError {
                 gst::error_msg!(gst::ResourceError::NotFound, ["{self}"])
             }
             Self::RuntimeInit { .. } => gst::error_msg!(gst::LibraryError::Init, ["{self}"]),
-            Self::ModelUnreadable { .. } | Self::ModelRefused { .. } => {
+            Self::ModelUnreadable { .. }
+            | Self::ModelRefused { .. }
+            | Self::LabelsUnreadable { .. } => {
                 gst::error_msg!(gst::ResourceError::OpenRead, ["{self}"])
             }
             Self::ModelUnsuitable { .. } | Self::Device { .. } | Self::InstanceConflict { .. } => {

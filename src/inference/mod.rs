@@ -1,6 +1,7 @@
 //! ONNX Runtime: finding the library and the models, facts about a model, devices, the pool of sessions that cameras
 //! share.
 
+pub mod detector;
 pub mod device;
 pub mod error;
 pub mod facts;
@@ -12,6 +13,9 @@ pub mod pool;
 pub mod runtime;
 pub mod sidecar;
 
+pub use detector::{
+    DetectError, DetectOutcome, DetectParams, DetectTimes, Detector, DetectorRequest, read_labels,
+};
 pub use error::InferenceError;
 pub use facts::{
     DetectorFacts, DetectorInputs, DetectorWishes, EmbedderFacts, FactsError, PictureInput, Size,

@@ -5,6 +5,7 @@
 
 mod coco;
 mod decode;
+mod health;
 mod layout;
 mod nms;
 
@@ -12,5 +13,6 @@ pub use coco::COCO;
 pub use decode::{
     ClassFilter, DecodeError, DecodeParams, Decoded, Detection, MAX_CANDIDATES, TensorView,
 };
+pub use health::{Health, Remark, SILENT_FRAMES, ZERO_FRAMES};
 pub use layout::{Head, Hints, Layout, LayoutError, OutputInfo, recognise};
 pub use nms::nms;

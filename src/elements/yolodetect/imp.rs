@@ -1,0 +1,581 @@
+//! The element: properties, state and the way of a buffer. The detector itself is [`crate::inference::Detector`].
+//!
+//! Locks: settings, state, stats, each for a moment only. The detector is taken out of the state while it works, so that
+//! no lock is held while inferring.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError},
+};
+
+use gst_base::{prelude::*, subclass::prelude::*};
+
+use super::DetectLayout;
+use crate::{
+    core::{
+        person::Person,
+        yolo::{Detection, Health},
+    },
+    inference::{
+        DetectError, DetectOutcome, DetectParams, Detector, DetectorRequest, InferenceError,
+        ModelRequest, device::DEVICE_HELP, device::Device, models, read_labels,
+    },
+    media::{self, FrameError, FrameSize, MappedFrame, caps, roi::Origin},
+};
+
+static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
+    gst::DebugCategory::new(
+        "yolodetect",
+        gst::DebugColorFlags::empty(),
+        Some("Person detector"),
+    )
+});
+
+/// Most boxes of a frame that the property `max-detections` allows.
+const MAX_DETECTIONS: u32 = 10_000;
+
+/// Most threads of a session that the property `threads` allows.
+const MAX_THREADS: u32 = 1024;
+
+#[derive(Clone, Debug)]
+struct Settings {
+    model: Option<String>,
+    labels_file: Option<String>,
+    layout: DetectLayout,
+    object_class: String,
+    threshold: f32,
+    iou_threshold: f32,
+    max_detections: u32,
+    inference_interval: u32,
+    device: String,
+    threads: u32,
+    model_instance_id: Option<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            model: None,
+            labels_file: None,
+            layout: DetectLayout::Auto,
+            object_class: "person".into(),
+            // Those of Ultralytics' `predict`, but for the suppression's, which is YOLOv5's and DL Streamer's.
+            threshold: 0.25,
+            iou_threshold: 0.45,
+            max_detections: 300,
+            inference_interval: 1,
+            device: "cpu".into(),
+            threads: 0,
+            model_instance_id: None,
+        }
+    }
+}
+
+/// What `start` makes of the settings.
+struct Config {
+    request: DetectorRequest,
+    object_class: String,
+}
+
+impl TryFrom<Settings> for Config {
+    type Error = InferenceError;
+
+    fn try_from(settings: Settings) -> Result<Self, InferenceError> {
+        let labels_file = settings.labels_file.filter(|file| !file.is_empty());
+        let model = ModelRequest {
+            path: models::resolve(settings.model.as_deref(), models::DEFAULT_DETECTOR)?,
+            device: Device::parse(&settings.device)?,
+            threads: settings.threads,
+        };
+        Ok(Self {
+            request: DetectorRequest {
+                model,
+                instance_id: settings.model_instance_id,
+                layout: settings.layout.into(),
+                labels: labels_file
+                    .map(|file| read_labels(Path::new(&file)))
+                    .transpose()?,
+            },
+            object_class: settings.object_class,
+        })
+    }
+}
+
+/// What lives from start to stop.
+struct State {
+    /// `None` while it works.
+    worker: Option<Box<Worker>>,
+    info: Option<Arc<gst_video::VideoInfo>>,
+    /// Frames since the last one that was looked at.
+    skipped: u32,
+}
+
+/// The detector and what turns its boxes into people.
+struct Worker {
+    detector: Detector,
+    labels: Vec<Arc<str>>,
+    origin: Origin,
+    health: Health,
+}
+
+/// Sums since the start.
+#[derive(Clone, Copy, Debug, Default)]
+struct Stats {
+    frames: u64,
+    inferences: u64,
+    detections: u64,
+    not_finite: u64,
+    implausible: u64,
+    last_best_score: f64,
+    preprocess_ms: f64,
+    inference_ms: f64,
+    decode_ms: f64,
+}
+
+impl Stats {
+    fn add(&mut self, outcome: &DetectOutcome, detections: usize) {
+        self.inferences += 1;
+        self.detections += detections as u64;
+        self.not_finite += outcome.decoded.not_finite as u64;
+        self.implausible += outcome.decoded.implausible as u64;
+        self.last_best_score = outcome.decoded.best_score.map_or(0.0, f64::from);
+        self.preprocess_ms += outcome.times.preprocess.as_secs_f64() * 1e3;
+        self.inference_ms += outcome.times.infer.as_secs_f64() * 1e3;
+        self.decode_ms += outcome.times.decode.as_secs_f64() * 1e3;
+    }
+
+    fn to_structure(self) -> gst::Structure {
+        let mean = |sum: f64| sum / self.inferences.max(1) as f64;
+        gst::Structure::builder("stats")
+            .field("frames", self.frames)
+            .field("inferences", self.inferences)
+            .field("detections", self.detections)
+            .field("not-finite", self.not_finite)
+            .field("implausible", self.implausible)
+            .field("last-best-score", self.last_best_score)
+            .field("preprocess-ms", mean(self.preprocess_ms))
+            .field("inference-ms", mean(self.inference_ms))
+            .field("decode-ms", mean(self.decode_ms))
+            .build()
+    }
+}
+
+/// Why a frame stops the stream.
+#[derive(Debug, thiserror::Error)]
+enum FrameFault {
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    #[error(transparent)]
+    Detect(#[from] DetectError),
+}
+
+#[derive(Default)]
+pub struct YoloDetect {
+    settings: Mutex<Settings>,
+    state: Mutex<Option<State>>,
+    stats: Mutex<Stats>,
+}
+
+#[glib::object_subclass]
+impl ObjectSubclass for YoloDetect {
+    const NAME: &'static str = "GstYoloDetect";
+    type Type = super::YoloDetect;
+    type ParentType = gst_base::BaseTransform;
+}
+
+impl ObjectImpl for YoloDetect {
+    fn properties() -> &'static [glib::ParamSpec] {
+        static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
+            let defaults = Settings::default();
+            let mut all = model_properties(&defaults);
+            all.extend(detection_properties(&defaults));
+            all
+        });
+        &PROPERTIES
+    }
+
+    fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
+        let mut settings = self.settings();
+        // The values' types and ranges are those of the specifications.
+        match pspec.name() {
+            "model" => settings.model = value.get().expect("checked by GObject"),
+            "labels-file" => settings.labels_file = value.get().expect("checked by GObject"),
+            "layout" => settings.layout = value.get().expect("checked by GObject"),
+            "object-class" => {
+                let classes: Option<String> = value.get().expect("checked by GObject");
+                settings.object_class = classes.unwrap_or_default();
+            }
+            "threshold" => settings.threshold = value.get().expect("checked by GObject"),
+            "iou-threshold" => settings.iou_threshold = value.get().expect("checked by GObject"),
+            "max-detections" => settings.max_detections = value.get().expect("checked by GObject"),
+            "inference-interval" => {
+                settings.inference_interval = value.get().expect("checked by GObject");
+            }
+            "device" => {
+                let device: Option<String> = value.get().expect("checked by GObject");
+                settings.device = device.unwrap_or_else(|| Settings::default().device);
+            }
+            "threads" => settings.threads = value.get().expect("checked by GObject"),
+            "model-instance-id" => {
+                settings.model_instance_id = value.get().expect("checked by GObject");
+            }
+            other => unreachable!("no property {other}"),
+        }
+    }
+
+    fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
+        if pspec.name() == "stats" {
+            return self.stats().to_structure().to_value();
+        }
+        let settings = self.settings();
+        match pspec.name() {
+            "model" => settings.model.to_value(),
+            "labels-file" => settings.labels_file.to_value(),
+            "layout" => settings.layout.to_value(),
+            "object-class" => settings.object_class.to_value(),
+            "threshold" => settings.threshold.to_value(),
+            "iou-threshold" => settings.iou_threshold.to_value(),
+            "max-detections" => settings.max_detections.to_value(),
+            "inference-interval" => settings.inference_interval.to_value(),
+            "device" => settings.device.to_value(),
+            "threads" => settings.threads.to_value(),
+            "model-instance-id" => settings.model_instance_id.to_value(),
+            other => unreachable!("no property {other}"),
+        }
+    }
+}
+
+/// Which model, and how it runs.
+fn model_properties(defaults: &Settings) -> Vec<glib::ParamSpec> {
+    vec![
+        glib::ParamSpecString::builder("model")
+            .nick("Model")
+            .blurb("Path of the detector's .onnx file; not set: the one that ships. A .toml file of the same name overrules its metadata. Can be changed in NULL and READY")
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecString::builder("labels-file")
+            .nick("Labels file")
+            .blurb("Text file with one class name a line, in the model's order; not set: from the model. Can be changed in NULL and READY")
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecEnum::builder_with_default("layout", defaults.layout)
+            .nick("Layout")
+            .blurb("How the model writes its boxes (C classes, N boxes). Can be changed in NULL and READY")
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecString::builder("device")
+            .nick("Device")
+            .blurb(&format!("Where the model runs: {DEVICE_HELP}. Can be changed in NULL and READY"))
+            .default_value(Some(defaults.device.as_str()))
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecUInt::builder("threads")
+            .nick("Threads")
+            .blurb("Threads that one inference uses, 0 to 1024; 0 chooses by the number of cores. Can be changed in NULL and READY")
+            .maximum(MAX_THREADS)
+            .default_value(defaults.threads)
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecString::builder("model-instance-id")
+            .nick("Model instance id")
+            .blurb("Elements with the same id must use the same model, device and threads, else starting fails; the same model is shared in any case. Can be changed in NULL and READY")
+            .mutable_ready()
+            .build(),
+    ]
+}
+
+/// What is looked for, and what is told.
+fn detection_properties(defaults: &Settings) -> Vec<glib::ParamSpec> {
+    vec![
+        glib::ParamSpecString::builder("object-class")
+            .nick("Object class")
+            .blurb("Names of the classes to find, separated by commas; empty: all. Can be changed in NULL and READY")
+            .default_value(Some(defaults.object_class.as_str()))
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecFloat::builder("threshold")
+            .nick("Threshold")
+            .blurb("Lowest score of a detection, 0 to 1. Can be changed in PLAYING")
+            .minimum(0.0)
+            .maximum(1.0)
+            .default_value(defaults.threshold)
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecFloat::builder("iou-threshold")
+            .nick("IoU threshold")
+            .blurb("Overlap (intersection over union, 0 to 1) above which the weaker of two boxes of a class is dropped; without effect on models that suppress doubles themselves. Can be changed in PLAYING")
+            .minimum(0.0)
+            .maximum(1.0)
+            .default_value(defaults.iou_threshold)
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecUInt::builder("max-detections")
+            .nick("Max detections")
+            .blurb("Most detections in a frame, 1 to 10000; the strongest stay. Can be changed in PLAYING")
+            .minimum(1)
+            .maximum(MAX_DETECTIONS)
+            .default_value(defaults.max_detections)
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecUInt::builder("inference-interval")
+            .nick("Inference interval")
+            .blurb("Looks at one frame in so many, 1 or more frames; those between pass without detections, reidtrack predicts them. Can be changed in PLAYING")
+            .minimum(1)
+            .default_value(defaults.inference_interval)
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
+            .nick("Statistics")
+            .blurb("Counts since the start (frames, inferences, detections, not-finite, implausible), last-best-score 0 to 1, mean times in ms (preprocess-ms, inference-ms, decode-ms)")
+            .read_only()
+            .build(),
+    ]
+}
+
+impl GstObjectImpl for YoloDetect {}
+
+impl ElementImpl for YoloDetect {
+    fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
+        static METADATA: LazyLock<gst::subclass::ElementMetadata> = LazyLock::new(|| {
+            gst::subclass::ElementMetadata::new(
+                "YOLO person detector",
+                "Filter/Analyzer/Video",
+                "Finds people with an ONNX detector (YOLO, YOLOX, RTMDet, DETR, NanoDet, …) and attaches their boxes",
+                env!("CARGO_PKG_AUTHORS"),
+            )
+        });
+        Some(&METADATA)
+    }
+
+    fn pad_templates() -> &'static [gst::PadTemplate] {
+        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
+            let caps = caps::template();
+            [
+                ("sink", gst::PadDirection::Sink),
+                ("src", gst::PadDirection::Src),
+            ]
+            .into_iter()
+            .filter_map(|(name, direction)| {
+                gst::PadTemplate::new(name, direction, gst::PadPresence::Always, &caps).ok()
+            })
+            .collect()
+        });
+        &TEMPLATES
+    }
+}
+
+impl BaseTransformImpl for YoloDetect {
+    const MODE: gst_base::subclass::BaseTransformMode =
+        gst_base::subclass::BaseTransformMode::AlwaysInPlace;
+    const PASSTHROUGH_ON_SAME_CAPS: bool = false;
+    const TRANSFORM_IP_ON_PASSTHROUGH: bool = false;
+
+    fn start(&self) -> Result<(), gst::ErrorMessage> {
+        let settings = self.settings().clone();
+        let worker = Config::try_from(settings)
+            .and_then(Worker::open)
+            .map_err(|error| error.to_message())?;
+        let facts = worker.detector.facts();
+        gst::info!(
+            CAT,
+            imp = self,
+            "{}: layout {}, {} classes, {:?}",
+            worker.detector.info().path.display(),
+            facts.head.layout(),
+            facts.labels.len(),
+            facts.spec
+        );
+        if let Some(remark) = worker.detector.remark() {
+            gst::warning!(CAT, imp = self, "{remark}");
+        }
+        *self.stats() = Stats::default();
+        *self.state() = Some(State {
+            worker: Some(Box::new(worker)),
+            info: None,
+            skipped: u32::MAX,
+        });
+        Ok(())
+    }
+
+    fn stop(&self) -> Result<(), gst::ErrorMessage> {
+        // Dropped outside the lock: freeing a model takes a while.
+        let state = self.state().take();
+        drop(state);
+        Ok(())
+    }
+
+    fn set_caps(&self, incaps: &gst::Caps, _outcaps: &gst::Caps) -> Result<(), gst::LoggableError> {
+        let info = gst_video::VideoInfo::from_caps(incaps)
+            .map_err(|_| gst::loggable_error!(CAT, "caps {incaps} are no raw video"))?;
+        gst::debug!(CAT, imp = self, "caps {incaps}");
+        let mut state = self.state();
+        let state = state
+            .as_mut()
+            .ok_or_else(|| gst::loggable_error!(CAT, "not started"))?;
+        state.info = Some(Arc::new(info));
+        Ok(())
+    }
+
+    fn sink_event(&self, event: gst::Event) -> bool {
+        if event.type_() == gst::EventType::FlushStop
+            && let Some(state) = self.state().as_mut()
+        {
+            // The first frame after a seek is looked at.
+            state.skipped = u32::MAX;
+        }
+        self.parent_sink_event(event)
+    }
+
+    /// The picture is not touched: whoever is downstream says how it wants its buffers.
+    fn propose_allocation(
+        &self,
+        _decide_query: Option<&gst::query::Allocation>,
+        query: &mut gst::query::Allocation,
+    ) -> Result<(), gst::LoggableError> {
+        if self.obj().src_pad().peer_query(query) {
+            Ok(())
+        } else {
+            Err(gst::loggable_error!(
+                CAT,
+                "nobody downstream proposes buffers"
+            ))
+        }
+    }
+
+    fn transform_ip(
+        &self,
+        buffer: &mut gst::BufferRef,
+    ) -> Result<gst::FlowSuccess, gst::FlowError> {
+        let settings = self.settings().clone();
+        let Some((mut worker, info)) = self.take_worker(buffer, &settings)? else {
+            return Ok(gst::FlowSuccess::Ok);
+        };
+        let params = DetectParams {
+            threshold: settings.threshold,
+            iou_threshold: settings.iou_threshold,
+            limit: settings.max_detections as usize,
+        };
+        let result = worker.look(buffer, &info, &params);
+        if let Ok(outcome) = &result {
+            self.note(&mut worker, outcome, params.threshold);
+        }
+        if let Some(state) = self.state().as_mut() {
+            state.worker = Some(worker);
+        }
+        match result {
+            Ok(_) => Ok(gst::FlowSuccess::Ok),
+            Err(fault) => Err(self.fail(&fault)),
+        }
+    }
+}
+
+impl YoloDetect {
+    fn settings(&self) -> MutexGuard<'_, Settings> {
+        self.settings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn state(&self) -> MutexGuard<'_, Option<State>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn stats(&self) -> MutexGuard<'_, Stats> {
+        self.stats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The worker, if this frame is to be looked at.
+    fn take_worker(
+        &self,
+        buffer: &gst::BufferRef,
+        settings: &Settings,
+    ) -> Result<Option<(Box<Worker>, Arc<gst_video::VideoInfo>)>, gst::FlowError> {
+        let mut state = self.state();
+        let state = state.as_mut().ok_or(gst::FlowError::Flushing)?;
+        let info = state.info.clone().ok_or(gst::FlowError::NotNegotiated)?;
+        self.stats().frames += 1;
+        state.skipped = state.skipped.saturating_add(1);
+        // A gap has no picture worth looking at.
+        let is_gap = buffer.flags().contains(gst::BufferFlags::GAP);
+        if is_gap || state.skipped < settings.inference_interval {
+            return Ok(None);
+        }
+        state.skipped = 0;
+        let worker = state.worker.take().ok_or(gst::FlowError::Flushing)?;
+        Ok(Some((worker, info)))
+    }
+
+    /// Counts, and says what is remarkable.
+    fn note(&self, worker: &mut Worker, outcome: &DetectOutcome, threshold: f32) {
+        let found = worker.detector.detections().len();
+        self.stats().add(outcome, found);
+        gst::trace!(CAT, imp = self, "{found} found, {outcome:?}");
+        if let Some(remark) = worker.health.note(&outcome.decoded, found, threshold) {
+            gst::element_imp_warning!(
+                self,
+                gst::StreamError::Failed,
+                ["{}: {remark}", worker.detector.info().path.display()]
+            );
+        }
+    }
+
+    /// Posts the fault and gives the flow error that goes with it.
+    fn fail(&self, fault: &FrameFault) -> gst::FlowError {
+        match fault {
+            FrameFault::Frame(FrameError::Format(_)) => {
+                gst::element_imp_error!(self, gst::StreamError::Format, ["{fault}"]);
+                gst::FlowError::NotNegotiated
+            }
+            FrameFault::Detect(DetectError::Inference(error)) => {
+                self.post_error_message(error.to_message());
+                gst::FlowError::Error
+            }
+            FrameFault::Frame(_) | FrameFault::Detect(_) => {
+                gst::element_imp_error!(self, gst::StreamError::Failed, ["{fault}"]);
+                gst::FlowError::Error
+            }
+        }
+    }
+}
+
+impl Worker {
+    fn open(config: Config) -> Result<Self, InferenceError> {
+        let path: PathBuf = config.request.model.path.clone();
+        let mut detector = Detector::open(config.request)?;
+        detector.look_for(&config.object_class)?;
+        let labels = &detector.facts().labels;
+        let name = path.file_stem().map(|stem| stem.to_string_lossy().into());
+        Ok(Self {
+            labels: labels.iter().map(|label| label.as_str().into()).collect(),
+            origin: Origin {
+                detector: name,
+                camera: None,
+            },
+            health: Health::default(),
+            detector,
+        })
+    }
+
+    /// Looks at a frame and attaches what it finds.
+    fn look(
+        &mut self,
+        buffer: &mut gst::BufferRef,
+        info: &gst_video::VideoInfo,
+        params: &DetectParams,
+    ) -> Result<DetectOutcome, FrameFault> {
+        let frame = MappedFrame::readable(buffer, info)?;
+        let outcome = self.detector.detect(&frame.view()?, params)?;
+        drop(frame);
+        let people = self.detector.detections().iter().map(|d| self.person(d));
+        let people = people.collect();
+        media::write_people(buffer, FrameSize::from(info), people, &self.origin);
+        Ok(outcome)
+    }
+
+    fn person(&self, detection: &Detection) -> Person {
+        let label = match self.labels.get(detection.class_id as usize) {
+            Some(label) => label.clone(),
+            None => format!("class {}", detection.class_id).into(),
+        };
+        let label_id = i32::try_from(detection.class_id).unwrap_or(i32::MAX);
+        Person::detected(detection.rect, detection.score, label, label_id)
+    }
+}
