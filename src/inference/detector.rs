@@ -229,7 +229,7 @@ impl Detector {
         })?;
         let decoded = decoded?;
         self.suppress(params);
-        self.to_frame(&plan, view);
+        self.place_in_frame(&plan, view);
         let times = DetectTimes {
             preprocess: filled - start,
             infer: inferred - filled,
@@ -266,7 +266,7 @@ impl Detector {
         yolo::nms(&mut self.found, iou, params.limit);
     }
 
-    fn to_frame(&mut self, plan: &LetterboxPlan, view: &ImageView<'_>) {
+    fn place_in_frame(&mut self, plan: &LetterboxPlan, view: &ImageView<'_>) {
         let (width, height) = (view.width() as f32, view.height() as f32);
         self.found.retain_mut(|detection| {
             match plan.to_frame(detection.rect).clipped(width, height) {

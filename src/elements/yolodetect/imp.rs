@@ -118,6 +118,12 @@ struct Worker {
     health: Health,
 }
 
+/// What looking at one frame takes.
+struct Job {
+    worker: Box<Worker>,
+    info: Arc<gst_video::VideoInfo>,
+}
+
 /// Sums since the start.
 #[derive(Clone, Copy, Debug, Default)]
 struct Stats {
@@ -447,7 +453,7 @@ impl BaseTransformImpl for YoloDetect {
         buffer: &mut gst::BufferRef,
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
         let settings = self.settings().clone();
-        let Some((mut worker, info)) = self.take_worker(buffer, &settings)? else {
+        let Some(Job { mut worker, info }) = self.take_job(buffer, &settings)? else {
             return Ok(gst::FlowSuccess::Ok);
         };
         let params = DetectParams {
@@ -482,12 +488,12 @@ impl YoloDetect {
         self.stats.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The worker, if this frame is to be looked at.
-    fn take_worker(
+    /// The worker and the caps, if this frame is to be looked at.
+    fn take_job(
         &self,
         buffer: &gst::BufferRef,
         settings: &Settings,
-    ) -> Result<Option<(Box<Worker>, Arc<gst_video::VideoInfo>)>, gst::FlowError> {
+    ) -> Result<Option<Job>, gst::FlowError> {
         let mut state = self.state();
         let state = state.as_mut().ok_or(gst::FlowError::Flushing)?;
         let info = state.info.clone().ok_or(gst::FlowError::NotNegotiated)?;
@@ -500,7 +506,7 @@ impl YoloDetect {
         }
         state.skipped = 0;
         let worker = state.worker.take().ok_or(gst::FlowError::Flushing)?;
-        Ok(Some((worker, info)))
+        Ok(Some(Job { worker, info }))
     }
 
     /// Counts, and says what is remarkable.
