@@ -43,18 +43,18 @@ impl InferenceError {
     pub fn to_message(&self) -> gst::ErrorMessage {
         match self {
             Self::RuntimeNotFound { .. } | Self::ModelNotFound { .. } => {
-                gst::error_msg!(gst::ResourceError::NotFound, ["{self}"])
+                gst::error_msg!(gst::ResourceError::NotFound, ("{self}"))
             }
-            Self::RuntimeInit { .. } => gst::error_msg!(gst::LibraryError::Init, ["{self}"]),
+            Self::RuntimeInit { .. } => gst::error_msg!(gst::LibraryError::Init, ("{self}")),
             Self::ModelUnreadable { .. }
             | Self::ModelRefused { .. }
             | Self::LabelsUnreadable { .. } => {
-                gst::error_msg!(gst::ResourceError::OpenRead, ["{self}"])
+                gst::error_msg!(gst::ResourceError::OpenRead, ("{self}"))
             }
             Self::ModelUnsuitable { .. } | Self::Device { .. } | Self::InstanceConflict { .. } => {
-                gst::error_msg!(gst::LibraryError::Settings, ["{self}"])
+                gst::error_msg!(gst::LibraryError::Settings, ("{self}"))
             }
-            Self::Run(_) => gst::error_msg!(gst::LibraryError::Failed, ["{self}"]),
+            Self::Run(_) => gst::error_msg!(gst::LibraryError::Failed, ("{self}")),
         }
     }
 }

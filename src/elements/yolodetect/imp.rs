@@ -347,7 +347,7 @@ impl ElementImpl for YoloDetect {
                 "YOLO person detector",
                 "Filter/Analyzer/Video",
                 "Finds people with an ONNX detector (YOLO, YOLOX, RTMDet, DETR, NanoDet, …) and attaches their boxes",
-                env!("CARGO_PKG_AUTHORS"),
+                crate::elements::AUTHOR,
             )
         });
         Some(&METADATA)
@@ -518,7 +518,7 @@ impl YoloDetect {
             gst::element_imp_warning!(
                 self,
                 gst::StreamError::Failed,
-                ["{}: {remark}", worker.detector.info().path.display()]
+                ("{}: {remark}", worker.detector.info().path.display())
             );
         }
     }
@@ -527,7 +527,7 @@ impl YoloDetect {
     fn fail(&self, fault: &FrameFault) -> gst::FlowError {
         match fault {
             FrameFault::Frame(FrameError::Format(_)) => {
-                gst::element_imp_error!(self, gst::StreamError::Format, ["{fault}"]);
+                gst::element_imp_error!(self, gst::StreamError::Format, ("{fault}"));
                 gst::FlowError::NotNegotiated
             }
             FrameFault::Detect(DetectError::Inference(error)) => {
@@ -535,7 +535,7 @@ impl YoloDetect {
                 gst::FlowError::Error
             }
             FrameFault::Frame(_) | FrameFault::Detect(_) => {
-                gst::element_imp_error!(self, gst::StreamError::Failed, ["{fault}"]);
+                gst::element_imp_error!(self, gst::StreamError::Failed, ("{fault}"));
                 gst::FlowError::Error
             }
         }
