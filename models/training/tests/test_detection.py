@@ -37,7 +37,9 @@ def pictures(tmp_path: Path) -> Path:
         picture = rng.integers(0, 80, (90, 120, 3), np.uint8)
         cv2.rectangle(picture, (40, 20), (70, 80), (200, 220, 240), -1)
         cv2.imwrite(str(tmp_path / f"data/labelled/images/{name}.jpg"), picture)
-        (tmp_path / f"data/labelled/labels/{name}.txt").write_text(f"0 {55 / 120} {50 / 90} {30 / 120} {60 / 90}\n1 0.1 0.1 0.1 0.1\n")
+        (tmp_path / f"data/labelled/labels/{name}.txt").write_text(
+            f"0 {55 / 120} {50 / 90} {30 / 120} {60 / 90}\n1 0.1 0.1 0.1 0.1\n"
+        )
     for i in range(2):
         cv2.imwrite(str(tmp_path / f"data/unlabelled/images/cctv_{i}.jpg"), rng.integers(0, 255, (48, 64, 3), np.uint8))
     (tmp_path / "data/labelled/images/street_bad.jpg").write_bytes(b"not a picture")
@@ -73,7 +75,10 @@ def test_wrong_folders_are_named(tmp_path: Path, prepare: str) -> None:
 def test_train_export_and_continue(pictures: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     detection.run(RECIPE, pictures, out, "cpu", cache=tmp_path / "cache", workers=0)
-    assert pack.Pack.open(tmp_path / "cache").row.keys() >= {"street_0.jpg"} and "street_bad.jpg" not in pack.Pack.open(tmp_path / "cache").row
+    assert (
+        pack.Pack.open(tmp_path / "cache").row.keys() >= {"street_0.jpg"}
+        and "street_bad.jpg" not in pack.Pack.open(tmp_path / "cache").row
+    )
     state = checkpoint.load(out / "last.pt", train.RECIPE)
     assert state["number"] == 16
     history = [json.loads(line) for line in (out / "history.jsonl").read_text().splitlines()]
@@ -114,7 +119,12 @@ def test_a_loss_that_is_not_finite_stops_before_the_weights_change(tmp_path: Pat
     detector, adapters = model.Detector(config.size), distil.Adapters(config.size.neck)
     optimizer = torch.optim.AdamW(train.parameter_groups([detector, adapters], 0.0))
     run = train.Run(config, detector, adapters, optimizer, train.Average(detector, 0.9), torch.device("cpu"), tmp_path)
-    view = augment.View(np.zeros((64, 64, 3), np.uint8), np.zeros((64, 64, 3), np.uint8), np.array([[8, 8, np.nan, 40]], np.float32), np.ones(1, np.float32))
+    view = augment.View(
+        np.zeros((64, 64, 3), np.uint8),
+        np.zeros((64, 64, 3), np.uint8),
+        np.array([[8, 8, np.nan, 40]], np.float32),
+        np.ones(1, np.float32),
+    )
     before = [p.clone() for p in detector.parameters()]
     with pytest.raises(NanLoss, match="last good checkpoint"):
         train.step(run, train.Collate()([view]))
@@ -128,7 +138,9 @@ def test_exact_boxes_cost_nothing_and_take_their_places() -> None:
     distances = torch.stack((centres[0] - 16, centres[1] - 8, 40 - centres[0], 56 - centres[1])).clamp(min=1e-3)
     log_boxes = (distances / strides).log()[None]
     inside = (distances > 1e-2).all(0)
-    assigned = loss.assign(torch.full((1, inside.numel()), 0.5), model.corners(log_boxes, centres, strides).transpose(1, 2), centres, targets)
+    assigned = loss.assign(
+        torch.full((1, inside.numel()), 0.5), model.corners(log_boxes, centres, strides).transpose(1, 2), centres, targets
+    )
     assert 0 < int((assigned.score > 0).sum()) <= int(inside.sum()) and not (assigned.score[0][~inside] > 0).any()
     score, box = loss.detection_loss(torch.zeros(1, 1, inside.numel()), log_boxes, centres, strides, targets)
     assert float(box) == pytest.approx(0, abs=1e-3) and float(score) > 0
@@ -146,12 +158,21 @@ def test_ignored_places_are_neither_right_nor_wrong() -> None:
 def test_labels_are_checked_by_the_teachers() -> None:
     people = np.array([[0.1, 0.1, 0.2, 0.5], [0.5, 0.0, 1.0, 1.0]], np.float32)
     found = teachers.Detections.make(
-        np.array([[0.1, 0.1, 0.2, 0.5], [0.3, 0.1, 0.4, 0.5], [0.55, 0.2, 0.7, 0.8], [0.75, 0.2, 0.9, 0.8], [0.0, 0.8, 0.1, 0.9]]),
+        np.array(
+            [[0.1, 0.1, 0.2, 0.5], [0.3, 0.1, 0.4, 0.5], [0.55, 0.2, 0.7, 0.8], [0.75, 0.2, 0.9, 0.8], [0.0, 0.8, 0.1, 0.9]]
+        ),
         np.array([0.8, 0.7, 0.6, 0.6, 0.2]),
     )
     truth = labels.checked(people, found)
     by_box = {tuple(b.round(2).tolist()): float(w) for b, w in zip(truth.boxes, truth.weights, strict=True)}
-    expected = {(0.1, 0.1, 0.2, 0.5): 1.0, (0.5, 0, 1, 1): 0, (0.3, 0.1, 0.4, 0.5): 1.0, (0.55, 0.2, 0.7, 0.8): 1.0, (0.75, 0.2, 0.9, 0.8): 1.0, (0, 0.8, 0.1, 0.9): 0}
+    expected = {
+        (0.1, 0.1, 0.2, 0.5): 1.0,
+        (0.5, 0, 1, 1): 0,
+        (0.3, 0.1, 0.4, 0.5): 1.0,
+        (0.55, 0.2, 0.7, 0.8): 1.0,
+        (0.75, 0.2, 0.9, 0.8): 1.0,
+        (0, 0.8, 0.1, 0.9): 0,
+    }
     assert {tuple(np.float32(k).round(2).tolist()): v for k, v in expected.items()} == by_box
 
 
@@ -164,7 +185,21 @@ def test_fusion_averages_and_doubts_what_one_sees_alone() -> None:
 
 
 def test_views_are_repeatable_and_boxes_stay_on_the_figure(pictures: Path, tmp_path: Path) -> None:
-    config = train.Config.from_dict({**RECIPE, "augmentation": {"mosaic": 0.0, "grey": 0, "dark": 0, "noise": 0, "blur": 0, "coarse": 0, "jpeg": 0, "hsv": [0, 0, 0]}})
+    config = train.Config.from_dict(
+        {
+            **RECIPE,
+            "augmentation": {
+                "mosaic": 0.0,
+                "grey": 0,
+                "dark": 0,
+                "noise": 0,
+                "blur": 0,
+                "coarse": 0,
+                "jpeg": 0,
+                "hsv": [0, 0, 0],
+            },
+        }
+    )
     views, _ = train.prepare([pictures], tmp_path / "cache", config)
     for number in range(12):
         view, again = views[number], views[number]
@@ -190,6 +225,50 @@ def test_ignored_truth_counts_neither_way() -> None:
     item = evaluate.Item("a", "0", lambda: None, person, np.array([False, True]))
     result = evaluate.measure([item], [teachers.Detections(person, np.array([0.9, 0.95], np.float32))])
     assert result.ap50 == pytest.approx(1) and (result.recall, result.precision, result.people) == (1.0, 1.0, 1)
+
+
+def test_average_precision_agrees_with_pycocotools() -> None:
+    coco = pytest.importorskip("pycocotools.coco")
+    cocoeval = pytest.importorskip("pycocotools.cocoeval")
+    rng = np.random.default_rng(3)
+    items, results, truth, found = [], [], [], []
+    for number in range(1, 13):
+        low = rng.uniform(0, 200, (rng.integers(0, 9), 2))
+        people = np.concatenate((low, low + rng.uniform(10, 60, low.shape)), 1).astype(np.float32)
+        ignore = rng.uniform(size=len(people)) < 0.2
+        moved = np.concatenate((people, people)) + rng.normal(0, 5, (2 * len(people), 4))
+        detections = teachers.Detections.make(
+            moved[(moved[:, 2:] > moved[:, :2]).all(1)] / 400, rng.uniform(0.1, 1, 2 * len(people))
+        )
+        detections = teachers.Detections(detections.boxes * 400, detections.scores)
+        items.append(evaluate.Item("a", str(number), lambda: None, people, ignore))
+        results.append(detections)
+        for box, out in zip(people.tolist(), ignore.tolist(), strict=True):
+            rect = [box[0], box[1], box[2] - box[0], box[3] - box[1]]
+            truth.append(
+                {
+                    "id": len(truth) + 1,
+                    "image_id": number,
+                    "category_id": 1,
+                    "bbox": rect,
+                    "area": rect[2] * rect[3],
+                    "iscrowd": int(out),
+                }
+            )
+        for box, score in zip(detections.boxes.tolist(), detections.scores.tolist(), strict=True):
+            found.append(
+                {"image_id": number, "category_id": 1, "bbox": [box[0], box[1], box[2] - box[0], box[3] - box[1]], "score": score}
+            )
+    reference = coco.COCO()
+    reference.dataset = {"images": [{"id": i} for i in range(1, 13)], "annotations": truth, "categories": [{"id": 1}]}
+    reference.createIndex()
+    evaluation = cocoeval.COCOeval(reference, reference.loadRes(found), "bbox")
+    evaluation.params.maxDets = [1, 10, 300]
+    evaluation.evaluate()
+    evaluation.accumulate()
+    expected = evaluation.eval["precision"][:, :, 0, 0, 2].mean(1)
+    ours = [evaluate.average_precision(items, results, overlap) for overlap in evaluate.OVERLAPS]
+    assert ours == pytest.approx(expected, abs=1e-6)
 
 
 def test_letterbox_and_back() -> None:

@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 from reid_training.config import read_raw
-from reid_training.errors import UserError
+from reid_training.errors import ConfigError, DataError, UserError
 
-from . import data, export, pack, teachers, train
+from . import data, evaluate, export, pack, teachers, train
 
 
 def _pack(args: argparse.Namespace) -> None:
@@ -25,7 +25,9 @@ def _teach(args: argparse.Namespace) -> None:
     # a fixed shuffle, unlabelled first: every prefix of the work is a fair sample of what needs it most
     pictures.sort(key=lambda p: (p.boxes is not None, data._rank(p.key)))
     cache = teachers.Cache.open(args.cache / f"teacher-{args.name or args.teacher}.npz")
-    bad = teachers.fill(cache, teachers.TEACHERS[args.teacher](args.model, args.threads), pictures, lambda line: print(line, flush=True))
+    bad = teachers.fill(
+        cache, teachers.TEACHERS[args.teacher](args.model, args.threads), pictures, lambda line: print(line, flush=True)
+    )
     print(f"{len(cache.found)} pictures done, {len(bad)} unreadable{': ' if bad else ''}{', '.join(bad[:20])}")
 
 
@@ -35,12 +37,46 @@ def _train(args: argparse.Namespace) -> None:
         config["schedule"]["views"] = args.views
     if args.cooldown:
         config["schedule"]["cooldown"] = args.cooldown
-    train.run(config, args.data, args.out, args.device, args.start or args.resume, cache=args.cache, minutes=args.minutes, workers=args.workers, threads=args.threads, teacher=args.teacher)
+    train.run(
+        config,
+        args.data,
+        args.out,
+        args.device,
+        args.start or args.resume,
+        cache=args.cache,
+        minutes=args.minutes,
+        workers=args.workers,
+        threads=args.threads,
+        teacher=args.teacher,
+    )
 
 
 def _export(args: argparse.Namespace) -> None:
     worst = export.export(args.checkpoint, args.out, args.side)
     print(f"{args.out}: {args.out.stat().st_size / 1e6:.2f} MB, ONNX Runtime and PyTorch differ by {worst:.1e}")
+
+
+def _detector(text: str, threads: int) -> tuple[str, teachers.Detector]:
+    """A detector from `kind:path[:side]`, with the name it has in tables."""
+    kind, path, *side = text.split(":")
+    if kind not in evaluate.KINDS:
+        raise ConfigError(f"--detector {text}: kind is none of {', '.join(sorted(evaluate.KINDS))}")
+    options = {"side": int(side[0])} if side else {}
+    return f"{Path(path).stem}{f' {side[0]}' if side else ''}", evaluate.KINDS[kind](Path(path), threads=threads, **options)
+
+
+def _evaluate(args: argparse.Namespace) -> None:
+    split = data.split(data.scan(args.data)) if args.data else data.Split([], [], [])
+    items = evaluate.items_from_pictures(split.validation + split.held_out)
+    items += [item for clip, truth in args.clip or [] for item in evaluate.items_from_clip(Path(clip), Path(truth))]
+    if not items:
+        raise DataError("nothing to measure on: give --data folders with validation or held-out sources, or --clip VIDEO TRUTH")
+    rows = []
+    for text in args.detector:
+        name, detect = _detector(text, args.threads)
+        for source, result in evaluate.by_source(items, evaluate.run_detector(detect, items)).items():
+            rows.append((name, source, result))
+    print(evaluate.table(rows))
 
 
 def main() -> int:
@@ -76,6 +112,16 @@ def main() -> int:
     command.add_argument("out", type=Path)
     command.add_argument("--side", type=int, default=416, help="input size noted in the file, which takes any")
     command.set_defaults(call=_export)
+    command = commands.add_parser(
+        "evaluate", help="measure detectors on validation and held-out pictures, and on clips with MOT truth"
+    )
+    command.add_argument(
+        "--detector", action="append", required=True, help=f"KIND:FILE[:SIDE]; kinds: {', '.join(sorted(evaluate.KINDS))}"
+    )
+    command.add_argument("--data", type=Path, nargs="+", help="folders in YOLO layout")
+    command.add_argument("--clip", nargs=2, action="append", metavar=("VIDEO", "TRUTH"), help="a clip and its truth in MOT form")
+    command.add_argument("--threads", type=int, default=1)
+    command.set_defaults(call=_evaluate)
     args = parser.parse_args()
     try:
         args.call(args)

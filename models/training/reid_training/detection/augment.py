@@ -42,7 +42,11 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class View:
-    """`picture` `[s, s, 3]` uint8 RGB, `plain` the same in BGR before its light was changed; `boxes` `[n, 4]` float32 corners in pixels; `weights` `[n]`, 0 = ignore."""
+    """A training view and its people.
+
+    `picture` `[s, s, 3]` uint8 RGB, `plain` the same in BGR before its light was changed, `boxes` `[n, 4]` float32 corners in
+    pixels, `weights` `[n]`, 0 = ignore.
+    """
 
     picture: np.ndarray
     plain: np.ndarray
@@ -55,7 +59,14 @@ def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
 
 
 def _place(
-    canvas: np.ndarray, pack: Pack, name: str, truth: Truth, area: tuple[int, int, int, int], zoom: float, how: Augmentation, rng: np.random.Generator
+    canvas: np.ndarray,
+    pack: Pack,
+    name: str,
+    truth: Truth,
+    area: tuple[int, int, int, int],
+    zoom: float,
+    how: Augmentation,
+    rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Warps a picture into the area `x0, y0, x1, y1` of the canvas; returns its boxes there, `[n, 4]` in pixels, and weights."""
     x0, y0, x1, y1 = area
@@ -73,7 +84,10 @@ def _place(
         shift.append(low + slack * rng.uniform())
     flip = rng.uniform() < how.flip
     real_x, real_y = width * scale_x / picture.shape[1], height * scale_y / picture.shape[0]
-    matrix = np.array([[-real_x if flip else real_x, 0, shift[0] - x0 + (width * scale_x if flip else 0)], [0, real_y, shift[1] - y0]], np.float64)
+    matrix = np.array(
+        [[-real_x if flip else real_x, 0, shift[0] - x0 + (width * scale_x if flip else 0)], [0, real_y, shift[1] - y0]],
+        np.float64,
+    )
     # warpAffine maps pixel centres as integers
     matrix[:, 2] += matrix[:, :2] @ (0.5, 0.5) - 0.5
     canvas[y0:y1, x0:x1] = cv2.warpAffine(
@@ -135,7 +149,9 @@ def light(picture: np.ndarray, how: Augmentation, rng: np.random.Generator) -> n
     return picture
 
 
-def view(pack: Pack, truths: Mapping[str, Truth], draw: Sequence[str], side: int, how: Augmentation, rng: np.random.Generator) -> View:
+def view(
+    pack: Pack, truths: Mapping[str, Truth], draw: Sequence[str], side: int, how: Augmentation, rng: np.random.Generator
+) -> View:
     """One training view of `side` pixels from up to four pictures (`draw` holds four names)."""
     canvas = np.full((side, side, 3), PADDING, np.uint8)
     if rng.uniform() < how.mosaic:
@@ -145,6 +161,9 @@ def view(pack: Pack, truths: Mapping[str, Truth], draw: Sequence[str], side: int
         zooms = [0.75 * _log_uniform(rng, *how.scale) for _ in areas]
     else:
         areas, zooms = [(0, 0, side, side)], [_log_uniform(rng, max(0.6, how.scale[0]), how.scale[1])]
-    parts = [_place(canvas, pack, name, truths[name], area, zoom, how, rng) for name, area, zoom in zip(draw, areas, zooms, strict=False)]
+    parts = [
+        _place(canvas, pack, name, truths[name], area, zoom, how, rng)
+        for name, area, zoom in zip(draw, areas, zooms, strict=False)
+    ]
     boxes, weights = np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
     return View(cv2.cvtColor(light(canvas, how, rng), cv2.COLOR_BGR2RGB), canvas, boxes, weights)

@@ -27,7 +27,7 @@ TEACHER_CHANNELS = 64
 
 
 def raw_outputs(path: Path) -> dict[str, list[str]]:
-    """Names of the tensors inside an MMDeploy export of RTMDet: `scores`, `boxes` (distances / stride) and `features`, fine to coarse.
+    """Names of tensors inside an MMDeploy export of RTMDet: `scores`, `boxes` (distances / stride), `features`; fine to coarse.
 
     The score and box convolutions are the only ones with 1 and 4 outputs; both branches of a scale begin at its feature map.
     """
@@ -36,7 +36,11 @@ def raw_outputs(path: Path) -> dict[str, list[str]]:
     graph = onnx.load(path).graph
     outputs = {i.name: i.dims[0] for i in graph.initializer if len(i.dims) == 4}
     convs = [n for n in graph.node if n.op_type == "Conv"]
-    scores = [n.output[0] for n in convs if outputs.get(n.input[1]) == 1 and n.input[1] in outputs and _inputs(graph, n) == TEACHER_CHANNELS]
+    scores = [
+        n.output[0]
+        for n in convs
+        if outputs.get(n.input[1]) == 1 and n.input[1] in outputs and _inputs(graph, n) == TEACHER_CHANNELS
+    ]
     boxes = [n.output[0] for n in convs if outputs.get(n.input[1]) == 4]
     made_by = {out: n for n in graph.node for out in n.output}
     features = []
@@ -64,7 +68,7 @@ def _conv_before(made_by, node):  # noqa: ANN001, ANN202
 
 @dataclass(frozen=True)
 class Lesson:
-    """What the teacher says about a batch: `logits` `[b, n]`, `boxes` `[b, n, 4]` corners in pixels, `features` three `[b, 64, h, w]` float16."""
+    """What the teacher says: `logits` `[b, n]`, `boxes` `[b, n, 4]` corners, `features` three `[b, 64, h, w]` float16."""
 
     logits: Tensor
     boxes: Tensor
@@ -109,6 +113,7 @@ class Adapters(nn.Module):
         self.convs = nn.ModuleList(nn.Conv2d(channels, TEACHER_CHANNELS, 1) for _ in STRIDES)
 
     def forward(self, features: Sequence[Tensor]) -> list[Tensor]:
+        """Student's neck maps to maps of the teacher's width."""
         return [conv(f) for f, conv in zip(features, self.convs, strict=True)]
 
 
@@ -118,6 +123,6 @@ def _standard(x: Tensor) -> Tensor:
 
 
 def feature_loss(student: Sequence[Tensor], teacher: Sequence[Tensor]) -> Tensor:
-    """One minus the correlation of the maps, mean over channels and scales: 0 when they agree, 1 when they have nothing in common."""
+    """One minus the correlation of the maps, mean over channels and scales: 0 = the same, 1 = nothing in common."""
     losses = [F.mse_loss(_standard(s.float()), _standard(t.float())) / 2 for s, t in zip(student, teacher, strict=True)]
     return torch.stack(losses).mean()

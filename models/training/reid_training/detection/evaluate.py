@@ -1,13 +1,11 @@
-"""How good a detector is: average precision by pycocotools, recall and the best threshold, by source and by box height.
+"""How good a detector is: COCO's average precision, recall and the best threshold, by source and by box height.
 
 Any detector fits that takes a picture (`[h, w, 3]` uint8 BGR) and returns :class:`~.teachers.Detections`.
 """
 
 from __future__ import annotations
 
-import contextlib
 import csv
-import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,13 +16,15 @@ import numpy as np
 from reid_training.errors import DataError
 
 from .augment import PADDING
-from .boxes import MAX_DETECTIONS, iou_matrix, suppress
+from .boxes import iou_matrix, share_inside, suppress
 from .data import Picture
-from .teachers import Detections, Detector, ort_session
+from .teachers import Detections, Detector, deimv2, ort_session, rtmdet
 
 #: Box heights in pixels of the original picture at which results are told apart.
 HEIGHTS = (0, 32, 64, 128, 256, 100_000)
 DEFAULT_THRESHOLD = 0.25
+#: COCO's overlaps.
+OVERLAPS = tuple(0.5 + 0.05 * i for i in range(10))
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,9 @@ def letterbox(picture: np.ndarray, side: int) -> tuple[np.ndarray, float, tuple[
     return out, scale, (left, top)
 
 
-def from_rows(rows: np.ndarray, picture: np.ndarray, scale: float, border: tuple[int, int], min_score: float = 0.01) -> Detections:
+def from_rows(
+    rows: np.ndarray, picture: np.ndarray, scale: float, border: tuple[int, int], min_score: float = 0.01
+) -> Detections:
     """Detections from `[5, n]` rows `cx, cy, w, h, score` in pixels of the letterboxed input."""
     rows = rows[:, rows[4] > min_score]
     centre, half = rows[:2].T, rows[2:4].T / 2
@@ -75,7 +77,7 @@ def from_rows(rows: np.ndarray, picture: np.ndarray, scale: float, border: tuple
     return Detections.make(boxes[kept], rows[4][kept], min_score)
 
 
-def onnx_detector(model: Path, side: int, threads: int = 1) -> Detector:
+def onnx_detector(model: Path, side: int = 416, threads: int = 1) -> Detector:
     """An exported person detector (`[1, 5, n]`, RGB 0..1)."""
     session = ort_session(model, threads)
     name = session.get_inputs()[0].name
@@ -104,10 +106,16 @@ def yolox_detector(model: Path, side: int = 416, threads: int = 1) -> Detector:
             y, x = np.mgrid[: side // stride, : side // stride]
             cells.append(np.stack((x.ravel(), y.ravel(), np.full(x.size, stride)), 1))
         grid = np.concatenate(cells).astype(np.float32)
-        rows = np.concatenate(((raw[:, :2] + grid[:, :2]) * grid[:, 2:], np.exp(raw[:, 2:4]) * grid[:, 2:], raw[:, 4:5] * raw[:, 5:6]), 1)
+        rows = np.concatenate(
+            ((raw[:, :2] + grid[:, :2]) * grid[:, 2:], np.exp(raw[:, 2:4]) * grid[:, 2:], raw[:, 4:5] * raw[:, 5:6]), 1
+        )
         return from_rows(rows.T, picture, scale, (0, 0))
 
     return detect
+
+
+#: Kinds of detector files that can be measured side by side.
+KINDS: dict[str, Callable[..., Detector]] = {"person": onnx_detector, "yolox": yolox_detector, "rtmdet": rtmdet, "deimv2": deimv2}
 
 
 def items_from_pictures(pictures: Iterable[Picture]) -> list[Item]:
@@ -166,56 +174,55 @@ def run_detector(detect: Detector, items: Sequence[Item]) -> list[Detections]:
     return results
 
 
-def _coco(items: Sequence[Item], results: Sequence[Detections]) -> tuple[float, float]:
-    """AP at overlap 0.5 and mean of 0.5 to 0.95, as pycocotools gives them with up to 300 boxes a picture."""
-    from pycocotools.coco import COCO
-    from pycocotools.cocoeval import COCOeval
-
-    def xywh(box: np.ndarray) -> list[float]:
-        return [float(box[0]), float(box[1]), float(box[2] - box[0]), float(box[3] - box[1])]
-
-    truth, found = [], []
-    for number, (item, result) in enumerate(zip(items, results, strict=True), 1):
-        for box, ignore in zip(item.boxes, item.ignore, strict=True):
-            rect = xywh(box)
-            truth.append({"id": len(truth) + 1, "image_id": number, "category_id": 1, "bbox": rect, "area": rect[2] * rect[3], "iscrowd": int(ignore)})
-        found += [{"image_id": number, "category_id": 1, "bbox": xywh(b), "score": float(s)} for b, s in zip(result.boxes, result.scores, strict=True)]
-    if not truth or not found:
-        return 0.0, 0.0
-    with contextlib.redirect_stdout(io.StringIO()):
-        coco = COCO()
-        coco.dataset = {"images": [{"id": i} for i in range(1, len(items) + 1)], "annotations": truth, "categories": [{"id": 1, "name": "person"}]}
-        coco.createIndex()
-        evaluation = COCOeval(coco, coco.loadRes(found), "bbox")
-        evaluation.params.maxDets = [1, 100, MAX_DETECTIONS]
-        evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e10]], ["all"]
-        evaluation.evaluate()
-        evaluation.accumulate()
-    precision = evaluation.eval["precision"][:, :, 0, 0, 2]
-    return float(precision[0].mean()), float(precision.mean())
-
-
-def match(item: Item, found: Detections) -> tuple[np.ndarray, np.ndarray]:
-    """Greedy matching at overlap 0.5, strongest first: for every detection 1 hit, 0 false, -1 ignored; for every box the score that found it (0 = missed)."""
-    hits, by = np.zeros(len(found.scores), int), np.zeros(len(item.boxes))
-    overlap = iou_matrix(found.boxes, item.boxes)
+def _hits(item: Item, found: Detections, overlap: float) -> np.ndarray:
+    """For every detection, strongest first: 1 hit, 0 false, -1 ignored, by COCO's rules (real boxes before ignored ones)."""
+    ious = iou_matrix(found.boxes, item.boxes)
+    area = np.maximum((found.boxes[:, 2:] - found.boxes[:, :2]).prod(1, keepdims=True), 1e-12)
+    # an ignored box swallows what lies in it: intersection over the detection's own area
+    swallowed = (
+        share_inside(found.boxes, item.boxes[item.ignore]).max(1, initial=0) >= overlap if len(area) else np.zeros(0, bool)
+    )
+    free, hits = ~item.ignore, np.zeros(len(found.scores), int)
     for i in range(len(found.scores)):
-        free = np.where((by == 0) & ~item.ignore, overlap[i], -1) if len(by) else np.zeros(0)
-        if len(free) and free.max() >= 0.5:
-            hits[i], by[int(free.argmax())] = 1, found.scores[i]
-        elif len(by) and (overlap[i][item.ignore] > 0.3).any():
+        candidates = np.where(free, ious[i], -1)
+        if candidates.size and candidates.max() >= overlap:
+            hits[i], free[int(candidates.argmax())] = 1, False
+        elif swallowed[i]:
             hits[i] = -1
-    return hits, by
+    return hits
+
+
+def average_precision(items: Sequence[Item], results: Sequence[Detections], overlap: float) -> float:
+    """COCO's average precision: precision, made monotonous, at 101 recalls; up to 300 boxes a picture."""
+    people = sum(int((~item.ignore).sum()) for item in items)
+    hits = np.concatenate([_hits(i, r, overlap) for i, r in zip(items, results, strict=True)] or [np.zeros(0, int)])
+    scores = np.concatenate([r.scores for r in results] or [np.zeros(0)])
+    scores, hits = scores[hits >= 0], hits[hits >= 0]
+    if not people or not len(hits):
+        return 0.0
+    right = np.cumsum(hits[np.argsort(-scores, kind="mergesort")])
+    precision = np.maximum.accumulate((right / np.arange(1, len(right) + 1))[::-1])[::-1]
+    places = np.searchsorted(right / people, np.linspace(0, 1, 101), side="left")
+    return float(np.where(places < len(precision), precision[np.minimum(places, len(precision) - 1)], 0).mean())
+
+
+def found_by(item: Item, found: Detections) -> np.ndarray:
+    """For every real box the score of the detection that finds it at overlap 0.5, strongest first; 0 where none does."""
+    overlap, by = iou_matrix(found.boxes, item.boxes), np.zeros(len(item.boxes))
+    for i, score in enumerate(found.scores):
+        free = np.where((by == 0) & ~item.ignore, overlap[i], -1)
+        if free.size and free.max() >= 0.5:
+            by[int(free.argmax())] = score
+    return by[~item.ignore]
 
 
 def measure(items: Sequence[Item], results: Sequence[Detections]) -> Result:
     """All the numbers for one set of pictures."""
-    ap50, ap = _coco(items, results)
-    matches = [match(item, result) for item, result in zip(items, results, strict=True)]
-    hits = np.concatenate([m[0] for m in matches] or [np.zeros(0, int)])
-    scores = np.concatenate([r.scores for r in results] or [np.zeros(0)])
+    precisions = [average_precision(items, results, overlap) for overlap in OVERLAPS]
+    hits = np.concatenate([_hits(item, result, 0.5) for item, result in zip(items, results, strict=True)])
+    scores = np.concatenate([r.scores for r in results])
     real = np.concatenate([~i.ignore for i in items])
-    found_by = np.concatenate([m[1] for m in matches])[real]
+    found = np.concatenate([found_by(item, result) for item, result in zip(items, results, strict=True)])
     heights = np.concatenate([i.boxes[:, 3] - i.boxes[:, 1] for i in items])[real]
     people = int(real.sum())
     scores, hits = scores[hits >= 0], hits[hits >= 0]
@@ -225,15 +232,17 @@ def measure(items: Sequence[Item], results: Sequence[Detections]) -> Result:
     best = int(f1.argmax()) if len(f1) else 0
     sure = scores >= DEFAULT_THRESHOLD
     by_height = tuple(
-        float((found_by[(heights >= low) & (heights < high)] >= DEFAULT_THRESHOLD).mean()) if ((heights >= low) & (heights < high)).any() else float("nan")
+        float((found[(heights >= low) & (heights < high)] >= DEFAULT_THRESHOLD).mean())
+        if ((heights >= low) & (heights < high)).any()
+        else float("nan")
         for low, high in zip(HEIGHTS, HEIGHTS[1:], strict=False)
     )
     return Result(
         len(items),
         people,
-        ap50,
-        ap,
-        float((found_by >= DEFAULT_THRESHOLD).mean()) if people else float("nan"),
+        precisions[0],
+        float(np.mean(precisions)),
+        float((found >= DEFAULT_THRESHOLD).mean()) if people else float("nan"),
         float(hits[sure].mean()) if sure.any() else float("nan"),
         float(f1[best]) if len(f1) else 0.0,
         float(scores[order][best]) if len(f1) else 0.0,
@@ -252,13 +261,15 @@ def table(rows: Iterable[tuple[str, str, Result]]) -> str:
     """Markdown table of (detector, source, result)."""
     heights = " / ".join(f"{low}-{high if high < 10_000 else ''}" for low, high in zip(HEIGHTS, HEIGHTS[1:], strict=False))
     lines = [
-        f"| detector | source | pictures | people | AP50 | AP50-95 | recall at {DEFAULT_THRESHOLD} | precision | best F1 at | recall by height, px: {heights} |",
+        f"| detector | source | pictures | people | AP50 | AP50-95 | recall at {DEFAULT_THRESHOLD} | precision | best F1 at "
+        f"| recall by height, px: {heights} |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for detector, source, r in rows:
         recall = " / ".join("–" if np.isnan(v) else f"{100 * v:.0f}" for v in r.by_height)
         lines.append(
-            f"| {detector} | {source} | {r.pictures} | {r.people} | {100 * r.ap50:.1f} | {100 * r.ap:.1f} | {100 * r.recall:.1f} | {100 * r.precision:.1f} "
+            f"| {detector} | {source} | {r.pictures} | {r.people} | {100 * r.ap50:.1f} | {100 * r.ap:.1f} "
+            f"| {100 * r.recall:.1f} | {100 * r.precision:.1f} "
             f"| {100 * r.best_f1:.1f} at {r.best_threshold:.2f} | {recall} |"
         )
     return "\n".join(lines)

@@ -32,9 +32,10 @@ OPSET = 17
 #: Largest difference allowed between ONNX Runtime and PyTorch: scores absolute, boxes as a share of the input's side.
 TOLERANCE = 1e-4
 TRAINING_DATA = (
-    "human, follow, edge, clinic, hall, waiting, corridor, cafe, hardhat, ward, aisle (CC BY 4.0 or public domain); cctv (MIT); COCO (annotations CC BY 4.0, "
-    "pictures under their Flickr terms); Penn-Fudan, TUD, INRIA, mall, site, rider, shop and others (research, or terms not stated); "
-    "pseudo-labels of RTMDet-nano, DEIMv2-femto and Intel person-detection-0303 (all Apache-2.0)"
+    "human, follow, edge, clinic, hall, waiting, corridor, cafe, hardhat, ward, aisle (CC BY 4.0 or public domain); "
+    "cctv (MIT); COCO (annotations CC BY 4.0, pictures under their Flickr terms); "
+    "Penn-Fudan, TUD, INRIA, mall, site, rider, shop and others (research, or terms not stated); "
+    "labels and distillation by RTMDet-nano (Apache-2.0)"
 )
 
 
@@ -52,7 +53,11 @@ class JointHead(nn.Module):
         self.norms, self.outs = nn.ModuleList(), nn.ModuleList()
         for i in range(len(STRIDES)):
             norm = nn.BatchNorm2d(2 * h, eps=head.score_norms[i].eps)
-            state = {k: torch.cat((v, head.box_norms[i].state_dict()[k])) for k, v in head.score_norms[i].state_dict().items() if v.ndim}
+            state = {
+                k: torch.cat((v, head.box_norms[i].state_dict()[k]))
+                for k, v in head.score_norms[i].state_dict().items()
+                if v.ndim
+            }
             norm.load_state_dict(state, strict=False)
             self.norms.append(norm)
             out = nn.Conv2d(2 * h, 5, 1)
@@ -62,6 +67,7 @@ class JointHead(nn.Module):
             self.outs.append(out)
 
     def forward(self, features: tuple[Tensor, ...]) -> list[Tensor]:
+        """Three `[b, 5, h, w]`: log distances and score logit."""
         return [out(F.relu(norm(self.conv(f)))) for f, norm, out in zip(features, self.norms, self.outs, strict=True)]
 
 
@@ -85,6 +91,7 @@ class Exported(nn.Module):
         self.backbone, self.neck = body.backbone, body.neck
 
     def forward(self, images: Tensor) -> Tensor:
+        """Pictures to decoded rows."""
         rows = []
         for stride, out in zip(STRIDES, self.head(self.neck(self.backbone(images))), strict=True):
             height, width = out.shape[2], out.shape[3]
@@ -153,8 +160,16 @@ def export(source: Path, path: Path, side: int = 416) -> float:
     part = path.with_suffix(".part.onnx")
     axes = {"images": {0: "batch", 2: "height", 3: "width"}, "output0": {0: "batch", 2: "places"}}
     torch.onnx.export(
-        model, torch.rand(1, 3, side, side), part, opset_version=OPSET, input_names=["images"], output_names=["output0"], dynamic_axes=axes, dynamo=False,
-        training=torch.onnx.TrainingMode.PRESERVE,  # would otherwise fold the norms of the shared convolution, a copy for every scale
+        model,
+        torch.rand(1, 3, side, side),
+        part,
+        opset_version=OPSET,
+        input_names=["images"],
+        output_names=["output0"],
+        dynamic_axes=axes,
+        dynamo=False,
+        # keeps the norms of the shared convolution, which would be folded into a copy for every scale
+        training=torch.onnx.TrainingMode.PRESERVE,
     )
     graph = onnx.load(part)
     onnx.helper.set_model_props(graph, metadata(state, side))

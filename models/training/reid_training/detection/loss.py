@@ -47,7 +47,10 @@ def overlap(a: Tensor, b: Tensor, generalised: bool = False) -> Tensor:
 
 
 def _nearness(centres: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor]:
-    """For places `[2, n]` and boxes `[m, 4]`: whether the place lies in the (at least a cell large) box, and `1 / (1 + distance)` to its centre, `[m, n]`."""
+    """For places `[2, n]` and boxes `[m, 4]`, two of `[m, n]`.
+
+    Whether the place lies in the box, made at least a cell large; and `1 / (1 + distance)` to the box's centre.
+    """
     middle, half = (boxes[:, :2] + boxes[:, 2:]) / 2, ((boxes[:, 2:] - boxes[:, :2]) / 2).clamp(min=MIN_REACH_PX)
     away_x, away_y = (centres[0] - middle[:, :1]).abs(), (centres[1] - middle[:, 1:]).abs()
     return (away_x < half[:, :1]) & (away_y < half[:, 1:]), 1 / (1 + away_x + away_y)
@@ -62,7 +65,9 @@ class Assigned:
     share: Tensor
 
 
-def _assign_one(scores: Tensor, found: Tensor, centres: Tensor, people: Tensor, weights: Tensor, ignored: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _assign_one(
+    scores: Tensor, found: Tensor, centres: Tensor, people: Tensor, weights: Tensor, ignored: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
     """One picture: `[n]` scores, `[n, 4]` boxes, `[m, 4]` people with `[m]` weights, `[k, 4]` ignored boxes."""
     share = torch.ones_like(scores)
     if len(ignored):
@@ -93,7 +98,16 @@ def assign(scores: Tensor, boxes: Tensor, centres: Tensor, targets: Targets) -> 
     rows = []
     for b in range(len(scores)):
         real, people = targets.real[b], targets.real[b] & (targets.weights[b] > 0)
-        rows.append(_assign_one(scores[b], boxes[b], centres, targets.boxes[b, people], targets.weights[b, people], targets.boxes[b, real & ~people]))
+        rows.append(
+            _assign_one(
+                scores[b],
+                boxes[b],
+                centres,
+                targets.boxes[b, people],
+                targets.weights[b, people],
+                targets.boxes[b, real & ~people],
+            )
+        )
     return Assigned(*(torch.stack(column) for column in zip(*rows, strict=True)))
 
 

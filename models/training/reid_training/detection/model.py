@@ -51,6 +51,7 @@ class Residual(nn.Module):
         self.first, self.second, self.add = conv(channels, channels, 3), conv(channels, channels, 3), add
 
     def forward(self, x: Tensor) -> Tensor:
+        """`[b, c, h, w]` to the same."""
         y = self.second(self.first(x))
         return x + y if self.add else y
 
@@ -66,6 +67,7 @@ class CrossStage(nn.Module):
         self.leave = conv(outputs + depth * self.half, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
+        """`[b, inputs, h, w]` to `[b, outputs, h, w]`."""
         parts = list(self.enter(x).chunk(2, 1))
         for block in self.blocks:
             parts.append(block(parts[-1]))
@@ -80,6 +82,7 @@ class Pool(nn.Module):
         self.enter, self.leave = conv(channels, channels // 2), conv(channels * 2, channels)
 
     def forward(self, x: Tensor) -> Tensor:
+        """`[b, c, h, w]` to the same."""
         parts = [self.enter(x)]
         for _ in range(3):
             parts.append(F.max_pool2d(parts[-1], 5, 1, 2))
@@ -100,6 +103,7 @@ class Backbone(nn.Module):
         self.p5 = nn.Sequential(conv(c3, c3, 3, 2, groups=c3), conv(c3, c4), CrossStage(c4, c4, size.depths[2]), Pool(c4))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """`[b, 3, h, w]` to features at strides 8, 16 and 32."""
         p3 = self.p3(self.stem(x))
         p4 = self.p4(p3)
         return p3, p4, self.p5(p4)
@@ -118,6 +122,7 @@ class Neck(nn.Module):
         self.down4, self.down5 = CrossStage(2 * n, n, 1, add=False), CrossStage(2 * n, n, 1, add=False)
 
     def forward(self, features: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Backbone features to three maps of `size.neck` channels."""
         p3, p4, p5 = features
         top = self.reduce5(p5)
         middle = self.up4(torch.cat((F.interpolate(top, scale_factor=2.0, mode="nearest"), self.reduce4(p4)), 1))
@@ -146,6 +151,7 @@ class Head(nn.Module):
             nn.init.constant_(box.bias, math.log(2.0))
 
     def forward(self, features: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+        """Neck maps to score logits `[b, 1, n]` and log distances `[b, 4, n]`."""
         scores, boxes = [], []
         for i, feature in enumerate(features):
             scores.append(self.scores[i](F.relu(self.score_norms[i](self.score_conv(feature)))).flatten(2))
@@ -180,4 +186,5 @@ class Detector(nn.Module):
         self.backbone, self.neck, self.head = Backbone(self.size), Neck(self.size), Head(self.size)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Pictures `[b, 3, h, w]` to the raw output of the head."""
         return self.head(self.neck(self.backbone(x)))

@@ -61,7 +61,13 @@ def build(pictures: Sequence[Picture], folder: Path, threads: int = 2) -> list[s
     os.replace(part, folder / "pack.bin")
     index = folder / "pack.npz.part"
     with index.open("wb") as out:
-        np.savez(out, names=np.asarray(names), offsets=np.asarray(offsets, np.int64), sizes=np.asarray(sizes, np.int32), bad=np.asarray(bad, "U"))
+        np.savez(
+            out,
+            names=np.asarray(names),
+            offsets=np.asarray(offsets, np.int64),
+            sizes=np.asarray(sizes, np.int32),
+            bad=np.asarray(bad, "U"),
+        )
     os.replace(index, folder / "pack.npz")
     return bad
 
@@ -90,5 +96,7 @@ class Pack:
     def decode(self, name: str, shrink: int = 1) -> np.ndarray:
         """`[h, w, 3]` uint8 BGR; `shrink` 2, 4 or 8 decodes at that fraction of the size, much faster."""
         i = self.row[name]
-        flag = {1: cv2.IMREAD_COLOR, 2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4, 8: cv2.IMREAD_REDUCED_COLOR_8}[shrink]
+        flag = {1: cv2.IMREAD_COLOR, 2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4, 8: cv2.IMREAD_REDUCED_COLOR_8}[
+            shrink
+        ]
         return cv2.imdecode(self.bytes_[self.offsets[i] : self.offsets[i + 1]], flag | cv2.IMREAD_IGNORE_ORIENTATION)

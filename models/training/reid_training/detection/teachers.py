@@ -40,6 +40,7 @@ class Detections:
 
     @classmethod
     def make(cls, boxes: np.ndarray, scores: np.ndarray, min_score: float = MIN_SCORE) -> Detections:
+        """Drops weak and broken boxes, clips the others, sorts by score."""
         boxes, scores = boxes.reshape(-1, 4).astype(np.float32), scores.reshape(-1).astype(np.float32)
         keep = (scores >= min_score) & np.isfinite(boxes).all(1)
         order = np.argsort(-scores[keep], kind="stable")
@@ -83,10 +84,18 @@ def deimv2(model: Path, threads: int = 1, side: int = 416) -> Detector:
 
     def detect(picture: np.ndarray) -> Detections:
         height, width = picture.shape[:2]
-        resized = cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA if max(height, width) > side else cv2.INTER_LINEAR)
+        resized = cv2.resize(
+            picture, (side, side), interpolation=cv2.INTER_AREA if max(height, width) > side else cv2.INTER_LINEAR
+        )
         tensor = np.ascontiguousarray(resized[:, :, ::-1].transpose(2, 0, 1)[None], np.float32) / 255
         size = np.array([[width, height]], np.int64)
-        outputs = dict(zip([o.name for o in session.get_outputs()], session.run(None, {"images": tensor, "orig_target_sizes": size}), strict=True))
+        outputs = dict(
+            zip(
+                [o.name for o in session.get_outputs()],
+                session.run(None, {"images": tensor, "orig_target_sizes": size}),
+                strict=True,
+            )
+        )
         people = outputs["labels"].reshape(-1) == 0
         boxes = outputs["boxes"].reshape(-1, 4)[people] / np.array([width, height] * 2, np.float32)
         return Detections.make(boxes, outputs["scores"].reshape(-1)[people])
@@ -167,7 +176,10 @@ def fill(cache: Cache, detect: Detector, pictures: Sequence[Picture], report: Ca
             cache.save()
             saved = now
             rate = number / (now - started)
-            report(f"{cache.path.stem}: {number}/{len(todo)} pictures, {rate:.1f}/s, {(len(todo) - number) / rate / 60:.1f} min left, {len(bad)} unreadable")
+            report(
+                f"{cache.path.stem}: {number}/{len(todo)} pictures, {rate:.1f}/s, "
+                f"{(len(todo) - number) / rate / 60:.1f} min left, {len(bad)} unreadable"
+            )
     return bad
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import signal
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -34,6 +36,8 @@ from .model import Detector, Size, corners, grid
 RECIPE = "person-detector"
 #: Steps between two lines of the history.
 LOG_EVERY = 50
+#: Gradients longer than this are shortened.
+MAX_GRADIENT = 10.0
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,9 @@ def _freeze(value: Any) -> Any:
 def _build(kind: type, values: Mapping[str, Any], where: str) -> Any:
     unknown = set(values) - {f.name for f in fields(kind)}
     if unknown:
-        raise ConfigError(f"[{where}] does not know {', '.join(sorted(unknown))}; it knows {', '.join(f.name for f in fields(kind))}")
+        raise ConfigError(
+            f"[{where}] does not know {', '.join(sorted(unknown))}; it knows {', '.join(f.name for f in fields(kind))}"
+        )
     return kind(**{k: _freeze(v) for k, v in values.items()})
 
 
@@ -104,7 +110,9 @@ def learning_rate(schedule: Schedule, number: int) -> float:
 class Views(Dataset[View]):
     """View number i of the run, made on demand in the loader's processes."""
 
-    def __init__(self, packed: pack.Pack, truths: Mapping[str, labels.Truth], sources: Mapping[str, Sequence[str]], config: Config) -> None:
+    def __init__(
+        self, packed: pack.Pack, truths: Mapping[str, labels.Truth], sources: Mapping[str, Sequence[str]], config: Config
+    ) -> None:
         self.packed, self.truths, self.config = packed, truths, config
         self.sources = [list(names) for names in sources.values()]
         shares = np.array([len(n) ** config.balance * config.weights.get(s, 1.0) for s, n in sources.items()])
@@ -139,6 +147,7 @@ class Collate:
         self.path, self.teacher = teacher, None
 
     def __call__(self, views: Sequence[View]) -> Batch:
+        """A batch of views of one size."""
         if self.path and self.teacher is None:
             self.teacher = distil.Teacher(self.path)
         pictures = torch.from_numpy(np.stack([v.picture for v in views])).permute(0, 3, 1, 2)
@@ -149,7 +158,11 @@ class Collate:
 def pad(views: Sequence[View]) -> Targets:
     """The people of the views, padded to one length."""
     most = max(max(len(v.boxes) for v in views), 1)
-    boxes, weights, real = torch.zeros(len(views), most, 4), torch.zeros(len(views), most), torch.zeros(len(views), most, dtype=torch.bool)
+    boxes, weights, real = (
+        torch.zeros(len(views), most, 4),
+        torch.zeros(len(views), most),
+        torch.zeros(len(views), most, dtype=torch.bool),
+    )
     for i, v in enumerate(views):
         boxes[i, : len(v.boxes)] = torch.from_numpy(v.boxes)
         weights[i, : len(v.weights)] = torch.from_numpy(v.weights)
@@ -166,6 +179,7 @@ class Average:
 
     @torch.no_grad()
     def update(self, model: nn.Module) -> None:
+        """Moves the mean towards the model."""
         self.steps += 1
         keep = self.decay * (1 - math.exp(-self.steps / 1000))
         for key, value in model.state_dict().items():
@@ -200,6 +214,8 @@ def torch_detector(model: nn.Module, side: int, device: torch.device) -> evaluat
 
 
 def _worker(_: int) -> None:
+    # forked with the trainer's handlers, which would keep it from ending with the trainer
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
 
@@ -219,7 +235,10 @@ def prepare(roots: Sequence[Path], cache: Path, config: Config) -> tuple[Views, 
     if not sources:
         raise DataError("no picture to train on: labelled pictures, or teacher results for unlabelled ones, are needed")
     people = sum(int((truths[n].weights > 0).sum()) for names in sources.values() for n in names)
-    say(f"{sum(map(len, sources.values()))} pictures, {people} people from {len(sources)} sources; {len(split.validation)} pictures of validation")
+    say(
+        f"{sum(map(len, sources.values()))} pictures, {people} people from {len(sources)} sources; "
+        f"{len(split.validation)} pictures of validation"
+    )
     return Views(packed, truths, sources, config), evaluate.items_from_pictures(split.validation)
 
 
@@ -236,8 +255,11 @@ class Run:
     out: Path
     number: int = 0
     best: float = 0.0
+    rank: int = 0
+    world: int = 1
 
     def state(self) -> dict[str, Any]:
+        """What a checkpoint holds."""
         return {
             "config": json.dumps(asdict(self.config)),
             "size": asdict(self.config.size),
@@ -251,13 +273,22 @@ class Run:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
+        """Takes up where a checkpoint was written."""
         self.model.load_state_dict(state["model"])
         self.adapters.load_state_dict(state["adapters"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.average.state = {k: v.to(self.device) for k, v in state["average"].items()}
         self.average.steps, self.number, self.best = state["average_steps"], state["number"], state["best"]
 
+    def save(self, name: str) -> None:
+        """Writes a checkpoint into the output folder; only the first process does."""
+        if self.rank == 0:
+            checkpoint.save(self.out / name, RECIPE, self.state())
+
     def log(self, **values: Any) -> None:
+        """Adds a line to the history; only the first process does."""
+        if self.rank:
+            return
         with (self.out / "history.jsonl").open("a") as out:
             out.write(json.dumps({"number": self.number, **values}) + "\n")
 
@@ -283,50 +314,102 @@ def losses(run: Run, batch: Batch) -> dict[str, Tensor]:
     return parts
 
 
-def step(run: Run, batch: Batch) -> dict[str, float]:
-    """One optimiser step; raises :class:`NanLoss` when the loss is not finite, before anything is changed by it."""
+def step(run: Run, batch: Batch, stop: bool = False) -> tuple[dict[str, float], bool]:
+    """One optimiser step; the parts of the loss, and whether this or another process was asked to `stop`.
+
+    Raises :class:`NanLoss` when the loss is not finite, before any weight is changed by it.
+    """
     run.model.train()
     parts = losses(run, batch)
     loss = torch.stack(list(parts.values())).sum()
-    if not math.isfinite(float(loss.detach())):
-        raise NanLoss(f"the loss is {float(loss.detach())} at view {run.number}; {run.out / 'last.pt'} is the last good checkpoint")
+    run.optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    ask, finite = share_gradients(run, float(loss.detach()), stop)
+    if not finite:
+        raise NanLoss(f"the loss is not finite at view {run.number}; {run.out / 'last.pt'} is the last good checkpoint")
     rate = learning_rate(run.config.schedule, run.number)
     for group in run.optimizer.param_groups:
         group["lr"] = rate
-    run.optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    nn.utils.clip_grad_norm_(run.model.parameters(), 10.0)
     run.optimizer.step()
     run.average.update(run.model)
-    run.number += len(batch.pictures)
-    return {k: float(v.detach()) for k, v in parts.items()}
+    run.number += len(batch.pictures) * run.world
+    return {k: float(v.detach()) for k, v in parts.items()}, ask
+
+
+@torch.no_grad()
+def share_gradients(run: Run, loss: float, stop: bool) -> tuple[bool, bool]:
+    """Makes the gradients the mean over all processes, clipped.
+
+    Says whether any process was asked to stop, and whether all losses and gradients are finite.
+    """
+    holders = [p for p in (*run.model.parameters(), *run.adapters.parameters()) if p.grad is not None]
+    flat = torch.cat([p.grad.flatten() for p in holders] + [torch.tensor([loss, float(stop)], device=run.device)])
+    if run.world > 1:
+        torch.distributed.all_reduce(flat)
+        flat /= run.world
+    norm = flat[:-2].norm()
+    if norm > MAX_GRADIENT:
+        flat[:-2] *= MAX_GRADIENT / norm
+    start = 0
+    for p in holders:
+        p.grad.copy_(flat[start : start + p.numel()].view_as(p))
+        start += p.numel()
+    return bool(flat[-1] > 0), bool(flat[-2].isfinite() and norm.isfinite())
 
 
 def check(run: Run, items: Sequence[evaluate.Item]) -> float:
-    """Measures the averaged weights, keeps them as `best.pt` when they are the best so far; returns AP50."""
+    """Measures the averaged weights, keeps them as `best.pt` when they are the best so far; returns AP50.
+
+    Only the first process does, the others get 0.
+    """
+    if run.rank:
+        return 0.0
     model = Detector(run.config.size).to(run.device)
     model.load_state_dict(run.average.state)
     result = evaluate.measure(items, evaluate.run_detector(torch_detector(model, run.config.evaluate_side, run.device), items))
     run.log(ap50=result.ap50, ap=result.ap, recall=result.recall, best_f1=result.best_f1, best_threshold=result.best_threshold)
-    say(f"view {run.number}: AP50 {100 * result.ap50:.1f}, AP {100 * result.ap:.1f}, best F1 {100 * result.best_f1:.1f} at {result.best_threshold:.2f}")
+    say(
+        f"view {run.number}: AP50 {100 * result.ap50:.1f}, AP {100 * result.ap:.1f}, "
+        f"best F1 {100 * result.best_f1:.1f} at {result.best_threshold:.2f}"
+    )
     if result.ap50 > run.best:
         run.best = result.ap50
-        checkpoint.save(run.out / "best.pt", RECIPE, run.state())
+        run.save("best.pt")
     return result.ap50
 
 
-def train(run: Run, views: Views, items: Sequence[evaluate.Item], workers: int = 1, teacher: Path | None = None, minutes: float | None = None) -> None:
+def train(
+    run: Run,
+    views: Views,
+    items: Sequence[evaluate.Item],
+    workers: int = 1,
+    teacher: Path | None = None,
+    minutes: float | None = None,
+) -> None:
     """Runs to the end of the schedule or of its time, checkpointing by the clock and measuring by the count of views."""
     schedule = run.config.schedule
-    remaining = range(run.number, schedule.views // schedule.batch * schedule.batch)
-    batches = [remaining[i : i + schedule.batch] for i in range(0, len(remaining), schedule.batch)]
+    share = schedule.batch // run.world
+    starts = range(run.number + run.rank * share, schedule.views // schedule.batch * schedule.batch, schedule.batch)
+    batches = [range(start, start + share) for start in starts]
     loader = DataLoader(
-        views, batch_sampler=batches, num_workers=workers, collate_fn=Collate(teacher), worker_init_fn=_worker, prefetch_factor=4 if workers else None
+        views,
+        batch_sampler=batches,
+        num_workers=workers,
+        collate_fn=Collate(teacher),
+        worker_init_fn=_worker,
+        prefetch_factor=4 if workers else None,
     )
-    started, timer, progress = time.monotonic(), checkpoint.Timer(), Progress(RECIPE, schedule.views, run.number)
+    started, timer, stop, progress = (
+        time.monotonic(),
+        checkpoint.Timer(),
+        checkpoint.Stop(),
+        Progress(RECIPE, schedule.views, run.number),
+    )
     recent: list[dict[str, float]] = []
     for batch in loader:
-        recent.append(step(run, batch))
+        over = stop.asked or bool(minutes and time.monotonic() - started > 60 * minutes)
+        parts, over = step(run, batch, over)
+        recent.append(parts)
         means = {k: round(sum(r[k] for r in recent) / len(recent), 3) for k in recent[-1]}
         progress.update(run.number, f"side {batch.pictures.shape[-1]} {means}")
         if len(recent) == LOG_EVERY:
@@ -335,13 +418,22 @@ def train(run: Run, views: Views, items: Sequence[evaluate.Item], workers: int =
         if run.number % schedule.evaluate_every < schedule.batch:
             check(run, items)
         if timer.due():
-            checkpoint.save(run.out / "last.pt", RECIPE, run.state())
-        if timer.stop or (minutes and time.monotonic() - started > 60 * minutes):
+            run.save("last.pt")
+        if over:
             break
     else:
         check(run, items)
-    checkpoint.save(run.out / "last.pt", RECIPE, run.state())
+    run.save("last.pt")
     progress.close()
+
+
+def join_others(device: torch.device) -> tuple[int, int]:
+    """Number of this process and of all; several share every batch when started by `torchrun`, or with its variables set."""
+    world = int(os.environ.get("WORLD_SIZE", "1"))
+    if world == 1:
+        return 0, 1
+    torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    return torch.distributed.get_rank(), world
 
 
 def run(
@@ -359,8 +451,9 @@ def run(
 ) -> Path:
     """Trains the recipe; returns the best checkpoint. `resume` is True for `out_dir/last.pt`, or a checkpoint to start from.
 
-    `cache` holds packed pictures and teacher results (`out_dir/cache` by default), `teacher` is an MMDeploy export of
-    RTMDet-nano for dense distillation, `minutes` ends the run early, saved.
+    Started by `torchrun --nproc-per-node n` (one thread each) it shares every batch between n processes. `cache` holds packed
+    pictures and teacher results (`out_dir/cache` by default), `teacher` is an MMDeploy export of RTMDet-nano for dense
+    distillation, `minutes` ends the run early, saved.
     """
     settings = Config.from_dict(config)
     if threads:
@@ -368,12 +461,16 @@ def run(
     cv2.setNumThreads(0)
     torch.manual_seed(settings.seed)
     place = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+    rank, world = join_others(place)
     out_dir.mkdir(parents=True, exist_ok=True)
     views, items = prepare([data] if isinstance(data, Path) else data, cache or out_dir / "cache", settings)
     model = Detector(settings.size).to(place, memory_format=torch.channels_last)
     adapters = distil.Adapters(settings.size.neck).to(place)
-    optimizer = torch.optim.AdamW(parameter_groups([model, adapters], settings.schedule.weight_decay), lr=settings.schedule.learning_rate)
-    state = Run(settings, model, adapters, optimizer, Average(model, settings.schedule.ema), place, out_dir)
+    groups = parameter_groups([model, adapters], settings.schedule.weight_decay)
+    optimizer = torch.optim.AdamW(groups, lr=settings.schedule.learning_rate, fused=True)
+    state = Run(
+        settings, model, adapters, optimizer, Average(model, settings.schedule.ema), place, out_dir, rank=rank, world=world
+    )
     if resume:
         state.restore(checkpoint.load(resume if isinstance(resume, Path) else out_dir / "last.pt", RECIPE))
         say(f"continued at view {state.number}")
