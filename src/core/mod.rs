@@ -12,6 +12,8 @@ pub mod image;
 pub mod image_mut;
 pub mod person;
 pub mod preprocess;
+pub mod quality;
+pub mod scores;
 pub mod testscene;
 pub mod tracking;
 pub mod yolo;

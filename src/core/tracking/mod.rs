@@ -1,1 +1,594 @@
-//! tracking
+//! The tracker of one camera: boxes of one frame after another become tracks.
+//!
+//! Two-stage association (ByteTrack, Zhang et al. 2022) with motion as in BoT-SORT (Aharon et al. 2022), appearance as a
+//! second opinion on pairs that motion allows, and OC-SORT's recovery from gaps (Cao et al. 2023). Everything that the
+//! papers count in frames is counted here in seconds of buffer time, because cameras drop frames and change their rate.
+//! Whether a box is sure is judged by the scores this detector really gives ([`confidence`]), and what a cosine means by
+//! the scores this embedder really gives ([`crate::core::scores`]).
+
+pub mod assignment;
+pub mod confidence;
+pub mod motion;
+mod track;
+
+use std::collections::HashSet;
+
+use self::{
+    assignment::{Edge, Pair, assign},
+    confidence::ConfidenceScale,
+    track::{Live, Sight},
+};
+use super::{
+    embedding::Embedding,
+    geometry::Rect,
+    person::{TrackId, TrackState},
+    scores::ScoreScale,
+};
+
+/// Most boxes of one frame that are looked at; the surest stay.
+pub const MAX_OBSERVATIONS: usize = 2048;
+/// Most tracks that one camera follows at a time; beyond it no new ones begin.
+pub const MAX_TRACKS: usize = 2048;
+
+/// A pair costs at most this much in the first stage (ByteTrack and BoT-SORT, `match_thresh`).
+const FIRST_LIMIT: f32 = 0.8;
+/// … in the second stage, where boxes are unsure and only overlap speaks (ByteTrack).
+const SECOND_LIMIT: f32 = 0.5;
+/// … between a tentative track and a sure box (ByteTrack).
+const TENTATIVE_LIMIT: f32 = 0.7;
+/// … between a track's last sighting and a box that is left over (OC-SORT, `iou_threshold` 0.3).
+const RECOVERY_LIMIT: f32 = 0.7;
+/// Boxes below this score are noise (ByteTrack, `track_low_thresh`).
+const NOISE_SCORE: f32 = 0.1;
+/// Appearance may speak for a pair only when the boxes overlap this much (BoT-SORT, `proximity_thresh` 0.5 as a
+/// distance) …
+const PROXIMITY: f32 = 0.5;
+/// … and look alike this much on the scale from strangers to one track with itself.
+const LOOKS_ALIKE: f32 = 0.5;
+/// Two tracks that overlap this much are one person seen twice (ByteTrack, `remove_duplicate_stracks`: 1 - 0.15).
+const DUPLICATE_IOU: f32 = 0.85;
+/// A box may be this many standard deviations of the prediction away from it when the frame rate is low.
+const BUFFER_DEVIATIONS: f32 = 1.0;
+/// … of which this much of its size is free: what is left at 25 frames a second, where plain overlap is best.
+const BUFFER_FREE: f32 = 0.15;
+/// A box never grows by more than this part of its size while it is being looked for (C-BIoU, Yang et al. 2023: 0.5).
+const BUFFER_MAX: f32 = 0.5;
+/// Tentative tracks are confirmed after this time even with fewer hits than asked for, at low frame rates.
+const CONFIRM_NS: u64 = 500_000_000;
+/// Tentative tracks survive a miss for this long: two frames at 10 frames a second.
+const TENTATIVE_NS: u64 = 100_000_000;
+/// A camera slower than this many frames per `max_lost_ns` still follows people from frame to frame.
+const MIN_LOST_FRAMES: f64 = 3.0;
+/// Time may run backwards by this much (re-ordered buffers, clock corrections) before it counts as a new scene.
+const BACKWARDS_NS: u64 = 1_000_000_000;
+
+/// What a tracker may be told.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrackerConfig {
+    /// Sightings before a track is believed, at least 1.
+    pub min_hits: u32,
+    /// A track that nobody has seen for this long is over, ns.
+    pub max_lost_ns: u64,
+    /// Whether looks have a say.
+    pub use_appearance: bool,
+    /// Boxes at or above this score are sure, 0..=1; `None` learns it.
+    pub sure_score: Option<f32>,
+}
+
+impl Default for TrackerConfig {
+    fn default() -> Self {
+        Self {
+            min_hits: 3,
+            // ByteTrack's and BoT-SORT's `track_buffer`: 30 frames at 30 frames a second.
+            max_lost_ns: 1_000_000_000,
+            use_appearance: true,
+            sure_score: None,
+        }
+    }
+}
+
+/// A box of the current frame.
+#[derive(Clone, Copy, Debug)]
+pub struct Observation<'a> {
+    /// px
+    pub rect: Rect,
+    /// Detector's score, 0..=1.
+    pub confidence: f32,
+    /// Class number: boxes of different classes are never one track.
+    pub class: i32,
+    /// What it looks like, if known.
+    pub embedding: Option<&'a Embedding>,
+    /// How good the crop is, 0..=1 (see [`crate::core::quality`]).
+    pub quality: f32,
+}
+
+/// A track in the current frame.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TrackOutput {
+    /// The observation that belongs to it; `None` = it was not seen in this frame.
+    pub observation: Option<usize>,
+    /// Its number.
+    pub track: TrackId,
+    /// Where it is in its life.
+    pub state: TrackState,
+    /// Where it is by now, px: smoothed when seen, predicted when not.
+    pub rect: Rect,
+    /// Its class number.
+    pub class: i32,
+    /// Time since it was last seen, ns; 0 when seen now.
+    pub unseen_ns: u64,
+    /// Frames with a verdict of the detector since it was last seen; 0 = seen in the newest.
+    pub missed: u32,
+}
+
+/// Follows the boxes of one camera.
+#[derive(Clone, Debug)]
+pub struct Tracker {
+    config: TrackerConfig,
+    tracks: Vec<Live>,
+    next_id: u32,
+    time_ns: Option<u64>,
+    /// Running mean of the time between frames, ns.
+    interval_ns: f64,
+    confidence: ConfidenceScale,
+    looks: ScoreScale,
+    ended: Vec<TrackId>,
+    outputs: Vec<TrackOutput>,
+}
+
+impl Tracker {
+    /// A tracker that has seen nothing.
+    pub fn new(config: TrackerConfig) -> Self {
+        Self {
+            confidence: ConfidenceScale::new(config.sure_score),
+            config,
+            tracks: Vec::new(),
+            next_id: 1,
+            time_ns: None,
+            interval_ns: 0.0,
+            looks: ScoreScale::default(),
+            ended: Vec::new(),
+            outputs: Vec::new(),
+        }
+    }
+
+    /// Forgets where everybody was (a seek, a flush, a new scene) but not the numbers given nor the scales learnt.
+    pub fn reset_motion(&mut self) {
+        self.ended.extend(self.tracks.drain(..).map(|t| t.id));
+        self.time_ns = None;
+        self.interval_ns = 0.0;
+    }
+
+    /// Changes how many sightings a track needs from now on.
+    pub fn set_min_hits(&mut self, min_hits: u32) {
+        self.config.min_hits = min_hits;
+    }
+
+    /// The tracks that ended since this was last asked.
+    pub fn take_ended(&mut self) -> Vec<TrackId> {
+        std::mem::take(&mut self.ended)
+    }
+
+    /// The tracks of the newest frame, as the last call returned them.
+    pub fn outputs(&self) -> &[TrackOutput] {
+        &self.outputs
+    }
+
+    /// The score from which boxes are sure at the moment.
+    pub fn sure_score(&self) -> f32 {
+        self.confidence.sure()
+    }
+
+    /// Moves every track to `time_ns` on a frame that no detector has looked at. Nothing ages by a miss.
+    pub fn coast(&mut self, time_ns: u64) -> &[TrackOutput] {
+        let seconds = self.advance(time_ns);
+        for track in &mut self.tracks {
+            let missed = track.missed;
+            track.predict(seconds);
+            track.missed = missed;
+        }
+        self.publish()
+    }
+
+    /// Takes in all boxes of the frame at `time_ns`, `frame` (width, height) px in size. Boxes that are not valid, lie
+    /// outside the frame or have no score are passed over. Returns every track that was seen, and the confirmed ones
+    /// that were not.
+    pub fn update(
+        &mut self,
+        time_ns: u64,
+        frame: (f32, f32),
+        observations: &[Observation<'_>],
+    ) -> &[TrackOutput] {
+        let seconds = self.advance(time_ns);
+        self.tracks.iter_mut().for_each(|t| t.predict(seconds));
+        let mut boxes = self.usable(frame, observations);
+        self.match_sure(&mut boxes, observations);
+        self.match_unsure(&mut boxes, observations);
+        self.recover(&mut boxes, observations);
+        self.match_tentative(&mut boxes, observations);
+        self.begin(&boxes, observations);
+        self.learn(observations);
+        self.end();
+        self.publish()
+    }
+
+    /// Sets the clock; seconds since the last frame. A jump backwards ends every track.
+    fn advance(&mut self, time_ns: u64) -> f32 {
+        let Some(last) = self.time_ns else {
+            self.time_ns = Some(time_ns);
+            return 0.0;
+        };
+        if last > time_ns.saturating_add(BACKWARDS_NS) {
+            self.reset_motion();
+            self.time_ns = Some(time_ns);
+            return 0.0;
+        }
+        let now = last.max(time_ns);
+        self.time_ns = Some(now);
+        let step = now - last;
+        let lost_ns = self.lost_ns();
+        let seen_after = now.saturating_sub(lost_ns);
+        let ended = &mut self.ended;
+        self.tracks.retain(|t| {
+            let keep = t.seen_ns >= seen_after;
+            if !keep {
+                ended.push(t.id);
+            }
+            keep
+        });
+        if step > 0 {
+            let part = if self.interval_ns == 0.0 { 1.0 } else { 0.1 };
+            self.interval_ns += part * (step as f64 - self.interval_ns);
+        }
+        step as f32 / 1e9
+    }
+
+    /// How long a track may go unseen: as configured, but never less than a few frames of a slow camera.
+    fn lost_ns(&self) -> u64 {
+        (self.config.max_lost_ns as f64).max(self.interval_ns * MIN_LOST_FRAMES) as u64
+    }
+
+    fn now(&self) -> u64 {
+        self.time_ns.unwrap_or(0)
+    }
+
+    /// The boxes that may be matched, surest first.
+    fn usable(&self, frame: (f32, f32), observations: &[Observation<'_>]) -> Boxes {
+        let mut free: Vec<usize> = (0..observations.len())
+            .filter(|&i| {
+                let o = &observations[i];
+                o.confidence.is_finite()
+                    && o.confidence >= NOISE_SCORE.min(self.confidence.sure())
+                    && o.rect.clipped(frame.0, frame.1).is_some()
+            })
+            .collect();
+        free.sort_by(|&a, &b| {
+            observations[b]
+                .confidence
+                .total_cmp(&observations[a].confidence)
+        });
+        free.truncate(MAX_OBSERVATIONS);
+        Boxes { free }
+    }
+
+    /// First stage: believed tracks and sure boxes, by motion and looks.
+    fn match_sure(&mut self, boxes: &mut Boxes, observations: &[Observation<'_>]) {
+        let sure = self.confidence.sure();
+        let rows = self.rows(|t| t.state == TrackState::Confirmed);
+        let columns = boxes.at_least(sure, observations);
+        let mut edges = Vec::new();
+        for (row, &track) in rows.iter().enumerate() {
+            let track = &self.tracks[track];
+            let (predicted, grow) = (track.motion.rect(), buffer(track));
+            for (column, &observation) in columns.iter().enumerate() {
+                let seen = &observations[observation];
+                if let Some(cost) = self.first_cost(track, &predicted, grow, seen) {
+                    edges.push(Edge { row, column, cost });
+                }
+            }
+        }
+        let pairs = assign(&edges, FIRST_LIMIT);
+        self.settle(&pairs, &rows, &columns, boxes, observations);
+    }
+
+    /// Cost of a track and a sure box: what overlap, weighted with the box's score (ByteTrack, `fuse_score`), says
+    /// against the pair, or what looks say if they say less.
+    fn first_cost(
+        &self,
+        track: &Live,
+        predicted: &Rect,
+        grow: f32,
+        seen: &Observation<'_>,
+    ) -> Option<f32> {
+        if track.class != seen.class {
+            return None;
+        }
+        let overlap = grown(predicted, grow).iou(&grown(&seen.rect, grow));
+        if overlap <= 0.0 {
+            return None;
+        }
+        let motion = 1.0 - overlap * seen.confidence.min(1.0);
+        let looks = self
+            .likeness(track, seen)
+            .filter(|&like| like >= LOOKS_ALIKE && overlap >= PROXIMITY)
+            .map_or(1.0, |like| 0.5 * (1.0 - like.min(1.0)));
+        Some(motion.min(looks))
+    }
+
+    /// How alike a track and a box look, from strangers (0) to the track with itself (1).
+    fn likeness(&self, track: &Live, seen: &Observation<'_>) -> Option<f32> {
+        if !self.config.use_appearance {
+            return None;
+        }
+        let cosine = track.appearance.as_ref()?.cosine(seen.embedding?)?;
+        Some(self.looks.position(cosine))
+    }
+
+    /// Second stage: tracks seen in the last frame and unsure boxes, by overlap alone.
+    fn match_unsure(&mut self, boxes: &mut Boxes, observations: &[Observation<'_>]) {
+        let sure = self.confidence.sure();
+        let rows = self.rows(|t| t.state == TrackState::Confirmed && t.missed == 1);
+        let columns = boxes.below(sure, observations);
+        let edges = self.overlaps(&rows, &columns, observations, |t| t.motion.rect());
+        let pairs = assign(&edges, SECOND_LIMIT);
+        self.settle(&pairs, &rows, &columns, boxes, observations);
+    }
+
+    /// Third stage: what is left, by where the track was last seen rather than by where it was thought to go.
+    fn recover(&mut self, boxes: &mut Boxes, observations: &[Observation<'_>]) {
+        let sure = self.confidence.sure();
+        let rows = self.rows(|t| t.state == TrackState::Confirmed);
+        let columns = boxes.at_least(sure, observations);
+        let edges = self.overlaps(&rows, &columns, observations, |t| t.seen_rect);
+        let pairs = assign(&edges, RECOVERY_LIMIT);
+        self.settle(&pairs, &rows, &columns, boxes, observations);
+    }
+
+    /// Tentative tracks and the sure boxes that nobody believed wanted.
+    fn match_tentative(&mut self, boxes: &mut Boxes, observations: &[Observation<'_>]) {
+        let sure = self.confidence.sure();
+        let rows = self.rows(|t| t.state == TrackState::Tentative);
+        let columns = boxes.at_least(sure, observations);
+        let edges = self.overlaps(&rows, &columns, observations, |t| t.motion.rect());
+        let pairs = assign(&edges, TENTATIVE_LIMIT);
+        self.settle(&pairs, &rows, &columns, boxes, observations);
+    }
+
+    /// The tracks that `wanted` picks among those not seen yet in this frame.
+    fn rows(&self, wanted: impl Fn(&Live) -> bool) -> Vec<usize> {
+        (0..self.tracks.len())
+            .filter(|&i| self.tracks[i].missed > 0 && wanted(&self.tracks[i]))
+            .collect()
+    }
+
+    /// Pairs that overlap, costing what does not.
+    fn overlaps(
+        &self,
+        rows: &[usize],
+        columns: &[usize],
+        observations: &[Observation<'_>],
+        place: impl Fn(&Live) -> Rect,
+    ) -> Vec<Edge> {
+        let mut edges = Vec::new();
+        for (row, &track) in rows.iter().enumerate() {
+            let track = &self.tracks[track];
+            let (rect, grow) = (place(track), buffer(track));
+            for (column, &observation) in columns.iter().enumerate() {
+                let seen = &observations[observation];
+                let overlap = grown(&rect, grow).iou(&grown(&seen.rect, grow));
+                if overlap > 0.0 && track.class == seen.class {
+                    edges.push(Edge {
+                        row,
+                        column,
+                        cost: 1.0 - overlap,
+                    });
+                }
+            }
+        }
+        edges
+    }
+
+    /// Gives the boxes of `pairs` to their tracks.
+    fn settle(
+        &mut self,
+        pairs: &[Pair],
+        rows: &[usize],
+        columns: &[usize],
+        boxes: &mut Boxes,
+        observations: &[Observation<'_>],
+    ) {
+        let now = self.now();
+        for pair in pairs {
+            let (track, observation) = (rows[pair.row], columns[pair.column]);
+            let seen = &observations[observation];
+            if let Some(cosine) = self.own_cosine(&self.tracks[track], seen) {
+                self.looks.add_self(cosine);
+            }
+            self.tracks[track].see(observation, sight(seen, self.config.use_appearance), now);
+        }
+        let taken: HashSet<usize> = pairs.iter().map(|p| columns[p.column]).collect();
+        boxes.free.retain(|i| !taken.contains(i));
+    }
+
+    fn own_cosine(&self, track: &Live, seen: &Observation<'_>) -> Option<f32> {
+        if !self.config.use_appearance {
+            return None;
+        }
+        track.appearance.as_ref()?.cosine(seen.embedding?)
+    }
+
+    /// Begins tracks at the sure boxes that are left.
+    fn begin(&mut self, boxes: &Boxes, observations: &[Observation<'_>]) {
+        let now = self.now();
+        for observation in boxes.at_least(self.confidence.new_track(), observations) {
+            if self.tracks.len() >= MAX_TRACKS {
+                break;
+            }
+            // A tracker that has given every number starts none.
+            let Some(next) = self.next_id.checked_add(1) else {
+                break;
+            };
+            let seen = sight(&observations[observation], self.config.use_appearance);
+            let mut track = Live::new(TrackId(self.next_id), seen, now);
+            track.observation = Some(observation);
+            self.tracks.push(track);
+            self.next_id = next;
+        }
+        let min_hits = self.config.min_hits.max(1);
+        for track in self.tracks.iter_mut().filter(|t| t.missed == 0) {
+            let old = track.hits > 1 && now.saturating_sub(track.first_ns) >= CONFIRM_NS;
+            if track.hits >= min_hits || old {
+                track.state = TrackState::Confirmed;
+            }
+        }
+    }
+
+    /// Learns the detector's and the embedder's scales from this frame.
+    fn learn(&mut self, observations: &[Observation<'_>]) {
+        let believed = self
+            .tracks
+            .iter()
+            .filter(|t| t.state == TrackState::Confirmed)
+            .filter_map(|t| t.observation);
+        self.confidence
+            .learn(believed.map(|i| observations[i].confidence));
+        if !self.config.use_appearance {
+            return;
+        }
+        let seen: Vec<&Observation<'_>> = self
+            .tracks
+            .iter()
+            .filter(|t| t.state == TrackState::Confirmed)
+            .filter_map(|t| t.observation.map(|i| &observations[i]))
+            .take(MAX_STRANGERS)
+            .collect();
+        for (i, a) in seen.iter().enumerate() {
+            for b in &seen[..i] {
+                if let Some(cosine) = strangers(a, b) {
+                    self.looks.add_strangers(cosine);
+                }
+            }
+        }
+    }
+
+    /// Ends tracks that are over: tentative ones that were missed, and doubles of another.
+    fn end(&mut self) {
+        let now = self.now();
+        let interval = self.interval_ns as u64;
+        let doubles = self.doubles();
+        let ended = &mut self.ended;
+        self.tracks.retain(|t| {
+            let unbelieved = t.state == TrackState::Tentative
+                && t.missed > 0
+                && now.saturating_sub(t.seen_ns) > TENTATIVE_NS.max(interval);
+            let keep = !unbelieved && !doubles.contains(&t.id);
+            if !keep {
+                ended.push(t.id);
+            }
+            keep
+        });
+    }
+
+    /// Unseen tracks that lie on a track that was seen: the shorter-lived of the two is the other's double.
+    fn doubles(&self) -> HashSet<TrackId> {
+        let confirmed = || {
+            self.tracks
+                .iter()
+                .filter(|t| t.state == TrackState::Confirmed)
+        };
+        let mut doubles = HashSet::new();
+        for lost in confirmed().filter(|t| t.missed > 0) {
+            let place = lost.motion.rect();
+            let same = confirmed().any(|t| {
+                t.missed == 0
+                    && t.class == lost.class
+                    && t.first_ns <= lost.first_ns
+                    && t.motion.rect().iou(&place) > DUPLICATE_IOU
+            });
+            if same {
+                doubles.insert(lost.id);
+            }
+        }
+        doubles
+    }
+
+    fn publish(&mut self) -> &[TrackOutput] {
+        let now = self.now();
+        self.outputs.clear();
+        self.outputs.extend(
+            self.tracks
+                .iter()
+                .filter(|t| t.observation.is_some() || t.state == TrackState::Confirmed)
+                .map(|t| TrackOutput {
+                    observation: t.observation,
+                    track: t.id,
+                    state: t.state,
+                    rect: t.motion.rect(),
+                    class: t.class,
+                    unseen_ns: now.saturating_sub(t.seen_ns),
+                    missed: t.missed,
+                }),
+        );
+        &self.outputs
+    }
+}
+
+/// Most people of a frame whose looks are compared with one another to learn what strangers score.
+const MAX_STRANGERS: usize = 12;
+/// Boxes that overlap more than this show part of the other person: no certain strangers' score.
+const MAX_SHARED_IOU: f32 = 0.1;
+
+/// The cosine of two people of one frame, if their crops are of two people only.
+pub(crate) fn strangers(a: &Observation<'_>, b: &Observation<'_>) -> Option<f32> {
+    if a.rect.iou(&b.rect) > MAX_SHARED_IOU {
+        return None;
+    }
+    a.embedding?.cosine(b.embedding?)
+}
+
+/// The observations that no track has taken yet, surest first.
+struct Boxes {
+    free: Vec<usize>,
+}
+
+impl Boxes {
+    fn at_least(&self, score: f32, observations: &[Observation<'_>]) -> Vec<usize> {
+        let sure = |&i: &usize| observations[i].confidence >= score;
+        self.free.iter().copied().filter(sure).collect()
+    }
+
+    fn below(&self, score: f32, observations: &[Observation<'_>]) -> Vec<usize> {
+        let unsure = |&i: &usize| observations[i].confidence < score;
+        self.free.iter().copied().filter(unsure).collect()
+    }
+}
+
+fn sight<'a>(seen: &Observation<'a>, use_appearance: bool) -> Sight<'a> {
+    Sight {
+        rect: seen.rect,
+        class: seen.class,
+        embedding: seen.embedding.filter(|_| use_appearance),
+        quality: seen.quality,
+    }
+}
+
+/// By which part of its size a box grows on every side while it is looked for: nothing at video rates, more the less
+/// certain its place is (C-BIoU widens by a fixed part; here the filter says how much).
+fn buffer(track: &Live) -> f32 {
+    let rect = track.motion.rect();
+    let (sx, sy) = track.motion.spread();
+    let uncertain = (sx / rect.w.max(1.0)).max(sy / rect.h.max(1.0));
+    (BUFFER_DEVIATIONS * uncertain - BUFFER_FREE).clamp(0.0, BUFFER_MAX)
+}
+
+fn grown(rect: &Rect, part: f32) -> Rect {
+    Rect::new(
+        rect.x - rect.w * part,
+        rect.y - rect.h * part,
+        rect.w * (1.0 + 2.0 * part),
+        rect.h * (1.0 + 2.0 * part),
+    )
+}
+
+#[cfg(test)]
+mod tests;
