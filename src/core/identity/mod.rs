@@ -1,1 +1,150 @@
-//! identity
+//! Who is who across cameras and over time: the gallery's decisions.
+//!
+//! A gallery knows people by a few vectors each ([`rows`]), learns what a cosine means for the embedder at hand
+//! ([`crate::core::scores`]), and decides for every new track whether it belongs to somebody known ([`decision`]). It is
+//! told the time and knows no clock, no file and no lock.
+
+mod binding;
+mod decision;
+mod gallery;
+mod rows;
+
+pub use gallery::{Gallery, PersonFacts};
+pub use rows::ROWS;
+
+use std::sync::Arc;
+
+use super::{
+    embedding::Embedding,
+    geometry::Rect,
+    person::{Identity, IdentityId, TrackId},
+};
+
+/// Most identities a gallery may hold.
+pub const MAX_IDENTITIES: usize = 1_000_000;
+/// Largest number an identity may have: consumers read signed 32-bit numbers.
+pub const MAX_NUMBER: u32 = i32::MAX as u32;
+/// Most models whose vectors one gallery holds side by side; a further one's are not used.
+pub const MAX_MODELS: usize = 4;
+/// Longest name of a person, in bytes.
+pub const MAX_NAME_BYTES: usize = 256;
+
+/// What a gallery may be told.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GalleryConfig {
+    /// Cosine from which two looks are one person; `None` learns it.
+    pub match_threshold: Option<f32>,
+    /// Least recently seen people leave when more are known. People in view never leave: a gallery smaller than the
+    /// people in view grows as long as it must.
+    pub max_identities: usize,
+    /// People not seen for this long leave, ns; `None` = never.
+    pub max_age_ns: Option<u64>,
+}
+
+impl Default for GalleryConfig {
+    fn default() -> Self {
+        Self {
+            match_threshold: None,
+            max_identities: 10_000,
+            max_age_ns: None,
+        }
+    }
+}
+
+/// A camera of a gallery. Given by [`Gallery::attach`], never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CameraId(u32);
+
+/// A confirmed track that is visible in the current frame of a camera.
+#[derive(Clone, Copy, Debug)]
+pub struct Sighting<'a> {
+    /// The camera's number for it.
+    pub track: TrackId,
+    /// Where, px.
+    pub rect: Rect,
+    /// How it looks now, if somebody looked.
+    pub embedding: Option<&'a Embedding>,
+    /// How good the crop is, 0..=1.
+    pub quality: f32,
+}
+
+/// What happened; told to applications.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// A number appeared for the first time.
+    New {
+        /// The number.
+        id: IdentityId,
+        /// The track that carries it.
+        track: TrackId,
+        /// The number may still turn out to be somebody known.
+        pending: bool,
+    },
+    /// A track was recognised.
+    Matched {
+        /// The person.
+        id: IdentityId,
+        /// The track.
+        track: TrackId,
+        /// Cosine, -1..=1.
+        score: f32,
+        /// Score less that of the runner-up.
+        margin: f32,
+    },
+    /// Two numbers turned out to be one person.
+    Merged {
+        /// The number that is gone for good.
+        from: IdentityId,
+        /// The number that stays.
+        into: IdentityId,
+    },
+    /// One number turned out to be two people.
+    Split {
+        /// The number that stays with one.
+        from: IdentityId,
+        /// The new number of the other.
+        into: IdentityId,
+    },
+    /// Nobody sees the person any more, in any camera.
+    Lost {
+        /// The number.
+        id: IdentityId,
+    },
+    /// The gallery no longer knows the person (aged out, crowded out, forgotten). The number never returns.
+    Left {
+        /// The number.
+        id: IdentityId,
+    },
+}
+
+/// What the gallery says about one frame.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Decision {
+    /// For each sighting, in order. `None` only when the gallery has run out of numbers.
+    pub identities: Vec<Option<Identity>>,
+    /// What happened since the last frame.
+    pub events: Vec<Event>,
+}
+
+/// Why the gallery cannot do what a user asks.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum GalleryError {
+    #[error("the gallery knows no {0}")]
+    Unknown(IdentityId),
+    #[error("{0} and {1} were seen in one picture: they are two people")]
+    SeenTogether(IdentityId, IdentityId),
+    #[error("{0} is one already")]
+    Same(IdentityId),
+    #[error("the gallery knows no camera {0:?}")]
+    UnknownCamera(Arc<str>),
+    #[error("nothing of {0} can be told apart: it was never merged")]
+    NothingToSplit(IdentityId),
+    #[error("a name has at most {MAX_NAME_BYTES} bytes")]
+    LongName,
+    #[error("the gallery has given every number there is")]
+    NumbersExhausted,
+}
+
+#[cfg(test)]
+mod tests;

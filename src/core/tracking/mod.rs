@@ -51,8 +51,8 @@ const DUPLICATE_IOU: f32 = 0.85;
 const BUFFER_DEVIATIONS: f32 = 1.0;
 /// … of which this much of its size is free: what is left at 25 frames a second, where plain overlap is best.
 const BUFFER_FREE: f32 = 0.15;
-/// A box never grows by more than this part of its size while it is being looked for (C-BIoU, Yang et al. 2023: 0.5).
-const BUFFER_MAX: f32 = 0.5;
+/// A box never grows by more than this part of its size while it is being looked for (C-BIoU, Yang et al. 2023, has 0.5 at video rates; 0.75 follows a walker at 2 frames a second).
+const BUFFER_MAX: f32 = 0.75;
 /// Tentative tracks are confirmed after this time even with fewer hits than asked for, at low frame rates.
 const CONFIRM_NS: u64 = 500_000_000;
 /// Tentative tracks survive a miss for this long: two frames at 10 frames a second.

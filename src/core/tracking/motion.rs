@@ -160,7 +160,10 @@ impl Motion {
     /// True while every number is finite.
     pub fn is_finite(&self) -> bool {
         [self.x, self.y, self.w, self.h].iter().all(|a| {
-            a.value.is_finite() && a.rate.is_finite() && a.var_value.is_finite() && a.var_rate.is_finite()
+            a.value.is_finite()
+                && a.rate.is_finite()
+                && a.var_value.is_finite()
+                && a.var_rate.is_finite()
         })
     }
 }

@@ -51,8 +51,11 @@ fn run(
         let boxes = people(t);
         ids.resize(boxes.len().max(ids.len()), Vec::new());
         let vectors: Vec<Embedding> = (0..boxes.len()).map(looks).collect();
-        let present: Vec<(usize, Rect)> =
-            boxes.iter().enumerate().filter_map(|(i, b)| b.map(|b| (i, b))).collect();
+        let present: Vec<(usize, Rect)> = boxes
+            .iter()
+            .enumerate()
+            .filter_map(|(i, b)| b.map(|b| (i, b)))
+            .collect();
         let observations: Vec<Observation<'_>> = present
             .iter()
             .map(|&(i, rect)| Observation {
@@ -61,7 +64,9 @@ fn run(
             })
             .collect();
         for output in tracker.update(ns(t), FRAME, &observations) {
-            let Some(observation) = output.observation else { continue };
+            let Some(observation) = output.observation else {
+                continue;
+            };
             let person = present[observation].0;
             if output.state == TrackState::Confirmed && !ids[person].contains(&output.track) {
                 ids[person].push(output.track);
@@ -74,7 +79,10 @@ fn run(
 fn check_one_track_each(ids: &[Vec<TrackId>]) {
     for (person, own) in ids.iter().enumerate() {
         assert_eq!(own.len(), 1, "person {person} had {own:?} of {ids:?}");
-        assert!(ids.iter().enumerate().all(|(p, o)| p == person || o != own), "{ids:?}");
+        assert!(
+            ids.iter().enumerate().all(|(p, o)| p == person || o != own),
+            "{ids:?}"
+        );
     }
 }
 
@@ -145,9 +153,21 @@ fn dropped_frames_do_not_matter() {
 fn tracks_are_numbered_from_one_and_confirmed_after_min_hits() {
     let mut tracker = Tracker::new(TrackerConfig::default());
     for frame in 0..4_u32 {
-        let out = tracker.update(ns(f64::from(frame) / 25.0), FRAME, &[seen(Rect::new(10.0, 10.0, 60.0, 160.0), 0.9)]);
-        let expected = if frame < 2 { TrackState::Tentative } else { TrackState::Confirmed };
-        assert_eq!((out.len(), out[0].track, out[0].state), (1, TrackId(1), expected), "frame {frame}");
+        let out = tracker.update(
+            ns(f64::from(frame) / 25.0),
+            FRAME,
+            &[seen(Rect::new(10.0, 10.0, 60.0, 160.0), 0.9)],
+        );
+        let expected = if frame < 2 {
+            TrackState::Tentative
+        } else {
+            TrackState::Confirmed
+        };
+        assert_eq!(
+            (out.len(), out[0].track, out[0].state),
+            (1, TrackId(1), expected),
+            "frame {frame}"
+        );
     }
 }
 
@@ -162,7 +182,10 @@ fn frames_without_boxes_age_tracks_and_skipped_frames_do_not() {
     assert_eq!((coasting.len(), coasting[0].missed), (1, 0));
     assert!(coasting[0].rect.iou(&rect) > 0.9);
     let missed = tracker.update(ns(0.24), FRAME, &[]);
-    assert_eq!((missed.len(), missed[0].missed, missed[0].observation), (1, 1, None));
+    assert_eq!(
+        (missed.len(), missed[0].missed, missed[0].observation),
+        (1, 1, None)
+    );
     assert!(tracker.update(ns(2.0), FRAME, &[]).is_empty());
     assert_eq!(tracker.take_ended(), [TrackId(1)]);
 }
@@ -199,7 +222,11 @@ fn unusable_boxes_are_passed_over() {
         seen(Rect::new(100.0, 100.0, 50.0, 100.0), f32::NAN),
     ];
     for frame in 0..5_u32 {
-        assert!(tracker.update(ns(f64::from(frame) / 25.0), FRAME, &nonsense).is_empty());
+        assert!(
+            tracker
+                .update(ns(f64::from(frame) / 25.0), FRAME, &nonsense)
+                .is_empty()
+        );
     }
 }
 
@@ -215,7 +242,11 @@ fn a_thousand_people_in_a_frame_are_followed_and_limits_hold() {
     };
     let mut tracker = Tracker::new(TrackerConfig::default());
     for frame in 0..5_u16 {
-        let out = tracker.update(ns(f64::from(frame) / 25.0), FRAME, &crowd(1000, f32::from(frame)));
+        let out = tracker.update(
+            ns(f64::from(frame) / 25.0),
+            FRAME,
+            &crowd(1000, f32::from(frame)),
+        );
         assert_eq!(out.iter().filter(|o| o.observation.is_some()).count(), 1000);
     }
     let out = tracker.update(ns(0.2), (1e6, 1e6), &crowd(10_000, 5.0));
@@ -225,7 +256,10 @@ fn a_thousand_people_in_a_frame_are_followed_and_limits_hold() {
 #[test]
 fn low_scores_keep_tracks_alive_and_begin_none() {
     let rect = Rect::new(500.0, 300.0, 60.0, 160.0);
-    let mut tracker = Tracker::new(TrackerConfig { sure_score: Some(0.5), ..TrackerConfig::default() });
+    let mut tracker = Tracker::new(TrackerConfig {
+        sure_score: Some(0.5),
+        ..TrackerConfig::default()
+    });
     assert!(tracker.update(0, FRAME, &[seen(rect, 0.2)]).is_empty());
     for frame in 1..6_u32 {
         tracker.update(ns(f64::from(frame) / 25.0), FRAME, &[seen(rect, 0.9)]);
@@ -241,7 +275,10 @@ fn classes_do_not_mix() {
     for frame in 0..5_u32 {
         tracker.update(ns(f64::from(frame) / 25.0), FRAME, &[seen(rect, 0.9)]);
     }
-    let other = Observation { class: 1, ..seen(rect, 0.9) };
+    let other = Observation {
+        class: 1,
+        ..seen(rect, 0.9)
+    };
     let out = tracker.update(ns(0.2), FRAME, &[other]);
     assert!(out.iter().any(|o| o.track == TrackId(2) && o.class == 1));
 }

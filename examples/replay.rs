@@ -1,0 +1,182 @@
+//! Runs tracker and gallery over recorded detections and prints MOT lines, to measure them without a pipeline.
+//!
+//!     cargo run --release --example replay -- OUT_DIR a.jsonl b.jsonl …
+//!
+//! Every file is a camera of one gallery; all run in step by their time. A line is a frame:
+//! `{"t": ns, "n": frame number, "w": px, "h": px, "o": [{"r": [x, y, w, h], "c": score, "e": [numbers] or null}]}`.
+//! Writes `OUT_DIR/<name>.global.txt` and `OUT_DIR/<name>.track.txt`. Options before OUT_DIR: `min=0.25` lowest score
+//! that is looked at, `looks=0` motion only, `sure=0.5` a fixed tracker threshold, `match=0.5` a fixed gallery threshold.
+
+use std::{
+    error::Error,
+    fs::File,
+    io::{BufRead, BufReader, BufWriter, Write},
+    path::Path,
+};
+
+use gstreid::core::{
+    embedding::{Embedding, ModelFingerprint},
+    geometry::Rect,
+    identity::{CameraId, Gallery, GalleryConfig, Sighting},
+    person::TrackState,
+    quality::crop_quality,
+    tracking::{Observation, Tracker, TrackerConfig},
+};
+
+struct Camera {
+    frames: std::iter::Peekable<std::vec::IntoIter<serde_json::Value>>,
+    tracker: Tracker,
+    id: CameraId,
+    global: BufWriter<File>,
+    track: BufWriter<File>,
+}
+
+struct Detected {
+    rect: Rect,
+    confidence: f32,
+    embedding: Option<Embedding>,
+}
+
+fn detected(value: &serde_json::Value) -> Option<Detected> {
+    let number = |v: &serde_json::Value| v.as_f64().map(|v| v as f32);
+    let r: Vec<f32> = value["r"].as_array()?.iter().filter_map(number).collect();
+    let raw: Vec<f32> = value["e"]
+        .as_array()
+        .map_or(Vec::new(), |e| e.iter().filter_map(number).collect());
+    Some(Detected {
+        rect: Rect::new(*r.first()?, *r.get(1)?, *r.get(2)?, *r.get(3)?),
+        confidence: number(&value["c"])?,
+        embedding: Embedding::normalised(&raw, ModelFingerprint(1)).ok(),
+    })
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut config = TrackerConfig::default();
+    let mut rules = GalleryConfig::default();
+    let mut lowest = 0.25;
+    let mut files = Vec::new();
+    for argument in std::env::args().skip(1) {
+        match argument.split_once('=') {
+            Some(("min", v)) => lowest = v.parse()?,
+            Some(("looks", v)) => config.use_appearance = v != "0",
+            Some(("sure", v)) => config.sure_score = Some(v.parse()?),
+            Some(("hits", v)) => config.min_hits = v.parse()?,
+            Some(("lost", v)) => config.max_lost_ns = (v.parse::<f64>()? * 1e9) as u64,
+            Some(("match", v)) => rules.match_threshold = Some(v.parse()?),
+            _ => files.push(argument),
+        }
+    }
+    let out = files.remove(0);
+    let mut gallery = Gallery::new(rules);
+    let mut cameras = Vec::new();
+    for file in &files {
+        let name = Path::new(file)
+            .file_stem()
+            .and_then(|n| n.to_str())
+            .unwrap_or("camera");
+        let lines = BufReader::new(File::open(file)?).lines();
+        let frames: Vec<serde_json::Value> = lines
+            .map(|l| Ok(serde_json::from_str(&l?)?))
+            .collect::<Result<_, Box<dyn Error>>>()?;
+        let create =
+            |kind: &str| File::create(format!("{out}/{name}.{kind}.txt")).map(BufWriter::new);
+        cameras.push(Camera {
+            frames: frames.into_iter().peekable(),
+            tracker: Tracker::new(config.clone()),
+            id: gallery.attach(name, config.use_appearance),
+            global: create("global")?,
+            track: create("track")?,
+        });
+    }
+    let mut spent = std::time::Duration::ZERO;
+    let mut count = 0_u32;
+    loop {
+        let next = cameras
+            .iter_mut()
+            .enumerate()
+            .filter_map(|(i, c)| Some((c.frames.peek()?["t"].as_u64()?, i)))
+            .min();
+        let Some((_, index)) = next else { break };
+        spent += step(&mut cameras[index], &mut gallery, lowest)?;
+        count += 1;
+    }
+    eprintln!(
+        "{count} frames, {:?} a frame, {} identities",
+        spent / count.max(1),
+        gallery.len()
+    );
+    Ok(())
+}
+
+fn step(
+    camera: &mut Camera,
+    gallery: &mut Gallery,
+    lowest: f32,
+) -> Result<std::time::Duration, Box<dyn Error>> {
+    let Some(frame) = camera.frames.next() else {
+        return Ok(std::time::Duration::ZERO);
+    };
+    let time = frame["t"].as_u64().ok_or("t")?;
+    let size = (
+        frame["w"].as_f64().ok_or("w")? as f32,
+        frame["h"].as_f64().ok_or("h")? as f32,
+    );
+    let found: Vec<Detected> = frame["o"]
+        .as_array()
+        .ok_or("o")?
+        .iter()
+        .filter_map(detected)
+        .filter(|d| d.confidence >= lowest)
+        .collect();
+    let rects: Vec<Rect> = found.iter().map(|d| d.rect).collect();
+    let begun = std::time::Instant::now();
+    let observations: Vec<Observation<'_>> = found
+        .iter()
+        .map(|d| Observation {
+            rect: d.rect,
+            confidence: d.confidence,
+            class: 0,
+            embedding: d.embedding.as_ref(),
+            quality: crop_quality(&d.rect, d.confidence, size, rects.iter()),
+        })
+        .collect();
+    let visible: Vec<(Rect, Sighting<'_>)> = camera
+        .tracker
+        .update(time, size, &observations)
+        .iter()
+        .filter(|o| o.state == TrackState::Confirmed)
+        .filter_map(|o| {
+            let seen = &observations[o.observation?];
+            let sighting = Sighting {
+                track: o.track,
+                rect: seen.rect,
+                embedding: seen.embedding,
+                quality: seen.quality,
+            };
+            Some((seen.rect, sighting))
+        })
+        .collect();
+    let ended = camera.tracker.take_ended();
+    let sightings: Vec<Sighting<'_>> = visible.iter().map(|(_, s)| *s).collect();
+    let decision = gallery.observe(camera.id, time, &sightings, &ended);
+    let spent = begun.elapsed();
+    if std::env::var_os("EVENTS").is_some() {
+        for event in &decision.events {
+            eprintln!("{} {:?} {event:?}", frame["n"], camera.id);
+        }
+    }
+    for ((rect, sighting), identity) in visible.iter().zip(&decision.identities) {
+        let n = &frame["n"];
+        let line = |id: u32| {
+            format!(
+                "{n},{id},{:.2},{:.2},{:.2},{:.2},1,-1,-1,-1",
+                rect.x, rect.y, rect.w, rect.h
+            )
+        };
+        writeln!(camera.track, "{}", line(sighting.track.0))?;
+        if let Some(identity) = identity {
+            writeln!(camera.global, "{}", line(identity.id.0))?;
+        }
+    }
+    Ok(spent)
+}

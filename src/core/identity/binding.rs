@@ -1,0 +1,122 @@
+//! A track of a camera and the person it is taken for.
+
+use super::{CameraId, Sighting};
+use crate::core::{
+    embedding::{Embedding, dot},
+    person::{IdentityId, IdentityState, TrackId},
+};
+
+/// Crops below this quality say nothing about who it is.
+pub(super) const MIN_QUALITY: f32 = 0.15;
+/// Two moments of a track this far apart, ns, are compared to learn how a person scores with itself: neighbouring frames
+/// are near-copies and prove nothing.
+const SELF_STEP_NS: u64 = 500_000_000;
+/// The sum of a track's vectors forgets so that no more than this many good crops count: five seconds at 10 a second.
+const MEMORY: f32 = 50.0;
+
+/// A track of one camera.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct TrackKey {
+    pub camera: CameraId,
+    pub track: TrackId,
+}
+
+/// What is known of a track.
+#[derive(Clone, Debug)]
+pub(super) struct Binding {
+    /// Whom it carries, from the first frame on.
+    pub identity: Option<IdentityId>,
+    /// Whether looks have had their say.
+    pub decided: bool,
+    pub state: IdentityState,
+    pub score: f32,
+    pub margin: f32,
+    pub evidence: Evidence,
+    /// When it was first seen, ns.
+    pub first_ns: u64,
+    /// When rows were last updated from it, ns.
+    pub remembered_ns: Option<u64>,
+    /// When to compare it with everybody else again, ns.
+    pub review_ns: u64,
+}
+
+impl Binding {
+    pub fn new(now_ns: u64) -> Self {
+        Self {
+            identity: None,
+            decided: false,
+            state: IdentityState::Pending,
+            score: 0.0,
+            margin: 0.0,
+            evidence: Evidence::default(),
+            first_ns: now_ns,
+            remembered_ns: None,
+            review_ns: 0,
+        }
+    }
+}
+
+/// A track's looks so far: the sum of its vectors, weighted by quality.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Evidence {
+    sum: Vec<f32>,
+    weight: f32,
+    mean: Option<Embedding>,
+    /// Usable crops so far.
+    pub crops: u32,
+    anchor: Option<(u64, Embedding)>,
+}
+
+impl Evidence {
+    /// Takes in a crop. Returns the cosine of two moments of this track when enough time has passed between them.
+    pub fn add(&mut self, sighting: &Sighting<'_>, now_ns: u64) -> Option<f32> {
+        let embedding = sighting.embedding?;
+        if !sighting.quality.is_finite() || sighting.quality < MIN_QUALITY {
+            return None;
+        }
+        if self
+            .mean
+            .as_ref()
+            .is_some_and(|m| !m.is_comparable(embedding))
+        {
+            *self = Self::default();
+        }
+        if self.weight >= MEMORY {
+            self.sum.iter_mut().for_each(|v| *v *= 0.5);
+            self.weight *= 0.5;
+        }
+        self.sum.resize(embedding.dimension(), 0.0);
+        for (sum, value) in self.sum.iter_mut().zip(embedding.values()) {
+            *sum += sighting.quality * value;
+        }
+        self.weight += sighting.quality;
+        self.crops = self.crops.saturating_add(1);
+        if let Ok(mean) = Embedding::normalised(&self.sum, embedding.model()) {
+            self.mean = Some(mean);
+        }
+        self.own_cosine(embedding, now_ns)
+    }
+
+    fn own_cosine(&mut self, embedding: &Embedding, now_ns: u64) -> Option<f32> {
+        let Some((then, anchor)) = &self.anchor else {
+            self.anchor = Some((now_ns, embedding.clone()));
+            return None;
+        };
+        if now_ns.saturating_sub(*then) < SELF_STEP_NS {
+            return None;
+        }
+        let cosine = dot(anchor.values(), embedding.values());
+        self.anchor = Some((now_ns, embedding.clone()));
+        Some(cosine)
+    }
+
+    /// The mean look, if there is any.
+    pub fn mean(&self) -> Option<&Embedding> {
+        self.mean.as_ref()
+    }
+
+    /// Mean quality of what went in.
+    pub fn quality(&self) -> f32 {
+        (self.weight / self.crops.max(1) as f32).min(1.0)
+    }
+}

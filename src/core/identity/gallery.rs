@@ -1,0 +1,989 @@
+//! The gallery: people, the tracks that carry their numbers, and what happens to both in every frame.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
+    sync::Arc,
+};
+
+use super::{
+    CameraId, Decision, Event, GalleryConfig, GalleryError, MAX_IDENTITIES, MAX_MODELS,
+    MAX_NAME_BYTES, MAX_NUMBER, Sighting,
+    binding::{Binding, MIN_QUALITY, TrackKey},
+    decision::{Candidate, Judge},
+    rows::{Sample, Space},
+};
+use crate::core::{
+    embedding::Embedding,
+    geometry::Rect,
+    person::{Identity, IdentityId, IdentityState, TrackId},
+    tracking::assignment::{Edge, assign},
+};
+
+/// A match this probable is accepted at once.
+const SURE: f32 = 0.8;
+/// Likewise that it is somebody new.
+const SURE_NEW: f32 = 0.9;
+/// An undecided track is decided by what is more probable after this many crops …
+const ENOUGH_CROPS: u32 = 3;
+/// … and this time, ns: a few frames at any rate, shorter than a glance.
+const ENOUGH_NS: u64 = 400_000_000;
+/// A track whose looks nobody ever described is somebody new after this time, ns.
+const FACELESS_NS: u64 = 1_000_000_000;
+/// A merge of two numbers that were both believed needs this probability.
+const SURE_MERGE: f32 = 0.9;
+/// A person that was taken for new is compared with the others again after this time, ns, then after twice as long, …
+const REVIEW_NS: u64 = 500_000_000;
+/// … until this age of the track, ns.
+const REVIEW_UNTIL_NS: u64 = 64_000_000_000;
+/// The rows of a person in view are updated this often, ns: neighbouring frames are near-copies.
+const REMEMBER_NS: u64 = 100_000_000;
+/// Strangers of one frame are compared this often a camera, ns.
+const STRANGERS_NS: u64 = 200_000_000;
+/// Most people of one frame compared with one another.
+const MAX_STRANGERS: usize = 12;
+/// Boxes that overlap more show part of the other person.
+const MAX_SHARED_IOU: f32 = 0.1;
+/// Crops of at least this quality are remembered.
+const REMEMBER_QUALITY: f32 = 0.3;
+/// Most companions remembered of one person; who was seen in one picture is two people for ever.
+const MAX_APART: usize = 64;
+/// Most former numbers remembered of one person.
+const MAX_PREVIOUS: usize = 32;
+
+/// A person.
+#[derive(Clone, Debug)]
+struct Record {
+    name: Option<Arc<str>>,
+    previous: Arc<[IdentityId]>,
+    first_ns: u64,
+    last_ns: u64,
+    /// When it was last seen, counted in sightings of the gallery: order without a clock.
+    turn: u64,
+    /// Tracks that carry the number now.
+    tracks: u32,
+    apart: VecDeque<IdentityId>,
+}
+
+/// What a list of the gallery shows of a person.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PersonFacts {
+    /// The number.
+    pub id: IdentityId,
+    /// The name, if one was given.
+    pub name: Option<Arc<str>>,
+    /// Numbers it carried before merges.
+    pub previous: Arc<[IdentityId]>,
+    /// First seen, ns of the gallery's time.
+    pub first_seen_ns: u64,
+    /// Last seen, ns of the gallery's time.
+    pub last_seen_ns: u64,
+    /// In view of a camera now.
+    pub active: bool,
+    /// Vectors kept.
+    pub rows: usize,
+}
+
+#[derive(Clone, Debug)]
+struct Camera {
+    name: Arc<str>,
+    has_looks: bool,
+    compared_ns: Option<u64>,
+}
+
+/// People known by looks, shared by cameras.
+#[derive(Clone, Debug)]
+pub struct Gallery {
+    config: GalleryConfig,
+    people: HashMap<IdentityId, Record>,
+    /// People that no track carries, least recently seen first.
+    resting: BTreeMap<u64, IdentityId>,
+    spaces: Vec<Space>,
+    cameras: BTreeMap<CameraId, Camera>,
+    bindings: HashMap<TrackKey, Binding>,
+    next_number: u32,
+    next_camera: u32,
+    now_ns: u64,
+    turn: u64,
+    events: Vec<Event>,
+}
+
+impl Gallery {
+    /// An empty gallery.
+    pub fn new(config: GalleryConfig) -> Self {
+        Self {
+            config,
+            people: HashMap::new(),
+            resting: BTreeMap::new(),
+            spaces: Vec::new(),
+            cameras: BTreeMap::new(),
+            bindings: HashMap::new(),
+            next_number: 1,
+            next_camera: 1,
+            now_ns: 0,
+            turn: 0,
+            events: Vec::new(),
+        }
+    }
+
+    /// Changes thresholds and limits from the next frame on.
+    pub fn configure(&mut self, config: GalleryConfig) {
+        self.config = config;
+    }
+
+    /// The rules in force.
+    pub fn config(&self) -> &GalleryConfig {
+        &self.config
+    }
+
+    /// Admits a camera. Without `has_looks` nobody will ever describe its people, and nobody waits for it.
+    pub fn attach(&mut self, name: &str, has_looks: bool) -> CameraId {
+        let id = CameraId(self.next_camera);
+        self.next_camera = self.next_camera.saturating_add(1);
+        let camera = Camera {
+            name: name.into(),
+            has_looks,
+            compared_ns: None,
+        };
+        self.cameras.insert(id, camera);
+        id
+    }
+
+    /// Lets a camera go: its tracks end. Returns what happened.
+    pub fn detach(&mut self, camera: CameraId) -> Vec<Event> {
+        self.release(camera);
+        self.cameras.remove(&camera);
+        std::mem::take(&mut self.events)
+    }
+
+    /// Ends all tracks of a camera (flush, new stream). People stay.
+    pub fn release(&mut self, camera: CameraId) {
+        let tracks: Vec<TrackId> = self
+            .bindings
+            .keys()
+            .filter(|k| k.camera == camera)
+            .map(|k| k.track)
+            .collect();
+        self.end_tracks(camera, &tracks);
+    }
+
+    /// Takes in one frame of a camera: the confirmed tracks that are visible in it, and those that ended since the last.
+    /// `time_ns` is on a clock that all cameras of the gallery share; where it runs backwards it stands still.
+    pub fn observe(
+        &mut self,
+        camera: CameraId,
+        time_ns: u64,
+        sightings: &[Sighting<'_>],
+        ended: &[TrackId],
+    ) -> Decision {
+        self.now_ns = self.now_ns.max(time_ns);
+        self.end_tracks(camera, ended);
+        self.expire();
+        self.learn_strangers(camera, sightings);
+        self.collect(camera, sightings);
+        self.settle_conflicts(camera, sightings);
+        let undecided = self.undecided(camera, sightings);
+        self.decide(camera, sightings, &undecided);
+        self.enrol_rest(camera, sightings);
+        self.review(camera, sightings);
+        self.keep(camera, sightings);
+        Decision {
+            identities: sightings
+                .iter()
+                .map(|s| self.identity(camera, s.track))
+                .collect(),
+            events: std::mem::take(&mut self.events),
+        }
+    }
+
+    /// The identity that a track carries; `None` before it was first observed.
+    pub fn identity(&self, camera: CameraId, track: TrackId) -> Option<Identity> {
+        let binding = self.bindings.get(&TrackKey { camera, track })?;
+        let id = binding.identity?;
+        let record = self.people.get(&id)?;
+        Some(Identity {
+            id,
+            state: binding.state,
+            score: binding.score,
+            margin: binding.margin,
+            previous: record.previous.clone(),
+            name: record.name.clone(),
+        })
+    }
+
+    // ---- one frame, step by step ----
+
+    /// Learns what two people of one frame score.
+    fn learn_strangers(&mut self, camera: CameraId, sightings: &[Sighting<'_>]) {
+        let now = self.now_ns;
+        let Some(about) = self.cameras.get_mut(&camera) else {
+            return;
+        };
+        let due = about
+            .compared_ns
+            .is_none_or(|t| now.saturating_sub(t) >= STRANGERS_NS);
+        let good: Vec<&Sighting<'_>> = sightings
+            .iter()
+            .filter(|s| s.embedding.is_some() && s.quality >= REMEMBER_QUALITY)
+            .take(MAX_STRANGERS)
+            .collect();
+        if !due || good.len() < 2 {
+            return;
+        }
+        about.compared_ns = Some(now);
+        for (i, a) in good.iter().enumerate() {
+            for b in good[..i].iter().filter(|b| apart(&a.rect, &b.rect)) {
+                let (Some(ours), Some(theirs)) = (a.embedding, b.embedding) else {
+                    continue;
+                };
+                let cosine = ours.cosine(theirs);
+                if let (Some(cosine), Some(space)) = (cosine, self.space_mut(ours)) {
+                    space.scale.add_strangers(cosine);
+                }
+            }
+        }
+    }
+
+    /// Adds this frame's crops to what is known of the tracks.
+    fn collect(&mut self, camera: CameraId, sightings: &[Sighting<'_>]) {
+        let now = self.now_ns;
+        for sighting in sightings {
+            let key = TrackKey {
+                camera,
+                track: sighting.track,
+            };
+            let binding = self
+                .bindings
+                .entry(key)
+                .or_insert_with(|| Binding::new(now));
+            let own = binding.evidence.add(sighting, now);
+            let Some(space) = sighting.embedding.and_then(|e| self.space_mut(e)) else {
+                continue;
+            };
+            if let Some(cosine) = own {
+                space.scale.add_self(cosine);
+            }
+        }
+    }
+
+    /// Two visible tracks of one camera with one number: a lost track came back after its number was given to another.
+    /// The one that was there first in this frame's order of age gives way: the newer binding is the recognised one.
+    fn settle_conflicts(&mut self, camera: CameraId, sightings: &[Sighting<'_>]) {
+        let mut holders: HashMap<IdentityId, TrackKey> = HashMap::new();
+        for sighting in sightings {
+            let key = TrackKey {
+                camera,
+                track: sighting.track,
+            };
+            let Some(id) = self.bindings.get(&key).and_then(|b| b.identity) else {
+                continue;
+            };
+            let Some(other) = holders.insert(id, key) else {
+                continue;
+            };
+            let older = key.min(other);
+            holders.insert(id, key.max(other));
+            self.unbind(older);
+            self.bindings.insert(older, Binding::new(self.now_ns));
+        }
+    }
+
+    /// The sightings that are still to be decided and may be now.
+    fn undecided(&self, camera: CameraId, sightings: &[Sighting<'_>]) -> Vec<usize> {
+        (0..sightings.len())
+            .filter(|&i| {
+                let key = TrackKey {
+                    camera,
+                    track: sightings[i].track,
+                };
+                // Only a new crop brings news.
+                let news = sightings[i].embedding.is_some() && sightings[i].quality >= MIN_QUALITY;
+                self.bindings
+                    .get(&key)
+                    .is_some_and(|b| !b.decided && b.evidence.crops > 0 && news)
+            })
+            .collect()
+    }
+
+    /// Matches undecided tracks against everybody who is not in this picture, one to one.
+    fn decide(&mut self, camera: CameraId, sightings: &[Sighting<'_>], undecided: &[usize]) {
+        for index in 0..self.spaces.len() {
+            let rows: Vec<(TrackKey, Embedding)> = undecided
+                .iter()
+                .filter_map(|&i| self.query(camera, sightings[i].track, index))
+                .collect();
+            if rows.is_empty() {
+                continue;
+            }
+            let visible = self.visible(camera, sightings);
+            let space = &self.spaces[index];
+            let queries: Vec<&[f32]> = rows.iter().map(|(_, e)| e.values()).collect();
+            let found = space.scan(&queries, |id| !visible.contains(&id));
+            let judge = Judge::new(&space.scale, self.config.match_threshold, space.people());
+            let choices = choose(&judge, &found);
+            let verdicts: Vec<Outcome> = choices
+                .iter()
+                .zip(&found)
+                .map(|(choice, all)| match choice {
+                    Some(best) => {
+                        let verdict = judge.verdict(best, all);
+                        Outcome::Known {
+                            id: best.id,
+                            score: best.score,
+                            probability: verdict.probability,
+                            margin: verdict.margin,
+                        }
+                    }
+                    None => Outcome::New {
+                        probability: judge.probability_new(all),
+                    },
+                })
+                .collect();
+            for ((key, _), outcome) in rows.iter().zip(verdicts) {
+                self.conclude(*key, outcome);
+            }
+        }
+    }
+
+    /// The mean look of a track, if it belongs to this space.
+    fn query(
+        &self,
+        camera: CameraId,
+        track: TrackId,
+        space: usize,
+    ) -> Option<(TrackKey, Embedding)> {
+        let key = TrackKey { camera, track };
+        let mean = self.bindings.get(&key)?.evidence.mean()?;
+        self.spaces[space].takes(mean).then(|| (key, mean.clone()))
+    }
+
+    /// Numbers of the tracks in this picture.
+    fn visible(&self, camera: CameraId, sightings: &[Sighting<'_>]) -> HashSet<IdentityId> {
+        sightings
+            .iter()
+            .filter_map(|s| {
+                let key = TrackKey {
+                    camera,
+                    track: s.track,
+                };
+                self.bindings.get(&key)?.identity
+            })
+            .collect()
+    }
+
+    /// Acts on a verdict, or waits for more crops.
+    fn conclude(&mut self, key: TrackKey, outcome: Outcome) {
+        let Some(binding) = self.bindings.get(&key) else {
+            return;
+        };
+        let waited = binding.evidence.crops >= ENOUGH_CROPS
+            && self.now_ns.saturating_sub(binding.first_ns) >= ENOUGH_NS;
+        match outcome {
+            Outcome::Known {
+                id,
+                score,
+                probability,
+                margin,
+            } if waited || probability >= SURE => self.recognise(key, id, score, margin),
+            Outcome::New { probability } if waited || probability >= SURE_NEW => {
+                self.believe_new(key)
+            }
+            _ => {}
+        }
+    }
+
+    /// A track turns out to be somebody known.
+    fn recognise(&mut self, key: TrackKey, id: IdentityId, score: f32, margin: f32) {
+        let provisional = self.bindings.get(&key).and_then(|b| b.identity);
+        if let Some(from) = provisional {
+            self.unite(from, id);
+        } else {
+            self.bind(key, id);
+        }
+        if let Some(binding) = self.bindings.get_mut(&key) {
+            binding.decided = true;
+            binding.state = IdentityState::Matched;
+            binding.score = score;
+            binding.margin = margin;
+        }
+        self.events.push(Event::Matched {
+            id,
+            track: key.track,
+            score,
+            margin,
+        });
+    }
+
+    /// A track turns out to be somebody new.
+    fn believe_new(&mut self, key: TrackKey) {
+        let carries = self
+            .bindings
+            .get(&key)
+            .is_some_and(|b| b.identity.is_some());
+        if !carries && self.enrol(key, false).is_none() {
+            return;
+        }
+        let review_ns = self.now_ns.saturating_add(REVIEW_NS);
+        if let Some(binding) = self.bindings.get_mut(&key) {
+            binding.decided = true;
+            binding.state = IdentityState::New;
+            binding.review_ns = review_ns;
+        }
+        self.remember_mean(key);
+    }
+
+    /// The first row of somebody new: the mean of the track so far.
+    fn remember_mean(&mut self, key: TrackKey) {
+        let Some(binding) = self.bindings.get(&key) else {
+            return;
+        };
+        let (Some(id), Some(mean)) = (binding.identity, binding.evidence.mean().cloned()) else {
+            return;
+        };
+        let quality = binding.evidence.quality();
+        if let Some(space) = self.space_mut(&mean) {
+            let sample = Sample {
+                values: mean.values(),
+                quality,
+                camera: key.camera,
+            };
+            space.remember(id, sample);
+        }
+    }
+
+    /// Numbers for those that still carry none; those without looks are somebody new after a while.
+    fn enrol_rest(&mut self, camera: CameraId, sightings: &[Sighting<'_>]) {
+        let has_looks = self.cameras.get(&camera).is_some_and(|c| c.has_looks);
+        for sighting in sightings {
+            let key = TrackKey {
+                camera,
+                track: sighting.track,
+            };
+            let Some(binding) = self.bindings.get(&key) else {
+                continue;
+            };
+            let faceless = !binding.decided && binding.evidence.crops == 0;
+            let old = !has_looks || self.now_ns.saturating_sub(binding.first_ns) >= FACELESS_NS;
+            if binding.identity.is_none() {
+                self.enrol(key, has_looks);
+            }
+            if faceless && old {
+                if let Some(binding) = self.bindings.get_mut(&key) {
+                    binding.state = IdentityState::New;
+                }
+            }
+        }
+    }
+
+    /// Compares people that were taken for new with everybody else again, now that more is known: at most one a frame.
+    fn review(&mut self, camera: CameraId, sightings: &[Sighting<'_>]) {
+        let now = self.now_ns;
+        let due = sightings.iter().find_map(|s| {
+            let key = TrackKey {
+                camera,
+                track: s.track,
+            };
+            let binding = self.bindings.get(&key)?;
+            let fits = binding.decided
+                && binding.state == IdentityState::New
+                && binding.review_ns <= now
+                && now.saturating_sub(binding.first_ns) <= REVIEW_UNTIL_NS;
+            fits.then_some(key)
+        });
+        let Some(key) = due else { return };
+        let Some(binding) = self.bindings.get_mut(&key) else {
+            return;
+        };
+        let age = now.saturating_sub(binding.first_ns);
+        binding.review_ns = now.saturating_add(age.max(REVIEW_NS));
+        let (Some(own), Some(mean)) = (binding.identity, binding.evidence.mean().cloned()) else {
+            return;
+        };
+        if let Some((other, score, margin)) = self.double_of(own, &mean, camera, sightings) {
+            self.recognise_merge(key, own, other, score, margin);
+        }
+    }
+
+    /// Somebody else who is `own`, beyond reasonable doubt.
+    fn double_of(
+        &self,
+        own: IdentityId,
+        mean: &Embedding,
+        camera: CameraId,
+        sightings: &[Sighting<'_>],
+    ) -> Option<(IdentityId, f32, f32)> {
+        let space = self.spaces.iter().find(|s| s.takes(mean))?;
+        let visible = self.visible(camera, sightings);
+        let apart = &self.people.get(&own)?.apart;
+        let found = space.scan(&[mean.values()], |id| {
+            id != own && !visible.contains(&id) && !apart.contains(&id)
+        });
+        let found = found.first()?;
+        let judge = Judge::new(&space.scale, self.config.match_threshold, space.people());
+        let best = found.iter().max_by(|a, b| a.score.total_cmp(&b.score))?;
+        let verdict = judge.verdict(best, found);
+        (verdict.probability >= SURE_MERGE).then_some((best.id, best.score, verdict.margin))
+    }
+
+    fn recognise_merge(
+        &mut self,
+        key: TrackKey,
+        own: IdentityId,
+        other: IdentityId,
+        score: f32,
+        margin: f32,
+    ) {
+        // The number that has been there longer stays.
+        let (from, into) = (own.max(other), own.min(other));
+        self.unite(from, into);
+        if let Some(binding) = self.bindings.get_mut(&key) {
+            binding.state = IdentityState::Matched;
+            binding.score = score;
+            binding.margin = margin;
+        }
+        self.events.push(Event::Matched {
+            id: into,
+            track: key.track,
+            score,
+            margin,
+        });
+    }
+
+    /// Updates rows, companions and times of everybody in the picture.
+    fn keep(&mut self, camera: CameraId, sightings: &[Sighting<'_>]) {
+        let visible: Vec<IdentityId> = self.visible(camera, sightings).into_iter().collect();
+        for sighting in sightings {
+            self.remember(camera, sighting);
+        }
+        for &id in &visible {
+            self.turn += 1;
+            let (turn, now) = (self.turn, self.now_ns);
+            let Some(record) = self.people.get_mut(&id) else {
+                continue;
+            };
+            record.turn = turn;
+            record.last_ns = now;
+            for &other in visible.iter().filter(|&&o| o != id) {
+                if !record.apart.contains(&other) {
+                    if record.apart.len() >= MAX_APART {
+                        record.apart.pop_front();
+                    }
+                    record.apart.push_back(other);
+                }
+            }
+        }
+    }
+
+    fn remember(&mut self, camera: CameraId, sighting: &Sighting<'_>) {
+        let now = self.now_ns;
+        let key = TrackKey {
+            camera,
+            track: sighting.track,
+        };
+        let Some(embedding) = sighting.embedding else {
+            return;
+        };
+        let Some(binding) = self.bindings.get_mut(&key) else {
+            return;
+        };
+        let due = binding
+            .remembered_ns
+            .is_none_or(|t| now.saturating_sub(t) >= REMEMBER_NS);
+        if !due || !binding.decided || !(REMEMBER_QUALITY..).contains(&sighting.quality) {
+            return;
+        }
+        binding.remembered_ns = Some(now);
+        let Some(id) = binding.identity else { return };
+        let sample = Sample {
+            values: embedding.values(),
+            quality: sighting.quality.min(1.0),
+            camera,
+        };
+        if let Some(space) = self.space_mut(embedding) {
+            space.remember(id, sample);
+        }
+    }
+
+    // ---- people and tracks ----
+
+    /// The space of a vector's model, made when there is room for another model.
+    fn space_mut(&mut self, embedding: &Embedding) -> Option<&mut Space> {
+        let index = match self.spaces.iter().position(|s| s.takes(embedding)) {
+            Some(index) => index,
+            None if self.spaces.len() < MAX_MODELS => {
+                self.spaces
+                    .push(Space::new(embedding.model(), embedding.dimension()));
+                self.spaces.len() - 1
+            }
+            None => return None,
+        };
+        self.spaces.get_mut(index)
+    }
+
+    /// A new number for a track; `None` when there are none left.
+    fn enrol(&mut self, key: TrackKey, pending: bool) -> Option<IdentityId> {
+        self.make_room();
+        let id = self.next_identity()?;
+        self.bind(key, id);
+        self.events.push(Event::New {
+            id,
+            track: key.track,
+            pending,
+        });
+        Some(id)
+    }
+
+    fn next_identity(&mut self) -> Option<IdentityId> {
+        if self.next_number > MAX_NUMBER {
+            return None;
+        }
+        let id = IdentityId(self.next_number);
+        self.next_number += 1;
+        self.turn += 1;
+        let now = self.now_ns;
+        let record = Record {
+            name: None,
+            previous: Arc::from([]),
+            first_ns: now,
+            last_ns: now,
+            turn: self.turn,
+            tracks: 0,
+            apart: VecDeque::new(),
+        };
+        self.people.insert(id, record);
+        Some(id)
+    }
+
+    /// The least recently seen leave until there is room for one more. People in view stay.
+    fn make_room(&mut self) {
+        let most = self.config.max_identities.clamp(1, MAX_IDENTITIES);
+        while self.people.len() >= most {
+            let Some((_, id)) = self.resting.pop_first() else {
+                return;
+            };
+            self.erase(id);
+        }
+    }
+
+    /// Whoever was not seen for too long leaves.
+    fn expire(&mut self) {
+        let Some(max_age) = self.config.max_age_ns else {
+            return;
+        };
+        while let Some((&turn, &id)) = self.resting.first_key_value() {
+            let unseen = self
+                .people
+                .get(&id)
+                .map_or(u64::MAX, |r| self.now_ns.saturating_sub(r.last_ns));
+            if unseen <= max_age {
+                return;
+            }
+            self.resting.remove(&turn);
+            self.erase(id);
+        }
+    }
+
+    /// Removes a person for good.
+    fn erase(&mut self, id: IdentityId) {
+        for space in &mut self.spaces {
+            space.forget(id);
+        }
+        if self.people.remove(&id).is_some() {
+            self.events.push(Event::Left { id });
+        }
+    }
+
+    fn bind(&mut self, key: TrackKey, id: IdentityId) {
+        if let Some(record) = self.people.get_mut(&id) {
+            self.resting.remove(&record.turn);
+            record.tracks += 1;
+        }
+        if let Some(binding) = self.bindings.get_mut(&key) {
+            binding.identity = Some(id);
+        }
+    }
+
+    /// Takes the number from a track and forgets the track.
+    fn unbind(&mut self, key: TrackKey) {
+        let Some(id) = self.bindings.remove(&key).and_then(|b| b.identity) else {
+            return;
+        };
+        let Some(record) = self.people.get_mut(&id) else {
+            return;
+        };
+        record.tracks = record.tracks.saturating_sub(1);
+        if record.tracks > 0 {
+            return;
+        }
+        self.events.push(Event::Lost { id });
+        self.rest(id);
+    }
+
+    /// A person whom no track carries: waits to be recognised, or leaves when nothing could ever be.
+    fn rest(&mut self, id: IdentityId) {
+        let known = self.spaces.iter().any(|s| s.rows_of(id) > 0);
+        let Some(record) = self.people.get_mut(&id) else {
+            return;
+        };
+        self.resting.remove(&record.turn);
+        if known || record.name.is_some() {
+            self.turn += 1;
+            record.turn = self.turn;
+            self.resting.insert(record.turn, id);
+        } else {
+            self.people.remove(&id);
+        }
+    }
+
+    fn end_tracks(&mut self, camera: CameraId, tracks: &[TrackId]) {
+        for &track in tracks {
+            self.unbind(TrackKey { camera, track });
+        }
+    }
+
+    /// Makes one person of two: every track, row and name of `from` goes to `into`.
+    fn unite(&mut self, from: IdentityId, into: IdentityId) {
+        let Some(old) = self.people.remove(&from) else {
+            return;
+        };
+        if old.tracks == 0 {
+            self.resting.remove(&old.turn);
+        }
+        for space in &mut self.spaces {
+            space.merge(from, into);
+        }
+        for binding in self.bindings.values_mut() {
+            if binding.identity == Some(from) {
+                binding.identity = Some(into);
+            }
+        }
+        for record in self.people.values_mut() {
+            for companion in record.apart.iter_mut().filter(|c| **c == from) {
+                *companion = into;
+            }
+        }
+        if let Some(record) = self.people.get_mut(&into) {
+            if record.tracks == 0 && old.tracks > 0 {
+                self.resting.remove(&record.turn);
+            }
+            record.tracks += old.tracks;
+            record.name = record.name.take().or(old.name);
+            record.first_ns = record.first_ns.min(old.first_ns);
+            record.last_ns = record.last_ns.max(old.last_ns);
+            let former: Vec<IdentityId> = record
+                .previous
+                .iter()
+                .chain(old.previous.iter())
+                .chain([&from])
+                .copied()
+                .collect();
+            let skip = former.len().saturating_sub(MAX_PREVIOUS);
+            record.previous = former[skip..].into();
+            record.apart.extend(old.apart);
+            while record.apart.len() > MAX_APART {
+                record.apart.pop_front();
+            }
+        }
+        self.events.push(Event::Merged { from, into });
+    }
+
+    // ---- what users ask for ----
+
+    /// Gives a person a name; an empty one takes it away.
+    pub fn rename(&mut self, id: IdentityId, name: &str) -> Result<(), GalleryError> {
+        if name.len() > MAX_NAME_BYTES {
+            return Err(GalleryError::LongName);
+        }
+        let record = self.people.get_mut(&id).ok_or(GalleryError::Unknown(id))?;
+        record.name = (!name.is_empty()).then(|| name.into());
+        Ok(())
+    }
+
+    /// Makes one person of two. `into` keeps its number. Refused while both are in one picture.
+    pub fn merge(
+        &mut self,
+        from: IdentityId,
+        into: IdentityId,
+    ) -> Result<Vec<Event>, GalleryError> {
+        if from == into {
+            return Err(GalleryError::Same(from));
+        }
+        for id in [from, into] {
+            if !self.people.contains_key(&id) {
+                return Err(GalleryError::Unknown(id));
+            }
+        }
+        let cameras = |id| -> HashSet<CameraId> {
+            let own = self.bindings.iter().filter(|(_, b)| b.identity == Some(id));
+            own.map(|(k, _)| k.camera).collect()
+        };
+        if !cameras(from).is_disjoint(&cameras(into)) {
+            return Err(GalleryError::SeenTogether(from, into));
+        }
+        self.unite(from, into);
+        Ok(std::mem::take(&mut self.events))
+    }
+
+    /// Makes two people of one: what `camera` saw becomes somebody new, or, with no camera named, what came with the
+    /// newest merge. The two are never merged again by looks. Returns the new number.
+    pub fn split(
+        &mut self,
+        id: IdentityId,
+        camera: Option<&str>,
+    ) -> Result<(IdentityId, Vec<Event>), GalleryError> {
+        let record = self.people.get(&id).ok_or(GalleryError::Unknown(id))?;
+        let origin = match camera {
+            None => Some(
+                *record
+                    .previous
+                    .last()
+                    .ok_or(GalleryError::NothingToSplit(id))?,
+            ),
+            Some(_) => None,
+        };
+        let camera = match camera {
+            None => None,
+            Some(name) => Some(self.camera_named(name)?),
+        };
+        let into = self.next_identity().ok_or(GalleryError::NumbersExhausted)?;
+        for space in &mut self.spaces {
+            space.split(id, into, camera, origin);
+        }
+        let moved: Vec<TrackKey> = self
+            .bindings
+            .iter()
+            .filter(|(k, b)| b.identity == Some(id) && Some(k.camera) == camera)
+            .map(|(k, _)| *k)
+            .collect();
+        for key in moved {
+            if let Some(record) = self.people.get_mut(&id) {
+                record.tracks = record.tracks.saturating_sub(1);
+            }
+            self.bind(key, into);
+        }
+        for (own, other) in [(id, into), (into, id)] {
+            if let Some(record) = self.people.get_mut(&own) {
+                record.apart.push_back(other);
+                if let Some(origin) = origin.filter(|_| own == id) {
+                    let kept = record.previous.iter().filter(|p| **p != origin);
+                    record.previous = kept.copied().collect();
+                }
+                if record.tracks == 0 {
+                    self.rest(own);
+                }
+            }
+        }
+        self.events.push(Event::Split { from: id, into });
+        Ok((into, std::mem::take(&mut self.events)))
+    }
+
+    fn camera_named(&self, name: &str) -> Result<CameraId, GalleryError> {
+        self.cameras
+            .iter()
+            .find(|(_, c)| &*c.name == name)
+            .map(|(id, _)| *id)
+            .ok_or_else(|| GalleryError::UnknownCamera(name.into()))
+    }
+
+    /// Erases a person: vectors, name, companions. A track that carries the number becomes somebody new.
+    pub fn forget(&mut self, id: IdentityId) -> Result<Vec<Event>, GalleryError> {
+        let record = self.people.get(&id).ok_or(GalleryError::Unknown(id))?;
+        if record.tracks == 0 {
+            self.resting.remove(&record.turn);
+        }
+        let now = self.now_ns;
+        for binding in self
+            .bindings
+            .values_mut()
+            .filter(|b| b.identity == Some(id))
+        {
+            *binding = Binding::new(now);
+        }
+        self.erase(id);
+        for record in self.people.values_mut() {
+            record.apart.retain(|c| *c != id);
+        }
+        Ok(std::mem::take(&mut self.events))
+    }
+
+    /// Everybody, in order of their numbers.
+    pub fn list(&self) -> Vec<PersonFacts> {
+        let mut list: Vec<PersonFacts> = self
+            .people
+            .iter()
+            .map(|(&id, record)| PersonFacts {
+                id,
+                name: record.name.clone(),
+                previous: record.previous.clone(),
+                first_seen_ns: record.first_ns,
+                last_seen_ns: record.last_ns,
+                active: record.tracks > 0,
+                rows: self.spaces.iter().map(|s| s.rows_of(id)).sum(),
+            })
+            .collect();
+        list.sort_by_key(|p| p.id);
+        list
+    }
+
+    /// How many people are known.
+    pub fn len(&self) -> usize {
+        self.people.len()
+    }
+
+    /// True when nobody is known.
+    pub fn is_empty(&self) -> bool {
+        self.people.is_empty()
+    }
+
+    /// How many cameras are attached.
+    pub fn cameras(&self) -> usize {
+        self.cameras.len()
+    }
+}
+
+/// What the looks say about a track.
+enum Outcome {
+    Known {
+        id: IdentityId,
+        score: f32,
+        probability: f32,
+        margin: f32,
+    },
+    New {
+        probability: f32,
+    },
+}
+
+/// For each query the candidate it is taken for, one to one, where that is more probable than somebody new.
+fn choose(judge: &Judge<'_>, found: &[Vec<Candidate>]) -> Vec<Option<Candidate>> {
+    let mut columns: HashMap<IdentityId, usize> = HashMap::new();
+    let mut edges = Vec::new();
+    let mut chosen = Vec::new();
+    for (row, candidates) in found.iter().enumerate() {
+        for candidate in candidates {
+            let odds = judge.log_odds(candidate);
+            if odds <= 0.0 {
+                continue;
+            }
+            let next = columns.len();
+            let column = *columns.entry(candidate.id).or_insert(next);
+            edges.push(Edge {
+                row,
+                column,
+                cost: -odds,
+            });
+            chosen.push((row, column, *candidate));
+        }
+    }
+    let mut choices = vec![None; found.len()];
+    for pair in assign(&edges, 0.0) {
+        choices[pair.row] = chosen
+            .iter()
+            .find(|(row, column, _)| *row == pair.row && *column == pair.column)
+            .map(|(_, _, candidate)| *candidate);
+    }
+    choices
+}
+
+fn apart(a: &Rect, b: &Rect) -> bool {
+    a.iou(b) <= MAX_SHARED_IOU
+}

@@ -1,0 +1,277 @@
+//! What the known people look like: a few vectors each, in one block of memory for fast look-up.
+//!
+//! A person has up to [`ROWS`] vectors, each the running mean of crops that look alike (a side, a light, a camera), so a
+//! few odd crops neither decide for ever nor fill the memory. Memory is fixed: `ROWS × dimension × 4` bytes a person,
+//! 16 KiB at 512 numbers.
+
+use super::{CameraId, decision::Candidate};
+use crate::core::{
+    embedding::{Embedding, ModelFingerprint, dot},
+    person::IdentityId,
+    scores::ScoreScale,
+};
+
+/// Most vectors a person has.
+pub const ROWS: usize = 8;
+/// A row's mean stops narrowing at this weight, so that it still follows slow changes.
+const MAX_WEIGHT: f32 = 20.0;
+/// Crops this alike, on the scale from strangers to one track with itself, are one row.
+const SAME_ROW: f32 = 0.9;
+/// A crop further from all of a person's rows than this many deviations above strangers is not believed to show the
+/// person: the box has slipped to somebody else.
+const PLAUSIBLE: f32 = 1.0;
+
+/// About one row.
+#[derive(Clone, Copy, Debug)]
+struct Row {
+    weight: f32,
+    camera: CameraId,
+    /// The identity under which it was recorded, for undoing merges.
+    origin: IdentityId,
+}
+
+/// The rows of one person, somewhere in the block.
+#[derive(Clone, Debug)]
+struct Slot {
+    owner: Option<IdentityId>,
+    rows: Vec<Row>,
+}
+
+/// All rows of one model, and what its scores mean.
+#[derive(Clone, Debug)]
+pub(super) struct Space {
+    pub model: ModelFingerprint,
+    pub dimension: usize,
+    pub scale: ScoreScale,
+    /// `slots × ROWS × dimension` numbers.
+    values: Vec<f32>,
+    slots: Vec<Slot>,
+    free: Vec<usize>,
+    by_owner: std::collections::HashMap<IdentityId, usize>,
+}
+
+/// A crop to be remembered.
+#[derive(Clone, Copy)]
+pub(super) struct Sample<'a> {
+    pub values: &'a [f32],
+    pub quality: f32,
+    pub camera: CameraId,
+}
+
+impl Space {
+    pub fn new(model: ModelFingerprint, dimension: usize) -> Self {
+        Self {
+            model,
+            dimension,
+            scale: ScoreScale::default(),
+            values: Vec::new(),
+            slots: Vec::new(),
+            free: Vec::new(),
+            by_owner: std::collections::HashMap::new(),
+        }
+    }
+
+    pub fn takes(&self, embedding: &Embedding) -> bool {
+        self.model == embedding.model() && self.dimension == embedding.dimension()
+    }
+
+    /// How many people have rows here.
+    pub fn people(&self) -> usize {
+        self.by_owner.len()
+    }
+
+    /// How many rows a person has.
+    pub fn rows_of(&self, id: IdentityId) -> usize {
+        self.by_owner
+            .get(&id)
+            .map_or(0, |&s| self.slots[s].rows.len())
+    }
+
+    /// Every person that `wanted` lets through, with the best score of any row, for each of `queries`. All queries go
+    /// through the block together: it is read once.
+    pub fn scan(
+        &self,
+        queries: &[&[f32]],
+        wanted: impl Fn(IdentityId) -> bool,
+    ) -> Vec<Vec<Candidate>> {
+        let mut found = vec![Vec::with_capacity(self.people()); queries.len()];
+        for (index, slot) in self.slots.iter().enumerate() {
+            let Some(id) = slot.owner.filter(|&id| !slot.rows.is_empty() && wanted(id)) else {
+                continue;
+            };
+            for (query, found) in queries.iter().zip(&mut found) {
+                let score = (0..slot.rows.len())
+                    .map(|r| dot(query, self.row(index, r)))
+                    .fold(f32::NEG_INFINITY, f32::max);
+                found.push(Candidate {
+                    id,
+                    score,
+                    rows: slot.rows.len(),
+                });
+            }
+        }
+        found
+    }
+
+    fn row(&self, slot: usize, row: usize) -> &[f32] {
+        let start = (slot * ROWS + row) * self.dimension;
+        &self.values[start..start + self.dimension]
+    }
+
+    fn row_mut(&mut self, slot: usize, row: usize) -> &mut [f32] {
+        let start = (slot * ROWS + row) * self.dimension;
+        &mut self.values[start..start + self.dimension]
+    }
+
+    /// The person's slot, made when there is none.
+    fn slot(&mut self, id: IdentityId) -> usize {
+        if let Some(&slot) = self.by_owner.get(&id) {
+            return slot;
+        }
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot {
+                owner: None,
+                rows: Vec::with_capacity(ROWS),
+            });
+            self.values
+                .resize(self.slots.len() * ROWS * self.dimension, 0.0);
+            self.slots.len() - 1
+        });
+        self.slots[slot].owner = Some(id);
+        self.by_owner.insert(id, slot);
+        slot
+    }
+
+    /// Remembers a crop of a person: in the row it resembles, else in a row of its own, else in place of the row with
+    /// the least behind it. A crop that does not look like the person at all is not remembered; returns false then.
+    pub fn remember(&mut self, id: IdentityId, sample: Sample<'_>) -> bool {
+        if sample.values.len() != self.dimension {
+            return false;
+        }
+        let slot = self.slot(id);
+        let nearest = (0..self.slots[slot].rows.len())
+            .map(|r| (r, dot(sample.values, self.row(slot, r))))
+            .max_by(|a, b| a.1.total_cmp(&b.1));
+        match nearest {
+            None => self.add_row(slot, id, sample),
+            Some((row, cosine)) if self.scale.position(cosine) >= SAME_ROW => {
+                self.blend(slot, row, sample)
+            }
+            Some((_, cosine)) if self.scale.deviations(cosine) < PLAUSIBLE => return false,
+            Some(_) if self.slots[slot].rows.len() < ROWS => self.add_row(slot, id, sample),
+            Some(_) => self.replace_weakest(slot, id, sample),
+        }
+        true
+    }
+
+    fn add_row(&mut self, slot: usize, origin: IdentityId, sample: Sample<'_>) {
+        let row = self.slots[slot].rows.len();
+        self.slots[slot].rows.push(Row {
+            weight: sample.quality,
+            camera: sample.camera,
+            origin,
+        });
+        self.row_mut(slot, row).copy_from_slice(sample.values);
+    }
+
+    fn replace_weakest(&mut self, slot: usize, origin: IdentityId, sample: Sample<'_>) {
+        let rows = &mut self.slots[slot].rows;
+        // What nothing adds to fades: a row that was strong last week can go at last.
+        rows.iter_mut().for_each(|r| r.weight *= FADE);
+        let weakest = (0..rows.len())
+            .min_by(|&a, &b| rows[a].weight.total_cmp(&rows[b].weight))
+            .filter(|&r| rows[r].weight < sample.quality);
+        let Some(weakest) = weakest else { return };
+        rows[weakest] = Row {
+            weight: sample.quality,
+            camera: sample.camera,
+            origin,
+        };
+        self.row_mut(slot, weakest).copy_from_slice(sample.values);
+    }
+
+    fn blend(&mut self, slot: usize, row: usize, sample: Sample<'_>) {
+        let about = &mut self.slots[slot].rows[row];
+        let part = sample.quality / (about.weight + sample.quality).max(f32::MIN_POSITIVE);
+        about.weight = (about.weight + sample.quality).min(MAX_WEIGHT);
+        let values = self.row_mut(slot, row);
+        for (old, new) in values.iter_mut().zip(sample.values) {
+            *old += part * (new - *old);
+        }
+        let norm = dot(values, values).sqrt();
+        if norm > f32::MIN_POSITIVE {
+            values.iter_mut().for_each(|v| *v /= norm);
+        }
+    }
+
+    /// Erases a person's rows.
+    pub fn forget(&mut self, id: IdentityId) {
+        let Some(slot) = self.by_owner.remove(&id) else {
+            return;
+        };
+        let start = slot * ROWS * self.dimension;
+        self.values[start..start + ROWS * self.dimension].fill(0.0);
+        self.slots[slot].owner = None;
+        self.slots[slot].rows.clear();
+        self.free.push(slot);
+    }
+
+    /// Gives all rows of `from` to `into`, the strongest of both staying.
+    pub fn merge(&mut self, from: IdentityId, into: IdentityId) {
+        self.move_rows(from, into, |_| true);
+        self.forget(from);
+    }
+
+    /// Gives the rows of `from` that came from `camera`, or were recorded as `origin`, to `into`.
+    pub fn split(
+        &mut self,
+        from: IdentityId,
+        into: IdentityId,
+        camera: Option<CameraId>,
+        origin: Option<IdentityId>,
+    ) {
+        self.move_rows(from, into, |row| {
+            Some(row.camera) == camera || Some(row.origin) == origin
+        });
+    }
+
+    fn move_rows(&mut self, from: IdentityId, into: IdentityId, moves: impl Fn(&Row) -> bool) {
+        let Some(&source) = self.by_owner.get(&from) else {
+            return;
+        };
+        let target = self.slot(into);
+        let mut kept = 0;
+        for index in 0..self.slots[source].rows.len() {
+            let about = self.slots[source].rows[index];
+            let values = self.row(source, index).to_vec();
+            if moves(&about) {
+                self.place(target, about, &values);
+            } else {
+                self.slots[source].rows[kept] = about;
+                self.row_mut(source, kept).copy_from_slice(&values);
+                kept += 1;
+            }
+        }
+        self.slots[source].rows.truncate(kept);
+    }
+
+    /// Puts a row into a slot, in place of a weaker one when it is full.
+    fn place(&mut self, slot: usize, about: Row, values: &[f32]) {
+        let rows = &mut self.slots[slot].rows;
+        let index = if rows.len() < ROWS {
+            rows.push(about);
+            rows.len() - 1
+        } else {
+            let weakest = (0..rows.len())
+                .min_by(|&a, &b| rows[a].weight.total_cmp(&rows[b].weight))
+                .filter(|&r| rows[r].weight < about.weight);
+            let Some(weakest) = weakest else { return };
+            rows[weakest] = about;
+            weakest
+        };
+        self.row_mut(slot, index).copy_from_slice(values);
+    }
+}
+
+/// Weight that every row keeps when a new kind of crop finds no place: one in a hundred is lost.
+const FADE: f32 = 0.99;

@@ -1,0 +1,486 @@
+//! The gallery against people whose truth is known.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::core::{
+    embedding::ModelFingerprint,
+    person::{IdentityState, TrackId},
+};
+
+const MODEL: ModelFingerprint = ModelFingerprint(1);
+const OTHER_MODEL: ModelFingerprint = ModelFingerprint(2);
+const DIMENSION: usize = 64;
+/// 25 frames a second.
+const FRAME_NS: u64 = 40_000_000;
+
+/// Small deterministic noise: xorshift, -1..1.
+struct Noise(u64);
+
+impl Noise {
+    fn next(&mut self) -> f32 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 40) as f32 / (1_u64 << 23) as f32 - 1.0
+    }
+}
+
+/// A crop of `person` by an embedder whose strangers score about `strangers`: a common direction, the person's own,
+/// and noise of `wobble`.
+fn crop(person: u64, strangers: f32, wobble: f32, noise: &mut Noise) -> Embedding {
+    let mut own = Noise(0x9E37_79B9_7F4A_7C15 ^ (person + 1).wrapping_mul(0xD134_2543_DE82_EF95));
+    (0..8).for_each(|_| {
+        own.next();
+    });
+    let unit = (1.0 / DIMENSION as f32).sqrt() * 1.7;
+    let raw: Vec<f32> = (0..DIMENSION)
+        .map(|i| {
+            let common = if i == 0 { strangers.sqrt() } else { 0.0 };
+            common + (1.0 - strangers).sqrt() * unit * own.next() + wobble * unit * noise.next()
+        })
+        .collect();
+    Embedding::normalised(&raw, MODEL).unwrap()
+}
+
+fn place(i: usize) -> Rect {
+    Rect::new(200.0 * i as f32, 100.0, 80.0, 200.0)
+}
+
+/// One frame: who (track, embedding) is visible.
+fn frame(
+    gallery: &mut Gallery,
+    camera: CameraId,
+    time_ns: u64,
+    people: &[(u32, Option<Embedding>)],
+) -> Decision {
+    let sightings: Vec<Sighting<'_>> = people
+        .iter()
+        .enumerate()
+        .map(|(i, (track, embedding))| Sighting {
+            track: TrackId(*track),
+            rect: place(i),
+            embedding: embedding.as_ref(),
+            quality: 0.9,
+        })
+        .collect();
+    gallery.observe(camera, time_ns, &sightings, &[])
+}
+
+fn ids(decision: &Decision) -> Vec<u32> {
+    decision
+        .identities
+        .iter()
+        .map(|i| i.as_ref().map_or(0, |i| i.id.0))
+        .collect()
+}
+
+fn end(gallery: &mut Gallery, camera: CameraId, time_ns: u64, tracks: &[u32]) -> Vec<Event> {
+    let ended: Vec<TrackId> = tracks.iter().copied().map(TrackId).collect();
+    gallery.observe(camera, time_ns, &[], &ended).events
+}
+
+#[test]
+fn the_same_people_get_the_same_numbers_on_another_camera_whatever_the_embedder() {
+    for strangers in [0.0, 0.3, 0.6, 0.8] {
+        let mut noise = Noise(42);
+        let mut gallery = Gallery::new(GalleryConfig::default());
+        let (door, hall) = (gallery.attach("door", true), gallery.attach("hall", true));
+        let mut seen = Vec::new();
+        let mut again = Vec::new();
+        for n in 0..50_u64 {
+            let people = |noise: &mut Noise, from: u32| -> Vec<(u32, Option<Embedding>)> {
+                (0..4)
+                    .map(|p| {
+                        (
+                            from + p,
+                            Some(crop(
+                                u64::from(p),
+                                strangers,
+                                0.4 * (1.0 - strangers),
+                                noise,
+                            )),
+                        )
+                    })
+                    .collect()
+            };
+            seen = ids(&frame(
+                &mut gallery,
+                door,
+                n * FRAME_NS,
+                &people(&mut noise, 1),
+            ));
+            if n > 25 {
+                again = ids(&frame(
+                    &mut gallery,
+                    hall,
+                    n * FRAME_NS,
+                    &people(&mut noise, 1),
+                ));
+            }
+        }
+        assert_eq!(seen, again, "strangers at {strangers}");
+        assert_eq!(gallery.len(), 4, "strangers at {strangers}");
+    }
+}
+
+#[test]
+fn two_people_of_one_frame_never_share_a_number_even_when_they_look_alike() {
+    let mut noise = Noise(7);
+    let mut gallery = Gallery::new(GalleryConfig::default());
+    let camera = gallery.attach("door", true);
+    for n in 0..100 {
+        let twin = |noise: &mut Noise| Some(crop(1, 0.3, 0.05, noise));
+        let people = [
+            (1, twin(&mut noise)),
+            (2, twin(&mut noise)),
+            (3, twin(&mut noise)),
+        ];
+        let mut found = ids(&frame(&mut gallery, camera, n * FRAME_NS, &people));
+        found.sort_unstable();
+        found.dedup();
+        assert_eq!(found.len(), 3, "frame {n}");
+    }
+}
+
+#[test]
+fn somebody_who_comes_back_is_recognised_and_told() {
+    let mut noise = Noise(3);
+    let mut gallery = Gallery::new(GalleryConfig::default());
+    let camera = gallery.attach("door", true);
+    let mut events = Vec::new();
+    for n in 0..30 {
+        events.extend(
+            frame(
+                &mut gallery,
+                camera,
+                n * FRAME_NS,
+                &[(1, Some(crop(5, 0.3, 0.3, &mut noise)))],
+            )
+            .events,
+        );
+    }
+    let id = IdentityId(1);
+    assert_eq!(
+        events,
+        [Event::New {
+            id,
+            track: TrackId(1),
+            pending: false
+        }]
+    );
+    assert_eq!(
+        end(&mut gallery, camera, 31 * FRAME_NS, &[1]),
+        [Event::Lost { id }]
+    );
+    let decision = frame(
+        &mut gallery,
+        camera,
+        100 * FRAME_NS,
+        &[(2, Some(crop(5, 0.3, 0.3, &mut noise)))],
+    );
+    let identity = decision.identities[0].clone().unwrap();
+    assert_eq!((identity.id, identity.state), (id, IdentityState::Matched));
+    assert!(identity.score > 0.5 && matches!(decision.events[..], [Event::Matched { .. }]));
+}
+
+#[test]
+fn a_lost_track_that_returns_while_another_carries_its_number_gives_way() {
+    let mut noise = Noise(3);
+    let mut gallery = Gallery::new(GalleryConfig::default());
+    let camera = gallery.attach("door", true);
+    let who = |noise: &mut Noise| Some(crop(5, 0.3, 0.2, noise));
+    for n in 0..30 {
+        frame(&mut gallery, camera, n * FRAME_NS, &[(1, who(&mut noise))]);
+    }
+    let taken = frame(&mut gallery, camera, 31 * FRAME_NS, &[(2, who(&mut noise))]);
+    assert_eq!(ids(&taken), [1]);
+    let both = frame(
+        &mut gallery,
+        camera,
+        32 * FRAME_NS,
+        &[(1, who(&mut noise)), (2, who(&mut noise))],
+    );
+    assert_eq!(both.identities[1].as_ref().unwrap().id, IdentityId(1));
+    assert_ne!(both.identities[0].as_ref().unwrap().id, IdentityId(1));
+}
+
+#[test]
+fn without_looks_every_track_is_somebody_and_leaves_nothing_behind() {
+    let mut gallery = Gallery::new(GalleryConfig::default());
+    let blind = gallery.attach("door", false);
+    let waiting = gallery.attach("hall", true);
+    let state = |d: &Decision| d.identities[0].as_ref().unwrap().state;
+    assert_eq!(
+        state(&frame(&mut gallery, blind, 0, &[(1, None)])),
+        IdentityState::New
+    );
+    assert_eq!(
+        state(&frame(&mut gallery, waiting, 0, &[(1, None)])),
+        IdentityState::Pending
+    );
+    let later = frame(&mut gallery, waiting, 2_000_000_000, &[(1, None)]);
+    assert_eq!((ids(&later), state(&later)), (vec![2], IdentityState::New));
+    end(&mut gallery, blind, 3_000_000_000, &[1]);
+    end(&mut gallery, waiting, 3_000_000_000, &[1]);
+    assert!(gallery.is_empty());
+    assert_eq!(
+        ids(&frame(&mut gallery, blind, 4_000_000_000, &[(2, None)])),
+        [3]
+    );
+}
+
+#[test]
+fn a_gallery_smaller_than_the_people_in_view_does_not_collapse() {
+    let mut noise = Noise(11);
+    let mut gallery = Gallery::new(GalleryConfig {
+        max_identities: 10,
+        ..GalleryConfig::default()
+    });
+    let camera = gallery.attach("door", true);
+    let mut first = Vec::new();
+    for n in 0..50 {
+        let people: Vec<(u32, Option<Embedding>)> = (0..20)
+            .map(|p| (p + 1, Some(crop(u64::from(p), 0.3, 0.3, &mut noise))))
+            .collect();
+        let found = ids(&frame(&mut gallery, camera, n * FRAME_NS, &people));
+        if n == 0 {
+            first = found.clone();
+        }
+        assert_eq!(found, first, "frame {n}");
+    }
+    assert_eq!(gallery.len(), 20);
+}
+
+#[test]
+fn the_least_recently_seen_leave_and_numbers_do_not_return() {
+    let mut noise = Noise(13);
+    let mut gallery = Gallery::new(GalleryConfig {
+        max_identities: 5,
+        ..GalleryConfig::default()
+    });
+    let camera = gallery.attach("door", true);
+    let mut highest = 0;
+    for person in 0..40_u32 {
+        let time = u64::from(person) * 10 * FRAME_NS;
+        let found = ids(&frame(
+            &mut gallery,
+            camera,
+            time,
+            &[(
+                person + 1,
+                Some(crop(u64::from(person), 0.0, 0.1, &mut noise)),
+            )],
+        ));
+        assert!(found[0] > highest, "{found:?}");
+        highest = found[0];
+        end(&mut gallery, camera, time + FRAME_NS, &[person + 1]);
+        assert!(gallery.len() <= 5);
+    }
+    let left: Vec<u32> = gallery.list().iter().map(|p| p.id.0).collect();
+    assert_eq!(left, [36, 37, 38, 39, 40]);
+}
+
+#[test]
+fn people_not_seen_for_too_long_leave() {
+    let mut noise = Noise(13);
+    let mut gallery = Gallery::new(GalleryConfig {
+        max_age_ns: Some(1_000_000_000),
+        ..GalleryConfig::default()
+    });
+    let camera = gallery.attach("door", true);
+    frame(
+        &mut gallery,
+        camera,
+        0,
+        &[(1, Some(crop(1, 0.3, 0.1, &mut noise)))],
+    );
+    end(&mut gallery, camera, FRAME_NS, &[1]);
+    assert_eq!(gallery.len(), 1);
+    let events = end(&mut gallery, camera, 3_000_000_000, &[]);
+    assert_eq!(
+        (gallery.len(), events),
+        (0, vec![Event::Left { id: IdentityId(1) }])
+    );
+}
+
+#[test]
+fn two_models_never_meet() {
+    let mut gallery = Gallery::new(GalleryConfig::default());
+    let (a, b) = (gallery.attach("a", true), gallery.attach("b", true));
+    let raw: Vec<f32> = (0..DIMENSION).map(|i| (i as f32).sin()).collect();
+    let one = Embedding::normalised(&raw, MODEL).unwrap();
+    let other = Embedding::normalised(&raw, OTHER_MODEL).unwrap();
+    assert_eq!(
+        ids(&frame(&mut gallery, a, 0, &[(1, Some(one.clone()))])),
+        [1]
+    );
+    assert_eq!(ids(&frame(&mut gallery, b, 0, &[(1, Some(other))])), [2]);
+    let c = gallery.attach("c", true);
+    assert_eq!(
+        ids(&frame(&mut gallery, c, FRAME_NS, &[(1, Some(one))])),
+        [1]
+    );
+    // More models than there is room for are followed without looks.
+    for model in 3..20 {
+        let vector = Embedding::normalised(&raw, ModelFingerprint(model)).unwrap();
+        let camera = gallery.attach("d", true);
+        assert_eq!(
+            frame(&mut gallery, camera, FRAME_NS, &[(1, Some(vector))])
+                .identities
+                .len(),
+            1
+        );
+    }
+}
+
+#[test]
+fn users_can_rename_merge_split_and_forget() {
+    let mut noise = Noise(17);
+    let mut gallery = Gallery::new(GalleryConfig {
+        match_threshold: Some(0.99),
+        ..GalleryConfig::default()
+    });
+    let (door, hall) = (gallery.attach("door", true), gallery.attach("hall", true));
+    for n in 0..20 {
+        frame(
+            &mut gallery,
+            door,
+            n * FRAME_NS,
+            &[(1, Some(crop(1, 0.3, 0.2, &mut noise)))],
+        );
+        frame(
+            &mut gallery,
+            hall,
+            n * FRAME_NS,
+            &[(1, Some(crop(2, 0.3, 0.2, &mut noise)))],
+        );
+    }
+    let (one, two) = (IdentityId(1), IdentityId(2));
+    gallery.rename(one, "Ada").unwrap();
+    assert_eq!(
+        gallery.rename(IdentityId(9), "x"),
+        Err(GalleryError::Unknown(IdentityId(9)))
+    );
+    assert_eq!(gallery.merge(one, one), Err(GalleryError::Same(one)));
+    assert_eq!(
+        gallery.merge(two, one).unwrap(),
+        [Event::Merged {
+            from: two,
+            into: one
+        }]
+    );
+    let carried = gallery.identity(hall, TrackId(1)).unwrap();
+    assert_eq!(
+        (carried.id, carried.name.as_deref(), &carried.previous[..]),
+        (one, Some("Ada"), &[two][..])
+    );
+    let (new, _) = gallery.split(one, Some("hall")).unwrap();
+    assert_eq!(new, IdentityId(3));
+    assert_eq!(gallery.identity(hall, TrackId(1)).unwrap().id, new);
+    assert_eq!(gallery.identity(door, TrackId(1)).unwrap().id, one);
+    assert!(matches!(
+        gallery.split(one, Some("nowhere")),
+        Err(GalleryError::UnknownCamera(_))
+    ));
+    assert_eq!(gallery.forget(one).unwrap(), [Event::Left { id: one }]);
+    assert_eq!(gallery.identity(door, TrackId(1)), None);
+    let after = frame(
+        &mut gallery,
+        door,
+        30 * FRAME_NS,
+        &[(1, Some(crop(1, 0.3, 0.2, &mut noise)))],
+    );
+    assert_eq!(ids(&after), [4]);
+}
+
+#[test]
+fn a_user_cannot_merge_two_people_of_one_picture() {
+    let mut noise = Noise(19);
+    let mut gallery = Gallery::new(GalleryConfig::default());
+    let camera = gallery.attach("door", true);
+    frame(
+        &mut gallery,
+        camera,
+        0,
+        &[
+            (1, Some(crop(1, 0.3, 0.2, &mut noise))),
+            (2, Some(crop(2, 0.3, 0.2, &mut noise))),
+        ],
+    );
+    let (one, two) = (IdentityId(1), IdentityId(2));
+    assert_eq!(
+        gallery.merge(two, one),
+        Err(GalleryError::SeenTogether(two, one))
+    );
+}
+
+#[test]
+fn memory_stays_flat_over_many_people() {
+    let mut noise = Noise(23);
+    let mut gallery = Gallery::new(GalleryConfig {
+        max_identities: 50,
+        ..GalleryConfig::default()
+    });
+    let camera = gallery.attach("door", true);
+    for track in 1..3000_u32 {
+        let time = u64::from(track) * FRAME_NS;
+        frame(
+            &mut gallery,
+            camera,
+            time,
+            &[(track, Some(crop(u64::from(track), 0.2, 0.2, &mut noise)))],
+        );
+        end(&mut gallery, camera, time, &[track]);
+        assert!(gallery.len() <= 50);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// Whatever comes: everybody visible carries a number, no two of a frame the same, none beyond 31 bits, and a track
+    /// changes its number only with an event.
+    #[test]
+    fn the_promises_hold(
+        frames in proptest::collection::vec(
+            (0_usize..3, proptest::collection::btree_map(1_u32..6, (0_u64..4, proptest::bool::weighted(0.8)), 0..5), proptest::bool::weighted(0.2)),
+            1..60,
+        )
+    ) {
+        let mut noise = Noise(29);
+        let mut gallery = Gallery::new(GalleryConfig { max_identities: 6, max_age_ns: Some(400_000_000), ..GalleryConfig::default() });
+        let cameras: Vec<CameraId> = (0..3).map(|i| gallery.attach(&format!("c{i}"), true)).collect();
+        let mut before = std::collections::HashMap::new();
+        for (n, (camera, people, ends)) in frames.iter().enumerate() {
+            let camera = cameras[*camera];
+            let visible: Vec<(u32, Option<Embedding>)> = people
+                .iter()
+                .map(|(&track, &(person, described))| (track, described.then(|| crop(person, 0.4, 0.4, &mut noise))))
+                .collect();
+            let decision = frame(&mut gallery, camera, n as u64 * FRAME_NS, &visible);
+            let found = ids(&decision);
+            let distinct: std::collections::HashSet<u32> = found.iter().copied().collect();
+            prop_assert_eq!(distinct.len(), found.len());
+            prop_assert!(found.iter().all(|&id| (1..=MAX_NUMBER).contains(&id)));
+            for ((track, _), id) in visible.iter().zip(&found) {
+                let old = before.insert((camera, *track), *id);
+                if let Some(old) = old.filter(|old| old != id) {
+                    let told = decision.events.iter().any(|e| match e {
+                        Event::Merged { from, .. } => from.0 == old,
+                        Event::New { id: new, .. } | Event::Matched { id: new, .. } => new.0 == *id,
+                        _ => false,
+                    });
+                    prop_assert!(told || gallery.list().iter().all(|p| p.id.0 != old), "{} to {}", old, id);
+                }
+            }
+            if *ends {
+                let tracks: Vec<u32> = people.keys().copied().collect();
+                end(&mut gallery, camera, n as u64 * FRAME_NS, &tracks);
+                for track in tracks {
+                    before.remove(&(camera, track));
+                }
+            }
+        }
+    }
+}
