@@ -27,7 +27,7 @@ pub fn crop_quality<'a>(
     let size = (inside.h / FULL_HEIGHT_PX).min(1.0).sqrt();
     let whole = inside.area() / rect.area();
     let aspect = rect.w / rect.h;
-    let shape = (aspect / NARROW).min(WIDE / aspect).min(1.0).max(0.0);
+    let shape = (aspect / NARROW).min(WIDE / aspect).clamp(0.0, 1.0);
     let hidden = others
         .filter(|other| in_front(other, rect))
         .map(|other| rect.intersection(other) / rect.area())

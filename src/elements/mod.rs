@@ -1,6 +1,7 @@
 //! The elements: properties and glue, no algorithm.
 
 pub mod reidtestsrc;
+pub mod reidtrack;
 pub mod yolodetect;
 
 /// Who made the elements, as `gst-inspect-1.0` shows it.
@@ -9,5 +10,6 @@ pub(crate) const AUTHOR: &str = "The gst-plugin-reid developers";
 /// Registers every element, in the order in which data flows through them.
 pub(crate) fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     reidtestsrc::register(plugin)?;
-    yolodetect::register(plugin)
+    yolodetect::register(plugin)?;
+    reidtrack::register(plugin)
 }

@@ -466,10 +466,8 @@ impl Gallery {
             if binding.identity.is_none() {
                 self.enrol(key, has_looks);
             }
-            if faceless && old {
-                if let Some(binding) = self.bindings.get_mut(&key) {
-                    binding.state = IdentityState::New;
-                }
+            if let Some(binding) = self.bindings.get_mut(&key).filter(|_| faceless && old) {
+                binding.state = IdentityState::New;
             }
         }
     }

@@ -1,0 +1,742 @@
+//! The element: properties, signals, messages and the way of a buffer. What a frame means lies in [`super::stream`],
+//! the algorithms in [`crate::core::tracking`] and [`crate::core::identity`].
+//!
+//! Locks: settings, state, the gallery kept through NULL, then the registry's, then the gallery's. None is held while posting, notifying or pushing:
+//! what happened is collected first and told afterwards.
+
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+
+use gst_base::{prelude::*, subclass::prelude::*};
+
+use super::stream::{FrameTime, Stream, Sums};
+use crate::{
+    core::{
+        identity::{Event, GalleryConfig, GalleryError, MAX_IDENTITIES},
+        person::IdentityId,
+        tracking::TrackerConfig,
+    },
+    media::{self, FrameSize, PeopleMeta, caps, roi::Origin},
+    store::{
+        Location,
+        registry::{self, SharedGallery},
+    },
+};
+
+static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
+    gst::DebugCategory::new(
+        "reidtrack",
+        gst::DebugColorFlags::empty(),
+        Some("Person tracker"),
+    )
+});
+
+/// `match-threshold` that means "learn it".
+const AUTO: f32 = -1.0;
+/// Most hits that the property `min-hits` allows.
+const MAX_HITS: u32 = 1000;
+/// Time between frames that carry no time stamp and whose caps say no rate, ns: 25 frames a second.
+const DEFAULT_FRAME_NS: u64 = 40_000_000;
+
+#[derive(Clone, Debug)]
+struct Settings {
+    gallery: String,
+    gallery_location: String,
+    camera: String,
+    match_threshold: f32,
+    max_identities: u32,
+    max_age: u64,
+    min_hits: u32,
+    motion_only: bool,
+    topology: String,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let gallery = GalleryConfig::default();
+        Self {
+            gallery: String::new(),
+            gallery_location: String::new(),
+            camera: String::new(),
+            match_threshold: AUTO,
+            max_identities: gallery.max_identities as u32,
+            max_age: 0,
+            min_hits: TrackerConfig::default().min_hits,
+            motion_only: false,
+            topology: String::new(),
+        }
+    }
+}
+
+impl Settings {
+    fn rules(&self) -> GalleryConfig {
+        GalleryConfig {
+            match_threshold: (self.match_threshold >= 0.0).then_some(self.match_threshold),
+            max_identities: self.max_identities as usize,
+            max_age_ns: (self.max_age > 0).then_some(self.max_age),
+        }
+    }
+
+    fn tracker(&self) -> TrackerConfig {
+        TrackerConfig {
+            min_hits: self.min_hits,
+            use_appearance: !self.motion_only,
+            ..TrackerConfig::default()
+        }
+    }
+}
+
+/// What lives from start to stop.
+struct State {
+    gallery: Arc<SharedGallery>,
+    tracker: TrackerConfig,
+    /// The name that the user gave the camera.
+    camera: Option<String>,
+    /// The id of the stream, once it has started.
+    stream_id: Option<String>,
+    info: Option<gst_video::VideoInfo>,
+    /// Made at the first frame of a stream.
+    stream: Option<Stream>,
+    /// The time of the last frame, for those without a time stamp, ns.
+    last_ns: Option<u64>,
+}
+
+/// What happened, and where.
+struct News {
+    gallery: Arc<SharedGallery>,
+    camera: Arc<str>,
+    events: Vec<Event>,
+}
+
+#[derive(Default)]
+pub struct ReidTrack {
+    settings: Mutex<Settings>,
+    state: Mutex<Option<State>>,
+    /// Kept through NULL, so that a restart knows people again; let go when another is named.
+    gallery: Mutex<Option<Arc<SharedGallery>>>,
+}
+
+#[glib::object_subclass]
+impl ObjectSubclass for ReidTrack {
+    const NAME: &'static str = "GstReidTrack";
+    type Type = super::ReidTrack;
+    type ParentType = gst_base::BaseTransform;
+}
+
+impl ObjectImpl for ReidTrack {
+    fn properties() -> &'static [glib::ParamSpec] {
+        static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
+            let defaults = Settings::default();
+            let mut all = gallery_properties(&defaults);
+            all.extend(tracker_properties(&defaults));
+            all
+        });
+        &PROPERTIES
+    }
+
+    fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
+        let text = || -> String {
+            let text: Option<String> = value.get().expect("checked by GObject");
+            text.unwrap_or_default()
+        };
+        let mut settings = self.settings();
+        // The values' types and ranges are those of the specifications.
+        match pspec.name() {
+            "gallery" => settings.gallery = text(),
+            "gallery-location" => settings.gallery_location = text(),
+            "camera" => settings.camera = text(),
+            "match-threshold" => {
+                settings.match_threshold = value.get().expect("checked by GObject");
+            }
+            "max-identities" => settings.max_identities = value.get().expect("checked by GObject"),
+            "max-age" => settings.max_age = value.get().expect("checked by GObject"),
+            "min-hits" => settings.min_hits = value.get().expect("checked by GObject"),
+            "motion-only" => settings.motion_only = value.get().expect("checked by GObject"),
+            "topology" => settings.topology = text(),
+            other => unreachable!("no property {other}"),
+        }
+        let changed = settings.clone();
+        drop(settings);
+        self.apply(&changed);
+    }
+
+    fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
+        if pspec.name() == "stats" {
+            return self.stats().to_value();
+        }
+        let settings = self.settings();
+        match pspec.name() {
+            "gallery" => settings.gallery.to_value(),
+            "gallery-location" => settings.gallery_location.to_value(),
+            "camera" => settings.camera.to_value(),
+            "match-threshold" => settings.match_threshold.to_value(),
+            "max-identities" => settings.max_identities.to_value(),
+            "max-age" => settings.max_age.to_value(),
+            "min-hits" => settings.min_hits.to_value(),
+            "motion-only" => settings.motion_only.to_value(),
+            "topology" => settings.topology.to_value(),
+            other => unreachable!("no property {other}"),
+        }
+    }
+
+    fn signals() -> &'static [glib::subclass::Signal] {
+        static SIGNALS: LazyLock<Vec<glib::subclass::Signal>> = LazyLock::new(|| {
+            let mut all = announcements();
+            all.extend(actions());
+            all
+        });
+        &SIGNALS
+    }
+}
+
+/// Which gallery, and its rules.
+fn gallery_properties(defaults: &Settings) -> Vec<glib::ParamSpec> {
+    vec![
+        glib::ParamSpecString::builder("gallery")
+            .nick("Gallery")
+            .blurb("Name of the gallery; elements of the process that give the same name share people and numbers. Empty: one of its own. Can be changed in NULL and READY")
+            .default_value(Some(defaults.gallery.as_str()))
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecString::builder("gallery-location")
+            .nick("Gallery location")
+            .blurb("Where the gallery is kept; empty: in memory, the only place so far. Can be changed in NULL and READY")
+            .default_value(Some(defaults.gallery_location.as_str()))
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecFloat::builder("match-threshold")
+            .nick("Match threshold")
+            .blurb("Cosine from which two looks are one person, 0 to 1; -1: learnt from people who are certainly two and tracks that are certainly one. Of elements that share a gallery the one set last counts. Can be changed in PLAYING")
+            .minimum(AUTO)
+            .maximum(1.0)
+            .default_value(defaults.match_threshold)
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecUInt::builder("max-identities")
+            .nick("Max identities")
+            .blurb("Most people that the gallery knows, 1 to 1000000; the least recently seen leave, people in view never. Of elements that share a gallery the one set last counts. Can be changed in PLAYING")
+            .minimum(1)
+            .maximum(MAX_IDENTITIES as u32)
+            .default_value(defaults.max_identities)
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecUInt64::builder("max-age")
+            .nick("Max age")
+            .blurb("Nanoseconds after which a person whom no camera has seen is forgotten; 0: never. Of elements that share a gallery the one set last counts. Can be changed in PLAYING")
+            .default_value(defaults.max_age)
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecString::builder("topology")
+            .nick("Topology")
+            .blurb("File that says which cameras overlap and how long people walk between them; not supported yet, leave empty. Can be changed in NULL and READY")
+            .default_value(Some(defaults.topology.as_str()))
+            .mutable_ready()
+            .build(),
+    ]
+}
+
+/// The camera and its tracker.
+fn tracker_properties(defaults: &Settings) -> Vec<glib::ParamSpec> {
+    vec![
+        glib::ParamSpecString::builder("camera")
+            .nick("Camera")
+            .blurb("Name of the camera; empty: the id of the stream. Can be changed in NULL and READY")
+            .default_value(Some(defaults.camera.as_str()))
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecUInt::builder("min-hits")
+            .nick("Min hits")
+            .blurb("Sightings before a track is confirmed and gets an identity, 1 to 1000 frames; at low frame rates two within half a second or more are enough. Can be changed in PLAYING")
+            .minimum(1)
+            .maximum(MAX_HITS)
+            .default_value(defaults.min_hits)
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecBoolean::builder("motion-only")
+            .nick("Motion only")
+            .blurb("Do not use looks: every track is a person of its own. Can be changed in NULL and READY")
+            .default_value(defaults.motion_only)
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
+            .nick("Statistics")
+            .blurb("Counts since the start of the stream (frames, skipped, people), of the last frame (tracks, confirmed, identities), sure-score 0 to 1, mean times in microseconds (track-us, gallery-us)")
+            .read_only()
+            .build(),
+    ]
+}
+
+/// Signals that tell what happened.
+fn announcements() -> Vec<glib::subclass::Signal> {
+    let signal = |name: &str, types: &[glib::Type]| {
+        glib::subclass::Signal::builder(name)
+            .param_types(types.iter().copied())
+            .build()
+    };
+    let (number, text, score) = (
+        u32::static_type(),
+        String::static_type(),
+        f32::static_type(),
+    );
+    vec![
+        signal("identity-new", &[number, text, number]),
+        signal("identity-matched", &[number, text, number, score]),
+        signal("identity-merged", &[number, number]),
+        signal("identity-lost", &[number]),
+    ]
+}
+
+/// Signals that ask for something.
+fn actions() -> Vec<glib::subclass::Signal> {
+    let action = |name: &str| glib::subclass::Signal::builder(name).action().run_last();
+    let number = |values: &[glib::Value], index: usize| -> IdentityId {
+        IdentityId(values[index].get().expect("checked by GObject"))
+    };
+    let text = |values: &[glib::Value], index: usize| -> String {
+        let text: Option<String> = values[index].get().expect("checked by GObject");
+        text.unwrap_or_default()
+    };
+    vec![
+        action("rename")
+            .param_types([u32::static_type(), String::static_type()])
+            .return_type::<bool>()
+            .class_handler(move |values| {
+                let done = of(values).rename(number(values, 1), &text(values, 2));
+                Some(done.to_value())
+            })
+            .build(),
+        action("merge")
+            .param_types([u32::static_type(), u32::static_type()])
+            .return_type::<bool>()
+            .class_handler(move |values| {
+                let done = of(values).merge(number(values, 1), number(values, 2));
+                Some(done.to_value())
+            })
+            .build(),
+        action("split")
+            .param_types([u32::static_type(), String::static_type()])
+            .return_type::<u32>()
+            .class_handler(move |values| {
+                let new = of(values).split(number(values, 1), &text(values, 2));
+                Some(new.to_value())
+            })
+            .build(),
+        action("forget")
+            .param_types([u32::static_type()])
+            .return_type::<bool>()
+            .class_handler(move |values| {
+                let done = of(values).forget(number(values, 1));
+                Some(done.to_value())
+            })
+            .build(),
+    ]
+}
+
+/// The element that a signal was emitted on.
+fn of(values: &[glib::Value]) -> super::ReidTrack {
+    values[0].get().expect("checked by GObject")
+}
+
+impl super::ReidTrack {
+    fn rename(&self, id: IdentityId, name: &str) -> bool {
+        self.imp()
+            .ask(|gallery| gallery.lock().rename(id, name).map(|()| ((), Vec::new())))
+            .is_some()
+    }
+
+    fn merge(&self, from: IdentityId, into: IdentityId) -> bool {
+        self.imp()
+            .ask(|gallery| gallery.lock().merge(from, into).map(|events| ((), events)))
+            .is_some()
+    }
+
+    fn split(&self, id: IdentityId, camera: &str) -> u32 {
+        let camera = (!camera.is_empty()).then_some(camera);
+        self.imp()
+            .ask(|gallery| gallery.lock().split(id, camera))
+            .map_or(0, |new| new.0)
+    }
+
+    fn forget(&self, id: IdentityId) -> bool {
+        self.imp()
+            .ask(|gallery| gallery.lock().forget(id).map(|events| ((), events)))
+            .is_some()
+    }
+}
+
+impl GstObjectImpl for ReidTrack {}
+
+impl ElementImpl for ReidTrack {
+    fn metadata() -> Option<&'static gst::subclass::ElementMetadata> {
+        static METADATA: LazyLock<gst::subclass::ElementMetadata> = LazyLock::new(|| {
+            gst::subclass::ElementMetadata::new(
+                "Person tracker and re-identifier",
+                "Filter/Analyzer/Video",
+                "Follows people within a camera and gives them the same number in every camera of a gallery",
+                crate::elements::AUTHOR,
+            )
+        });
+        Some(&METADATA)
+    }
+
+    fn pad_templates() -> &'static [gst::PadTemplate] {
+        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
+            let caps = caps::template();
+            [
+                ("sink", gst::PadDirection::Sink),
+                ("src", gst::PadDirection::Src),
+            ]
+            .into_iter()
+            .filter_map(|(name, direction)| {
+                gst::PadTemplate::new(name, direction, gst::PadPresence::Always, &caps).ok()
+            })
+            .collect()
+        });
+        &TEMPLATES
+    }
+}
+
+impl BaseTransformImpl for ReidTrack {
+    const MODE: gst_base::subclass::BaseTransformMode =
+        gst_base::subclass::BaseTransformMode::AlwaysInPlace;
+    const PASSTHROUGH_ON_SAME_CAPS: bool = false;
+    const TRANSFORM_IP_ON_PASSTHROUGH: bool = false;
+
+    fn start(&self) -> Result<(), gst::ErrorMessage> {
+        let settings = self.settings().clone();
+        if !settings.topology.is_empty() {
+            return Err(gst::error_msg!(
+                gst::ResourceError::Settings,
+                (
+                    "topology \"{}\" is not supported yet: leave the property empty",
+                    settings.topology
+                )
+            ));
+        }
+        let gallery = self
+            .open_gallery(&settings)
+            .map_err(|error| gst::error_msg!(gst::ResourceError::Settings, ("{error}")))?;
+        *self.state() = Some(State {
+            gallery,
+            tracker: settings.tracker(),
+            camera: Some(settings.camera).filter(|name| !name.is_empty()),
+            stream_id: None,
+            info: None,
+            stream: None,
+            last_ns: None,
+        });
+        Ok(())
+    }
+
+    fn stop(&self) -> Result<(), gst::ErrorMessage> {
+        let news = self.state().take().and_then(|mut state| state.close());
+        self.tell(news);
+        Ok(())
+    }
+
+    fn set_caps(&self, incaps: &gst::Caps, _outcaps: &gst::Caps) -> Result<(), gst::LoggableError> {
+        let info = gst_video::VideoInfo::from_caps(incaps)
+            .map_err(|_| gst::loggable_error!(CAT, "caps {incaps} are no raw video"))?;
+        let mut guard = self.state();
+        let state = guard
+            .as_mut()
+            .ok_or_else(|| gst::loggable_error!(CAT, "not started"))?;
+        // In another picture size, boxes are elsewhere; people are the same.
+        let resized = state
+            .info
+            .as_ref()
+            .is_some_and(|old| FrameSize::from(old) != FrameSize::from(&info));
+        let news = if resized { state.reset() } else { None };
+        state.info = Some(info);
+        drop(guard);
+        self.tell(news);
+        Ok(())
+    }
+
+    fn sink_event(&self, event: gst::Event) -> bool {
+        let news = match event.view() {
+            gst::EventView::StreamStart(start) => {
+                let mut state = self.state();
+                state.as_mut().and_then(|state| {
+                    let news = state.close();
+                    state.stream_id = Some(start.stream_id().to_string());
+                    news
+                })
+            }
+            gst::EventView::FlushStop(_) | gst::EventView::Eos(_) => {
+                self.state().as_mut().and_then(State::reset)
+            }
+            _ => None,
+        };
+        self.tell(news);
+        self.parent_sink_event(event)
+    }
+
+    fn transform_ip(
+        &self,
+        buffer: &mut gst::BufferRef,
+    ) -> Result<gst::FlowSuccess, gst::FlowError> {
+        let clock_ns = self.obj().base_time().map_or(0, |t| t.nseconds());
+        let running_ns = self.running_time(buffer);
+        let mut guard = self.state();
+        let state = guard.as_mut().ok_or(gst::FlowError::Flushing)?;
+        let info = state.info.as_ref().ok_or(gst::FlowError::NotNegotiated)?;
+        let size = FrameSize::from(info);
+        let stream_ns = running_ns.unwrap_or_else(|| state.next_ns());
+        state.last_ns = Some(stream_ns);
+        let time = FrameTime {
+            stream_ns,
+            gallery_ns: stream_ns.saturating_add(clock_ns),
+        };
+        let people = media::read_people(buffer, size);
+        let is_meta = buffer.meta::<PeopleMeta>().is_some();
+        let stream = state.stream();
+        let camera = stream.name();
+        let (people, events) = stream.frame(people, is_meta, size, time);
+        let news = News {
+            gallery: state.gallery.clone(),
+            camera: camera.clone(),
+            events,
+        };
+        drop(guard);
+        if let Some(people) = people {
+            let origin = Origin {
+                detector: None,
+                camera: Some(camera),
+            };
+            media::write_people(buffer, size, people, &origin);
+        }
+        self.tell(Some(news));
+        Ok(gst::FlowSuccess::Ok)
+    }
+}
+
+impl State {
+    /// The camera's stream, begun when there is none.
+    fn stream(&mut self) -> &mut Stream {
+        let Self {
+            gallery,
+            tracker,
+            camera,
+            stream_id,
+            stream,
+            ..
+        } = self;
+        stream.get_or_insert_with(|| {
+            let name = camera.as_deref().or(stream_id.as_deref());
+            Stream::new(gallery.clone(), name.unwrap_or("camera"), tracker.clone())
+        })
+    }
+
+    /// Ends the tracks and keeps the camera.
+    fn reset(&mut self) -> Option<News> {
+        self.last_ns = None;
+        let stream = self.stream.as_mut()?;
+        Some(News {
+            camera: stream.name(),
+            events: stream.reset(),
+            gallery: self.gallery.clone(),
+        })
+    }
+
+    /// Lets the camera go.
+    fn close(&mut self) -> Option<News> {
+        self.last_ns = None;
+        let stream = self.stream.take()?;
+        Some(News {
+            camera: stream.name(),
+            events: stream.close(),
+            gallery: self.gallery.clone(),
+        })
+    }
+
+    /// When a frame without a time stamp is: one frame after the last.
+    fn next_ns(&self) -> u64 {
+        let Some(last) = self.last_ns else { return 0 };
+        let rate = self.info.as_ref().map(gst_video::VideoInfo::fps);
+        let frame = rate
+            .filter(|r| r.numer() > 0 && r.denom() > 0)
+            .and_then(|r| {
+                let second = gst::ClockTime::SECOND.nseconds();
+                second.mul_div_floor(r.denom() as u64, r.numer() as u64)
+            });
+        last.saturating_add(frame.unwrap_or(DEFAULT_FRAME_NS))
+    }
+}
+
+impl ReidTrack {
+    /// A buffer's running time, ns; its time stamp where the segment does not cover it.
+    fn running_time(&self, buffer: &gst::BufferRef) -> Option<u64> {
+        let pts = buffer.pts()?;
+        let segment = self.obj().segment();
+        let running = segment
+            .downcast_ref::<gst::format::Time>()
+            .and_then(|segment| segment.to_running_time(pts));
+        Some(running.unwrap_or(pts).nseconds())
+    }
+
+    /// The gallery that the settings name: the one from before a restart if it is the same.
+    fn open_gallery(
+        &self,
+        settings: &Settings,
+    ) -> Result<Arc<SharedGallery>, crate::store::StoreError> {
+        let location = Location::parse(&settings.gallery_location)?;
+        let mut kept = self.gallery.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = kept.take().filter(|g| g.name() == settings.gallery);
+        let gallery = match before {
+            Some(gallery) => {
+                gallery.lock().configure(settings.rules());
+                gallery
+            }
+            None => registry::open(&settings.gallery, &location, settings.rules())?,
+        };
+        *kept = Some(gallery.clone());
+        Ok(gallery)
+    }
+
+    /// Hands changed thresholds and limits to a running stream.
+    fn apply(&self, settings: &Settings) {
+        let gallery = {
+            let mut state = self.state();
+            let Some(state) = state.as_mut() else { return };
+            state.tracker.min_hits = settings.min_hits;
+            if let Some(stream) = &mut state.stream {
+                stream.set_min_hits(settings.min_hits);
+            }
+            state.gallery.clone()
+        };
+        gallery.lock().configure(settings.rules());
+    }
+
+    /// Does what an action signal asks for; `None` when it cannot be done, which is logged.
+    fn ask<T>(
+        &self,
+        action: impl FnOnce(&SharedGallery) -> Result<(T, Vec<Event>), GalleryError>,
+    ) -> Option<T> {
+        let gallery = {
+            let kept = self.gallery.lock().unwrap_or_else(PoisonError::into_inner);
+            kept.clone()
+        };
+        let Some(gallery) = gallery else {
+            gst::warning!(CAT, imp = self, "the gallery opens when the element starts");
+            return None;
+        };
+        match action(&gallery) {
+            Ok((result, events)) => {
+                let camera = Arc::from(self.settings().camera.as_str());
+                self.tell(Some(News {
+                    gallery,
+                    camera,
+                    events,
+                }));
+                Some(result)
+            }
+            Err(error) => {
+                gst::warning!(CAT, imp = self, "{error}");
+                None
+            }
+        }
+    }
+
+    /// Emits signals and posts messages. No lock is held here.
+    fn tell(&self, news: Option<News>) {
+        let Some(news) = news else { return };
+        for event in &news.events {
+            gst::debug!(CAT, imp = self, "{}: {event:?}", news.camera);
+            self.signal(event, &news.camera);
+            let message = message(event, &news);
+            let obj = self.obj();
+            let posted =
+                obj.post_message(gst::message::Element::builder(message).src(&*obj).build());
+            if posted.is_err() {
+                gst::log!(CAT, imp = self, "no bus to post to");
+            }
+        }
+    }
+
+    fn signal(&self, event: &Event, camera: &str) {
+        let obj = self.obj();
+        match *event {
+            Event::New { id, track, .. } => {
+                obj.emit_by_name::<()>("identity-new", &[&id.0, &camera, &track.0]);
+            }
+            Event::Split { into, .. } => {
+                obj.emit_by_name::<()>("identity-new", &[&into.0, &camera, &0_u32]);
+            }
+            Event::Matched {
+                id, track, score, ..
+            } => {
+                obj.emit_by_name::<()>("identity-matched", &[&id.0, &camera, &track.0, &score]);
+            }
+            Event::Merged { from, into } => {
+                obj.emit_by_name::<()>("identity-merged", &[&from.0, &into.0]);
+            }
+            Event::Lost { id } => obj.emit_by_name::<()>("identity-lost", &[&id.0]),
+            Event::Left { .. } => {}
+        }
+    }
+
+    fn stats(&self) -> gst::Structure {
+        let sums = self
+            .state()
+            .as_ref()
+            .and_then(|s| s.stream.as_ref())
+            .map_or_else(Sums::default, |s| s.sums);
+        let mean = |sum: f64| sum / sums.frames.max(1) as f64;
+        gst::Structure::builder("stats")
+            .field("frames", sums.frames)
+            .field("skipped", sums.skipped)
+            .field("people", sums.people)
+            .field("tracks", sums.tracks)
+            .field("confirmed", sums.confirmed)
+            .field("identities", sums.identities as u64)
+            .field("sure-score", f64::from(sums.sure_score))
+            .field("track-us", mean(sums.track_us))
+            .field("gallery-us", mean(sums.gallery_us))
+            .build()
+    }
+
+    fn settings(&self) -> MutexGuard<'_, Settings> {
+        self.settings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn state(&self) -> MutexGuard<'_, Option<State>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What happened, as the structure of a bus message.
+fn message(event: &Event, news: &News) -> gst::Structure {
+    let named = |name: &str| {
+        gst::Structure::builder(name)
+            .field("gallery", news.gallery.name())
+            .field("camera", &*news.camera)
+    };
+    match *event {
+        Event::New { id, track, pending } => named("reid-identity-new")
+            .field("id", id.0)
+            .field("track", track.0)
+            .field("pending", pending)
+            .build(),
+        Event::Matched {
+            id,
+            track,
+            score,
+            margin,
+        } => named("reid-identity-matched")
+            .field("id", id.0)
+            .field("track", track.0)
+            .field("score", f64::from(score))
+            .field("margin", f64::from(margin))
+            .build(),
+        Event::Merged { from, into } => named("reid-identity-merged")
+            .field("from", from.0)
+            .field("into", into.0)
+            .build(),
+        Event::Split { from, into } => named("reid-identity-split")
+            .field("from", from.0)
+            .field("into", into.0)
+            .build(),
+        Event::Lost { id } => named("reid-identity-lost").field("id", id.0).build(),
+        Event::Left { id } => named("reid-identity-left").field("id", id.0).build(),
+    }
+}

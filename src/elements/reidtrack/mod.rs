@@ -1,0 +1,59 @@
+//! `reidtrack`: follows people through a camera's frames and recognises them across cameras.
+//!
+//! Takes the people that `yolodetect` and `reidembed` (or any other detector that attaches regions of interest) found,
+//! gives each a track within the camera and an identity within the gallery that the element names. All elements of the
+//! process that name the same gallery share its people: the same person has the same number in every camera.
+//!
+//! ```text
+//! … ! yolodetect ! reidembed ! reidtrack gallery=lobby camera=door ! reidoverlay ! …
+//! ```
+//!
+//! # What is attached
+//! Every person's `track` and, once the track is confirmed, `identity`. A confirmed person always carries a number;
+//! `pending` says that it may still turn out to be another's, which is announced. Tentative people carry a track and
+//! no identity. On frames that no detector has looked at (`yolodetect inference-interval`), the people of the last
+//! frame that it did look at are attached where they are predicted to be, so that an overlay does not flicker. A frame
+//! in which a detector found nobody is not such a frame: tracks age. Regions of another detector cannot tell the two
+//! apart; from such a detector, a frame without regions is one in which nobody was found.
+//!
+//! # What is announced
+//! By signals and by element messages on the bus (`reid-identity-new`, `-matched`, `-merged`, `-split`, `-lost`,
+//! `-left`), each from the element whose frame brought it about:
+//!
+//! * `identity-new` (id, camera, track): a number appeared.
+//! * `identity-matched` (id, camera, track, score): a track was recognised.
+//! * `identity-merged` (from, into): two numbers are one person; `from` is gone for good.
+//! * `identity-lost` (id): no camera sees the person any more.
+//!
+//! # What can be asked
+//! Action signals, each of which says whether it was done: `rename` (id, name), `merge` (from, into), `forget` (id), and
+//! `split` (id, camera; empty = undo the newest merge), which returns the new number or 0.
+//!
+//! # Without looks
+//! With `motion-only`, or without `reidembed` in front, every track is a person of its own, numbered in the gallery.
+//!
+//! # Time
+//! That of the buffers (running time), so frames may be dropped and rates may change. A flush or seek ends tracks, never
+//! identities; a new stream-start begins a new camera unless `camera` is set. The gallery lives as long as an element
+//! that opened it, also through NULL.
+
+use glib::prelude::*;
+
+mod imp;
+mod stream;
+
+glib::wrapper! {
+    /// The tracker.
+    pub struct ReidTrack(ObjectSubclass<imp::ReidTrack>)
+        @extends gst_base::BaseTransform, gst::Element, gst::Object;
+}
+
+/// Registers `reidtrack`.
+pub(crate) fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+    gst::Element::register(
+        Some(plugin),
+        "reidtrack",
+        gst::Rank::NONE,
+        ReidTrack::static_type(),
+    )
+}

@@ -1,0 +1,291 @@
+//! One camera's stream: from the people of a frame to tracks and identities. Knows no element.
+
+use std::{collections::HashMap, sync::Arc, time::Instant};
+
+use crate::{
+    core::{
+        geometry::Rect,
+        identity::{CameraId, Event, Sighting},
+        person::{Person, Track, TrackId, TrackState},
+        quality::crop_quality,
+        tracking::{Observation, TrackOutput, Tracker, TrackerConfig},
+    },
+    media::FrameSize,
+    store::registry::SharedGallery,
+};
+
+/// Class names that a stream tells apart; further ones count as the last.
+const MAX_CLASSES: usize = 1024;
+
+/// A camera while it runs.
+pub(super) struct Stream {
+    gallery: Arc<SharedGallery>,
+    camera: CameraId,
+    name: Arc<str>,
+    tracker: Tracker,
+    use_looks: bool,
+    /// Whether `PeopleMeta` was ever seen: then a frame without it is one that nobody looked at.
+    has_meta: bool,
+    classes: Vec<Arc<str>>,
+    /// What each track looked like to the detector when it was last seen.
+    seen: HashMap<TrackId, Seen>,
+    pub sums: Sums,
+}
+
+struct Seen {
+    confidence: f32,
+    label: Arc<str>,
+    label_id: i32,
+}
+
+/// Sums since the start, for `stats`.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Sums {
+    pub frames: u64,
+    pub skipped: u64,
+    pub people: u64,
+    pub tracks: u32,
+    pub confirmed: u32,
+    pub identities: usize,
+    pub sure_score: f32,
+    pub track_us: f64,
+    pub gallery_us: f64,
+}
+
+/// When a frame is, ns.
+#[derive(Clone, Copy)]
+pub(super) struct FrameTime {
+    /// The stream's running time.
+    pub stream_ns: u64,
+    /// The clock that all cameras share.
+    pub gallery_ns: u64,
+}
+
+impl Stream {
+    pub fn new(gallery: Arc<SharedGallery>, name: &str, config: TrackerConfig) -> Self {
+        let use_looks = config.use_appearance;
+        let camera = gallery.lock().attach(name, use_looks);
+        Self {
+            gallery,
+            camera,
+            name: name.into(),
+            tracker: Tracker::new(config),
+            use_looks,
+            has_meta: false,
+            classes: Vec::new(),
+            seen: HashMap::new(),
+            sums: Sums::default(),
+        }
+    }
+
+    /// The camera's name.
+    pub fn name(&self) -> Arc<str> {
+        self.name.clone()
+    }
+
+    pub fn set_min_hits(&mut self, min_hits: u32) {
+        self.tracker.set_min_hits(min_hits);
+    }
+
+    /// Ends all tracks (flush, end of stream) and keeps the people. Returns what happened.
+    pub fn reset(&mut self) -> Vec<Event> {
+        self.tracker.reset_motion();
+        self.seen.clear();
+        let ended = self.tracker.take_ended();
+        // No time passes.
+        let decision = self.gallery.lock().observe(self.camera, 0, &[], &ended);
+        decision.events
+    }
+
+    /// The camera is gone. Returns what happened.
+    pub fn close(self) -> Vec<Event> {
+        self.gallery.lock().detach(self.camera)
+    }
+
+    /// Takes in one frame: `people` of whoever looked, `None` when there is no word of any. Returns everybody to attach
+    /// (`None` = leave the buffer alone) and what happened.
+    pub fn frame(
+        &mut self,
+        people: Option<Vec<Person>>,
+        is_meta: bool,
+        size: FrameSize,
+        time: FrameTime,
+    ) -> (Option<Vec<Person>>, Vec<Event>) {
+        self.has_meta |= is_meta;
+        self.sums.frames += 1;
+        match people {
+            Some(people) => {
+                let (people, events) = self.detected(people, size, time);
+                (Some(people), events)
+            }
+            None if self.has_meta => self.skipped(time),
+            None => {
+                let (people, events) = self.detected(Vec::new(), size, time);
+                ((!people.is_empty()).then_some(people), events)
+            }
+        }
+    }
+
+    /// A frame that was looked at.
+    fn detected(
+        &mut self,
+        mut people: Vec<Person>,
+        size: FrameSize,
+        time: FrameTime,
+    ) -> (Vec<Person>, Vec<Event>) {
+        let begun = Instant::now();
+        let classes: Vec<i32> = people.iter().map(|p| self.class(&p.label)).collect();
+        let frame = (size.width as f32, size.height as f32);
+        let qualities = qualities(&people, frame);
+        let observations: Vec<Observation<'_>> = people
+            .iter()
+            .zip(&classes)
+            .zip(&qualities)
+            .map(|((person, &class), &quality)| Observation {
+                rect: person.rect,
+                confidence: person.confidence,
+                class,
+                embedding: person.embedding.as_ref(),
+                quality,
+            })
+            .collect();
+        let outputs = self
+            .tracker
+            .update(time.stream_ns, frame, &observations)
+            .to_vec();
+        self.sums.track_us += begun.elapsed().as_secs_f64() * 1e6;
+        let events = self.identify(&mut people, &qualities, &outputs, time);
+        (people, events)
+    }
+
+    /// Writes tracks and identities into the people that have them.
+    fn identify(
+        &mut self,
+        people: &mut [Person],
+        qualities: &[f32],
+        outputs: &[TrackOutput],
+        time: FrameTime,
+    ) -> Vec<Event> {
+        let begun = Instant::now();
+        let visible: Vec<(usize, &TrackOutput)> = outputs
+            .iter()
+            .filter(|o| o.state == TrackState::Confirmed)
+            .filter_map(|o| Some((o.observation?, o)))
+            .collect();
+        let sightings: Vec<Sighting<'_>> = visible
+            .iter()
+            .map(|&(i, output)| Sighting {
+                track: output.track,
+                rect: people[i].rect,
+                embedding: people[i].embedding.as_ref().filter(|_| self.use_looks),
+                quality: qualities[i],
+            })
+            .collect();
+        let ended = self.tracker.take_ended();
+        let (decision, identities) = {
+            let mut gallery = self.gallery.lock();
+            let decision = gallery.observe(self.camera, time.gallery_ns, &sightings, &ended);
+            (decision, gallery.len())
+        };
+        self.sums.gallery_us += begun.elapsed().as_secs_f64() * 1e6;
+        self.sums.identities = identities;
+        self.sums.people += people.len() as u64;
+        self.sums.tracks = outputs.len() as u32;
+        self.sums.confirmed = visible.len() as u32;
+        self.sums.sure_score = self.tracker.sure_score();
+        for (person, identity) in visible.iter().map(|v| v.0).zip(decision.identities) {
+            people[person].identity = identity;
+        }
+        self.note_tracks(people, outputs, &ended);
+        decision.events
+    }
+
+    fn note_tracks(&mut self, people: &mut [Person], outputs: &[TrackOutput], ended: &[TrackId]) {
+        for track in ended {
+            self.seen.remove(track);
+        }
+        for output in outputs {
+            let Some(person) = output.observation.and_then(|i| people.get_mut(i)) else {
+                continue;
+            };
+            person.track = Some(Track {
+                id: output.track,
+                state: output.state,
+            });
+            let seen = Seen {
+                confidence: person.confidence,
+                label: person.label.clone(),
+                label_id: person.label_id,
+            };
+            self.seen.insert(output.track, seen);
+        }
+    }
+
+    /// A frame that nobody looked at: those seen in the last one that somebody did, where they should be by now.
+    fn skipped(&mut self, time: FrameTime) -> (Option<Vec<Person>>, Vec<Event>) {
+        self.sums.skipped += 1;
+        let outputs = self.tracker.coast(time.stream_ns).to_vec();
+        let ended = self.tracker.take_ended();
+        let mut gallery = self.gallery.lock();
+        let events = if ended.is_empty() {
+            Vec::new()
+        } else {
+            let decision = gallery.observe(self.camera, time.gallery_ns, &[], &ended);
+            decision.events
+        };
+        let people: Vec<Person> = outputs
+            .iter()
+            .filter(|o| o.missed == 0)
+            .filter_map(|output| {
+                let seen = self.seen.get(&output.track)?;
+                let mut person = Person::detected(
+                    output.rect,
+                    seen.confidence,
+                    seen.label.clone(),
+                    seen.label_id,
+                );
+                person.track = Some(Track {
+                    id: output.track,
+                    state: output.state,
+                });
+                person.identity = gallery.identity(self.camera, output.track);
+                Some(person)
+            })
+            .collect();
+        drop(gallery);
+        for track in &ended {
+            self.seen.remove(track);
+        }
+        ((!people.is_empty()).then_some(people), events)
+    }
+
+    /// The number of a class name in this stream.
+    fn class(&mut self, label: &Arc<str>) -> i32 {
+        let known = self.classes.iter().position(|c| c == label);
+        let index = known.unwrap_or_else(|| {
+            if self.classes.len() < MAX_CLASSES {
+                self.classes.push(label.clone());
+            }
+            self.classes.len() - 1
+        });
+        i32::try_from(index).unwrap_or(i32::MAX)
+    }
+}
+
+/// How good each person's crop is.
+fn qualities(people: &[Person], frame: (f32, f32)) -> Vec<f32> {
+    let rects: Vec<Rect> = people.iter().map(|p| p.rect).collect();
+    people
+        .iter()
+        .enumerate()
+        .map(|(i, person)| {
+            let others = rects.iter().enumerate().filter(|(j, _)| *j != i);
+            crop_quality(
+                &person.rect,
+                person.confidence,
+                frame,
+                others.map(|(_, r)| r),
+            )
+        })
+        .collect()
+}

@@ -1,0 +1,374 @@
+//! `reidtrack` as an element: shared galleries, flush, end, restart, limits, signals and bad input.
+
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicU32, Ordering},
+};
+
+use gst::prelude::*;
+use gstreid::{
+    core::{
+        embedding::{Embedding, ModelFingerprint},
+        geometry::Rect,
+        person::{IdentityState, Person, TrackState},
+    },
+    media::{self, FrameSize, PeopleMeta, roi::Origin},
+};
+
+const SIZE: FrameSize = FrameSize {
+    width: 640,
+    height: 480,
+};
+const FRAME_MS: u64 = 40;
+
+fn init() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        gst::init().unwrap();
+        gstreid::plugin_register_static().unwrap();
+    });
+}
+
+/// A vector that is this person's own.
+fn looks(person: usize) -> Embedding {
+    let mut raw = vec![0.2; 32];
+    raw[person % 32] = 2.0;
+    raw[(person * 7 + 3) % 32] += 1.0;
+    Embedding::normalised(&raw, ModelFingerprint(5)).unwrap()
+}
+
+/// A detection of `person`, standing in their own place.
+fn person(person: usize, described: bool) -> Person {
+    let rect = Rect::new(20.0 + 90.0 * person as f32, 100.0, 60.0, 150.0);
+    let mut found = Person::detected(rect, 0.9, "person".into(), 0);
+    found.embedding = described.then(|| looks(person));
+    found
+}
+
+struct Camera {
+    harness: gst_check::Harness,
+    frames: u64,
+}
+
+impl Camera {
+    fn new(launch: &str) -> Self {
+        init();
+        let mut harness = gst_check::Harness::new_parse(launch);
+        harness.set_src_caps_str("video/x-raw,format=GRAY8,width=640,height=480,framerate=25/1");
+        Self { harness, frames: 0 }
+    }
+
+    fn element(&self) -> gst::Element {
+        let bin = self.harness.element().unwrap();
+        match bin.downcast_ref::<gst::Bin>() {
+            Some(bin) => bin.children().into_iter().next().unwrap(),
+            None => bin,
+        }
+    }
+
+    fn buffer(&mut self, people: Option<Vec<Person>>) -> gst::Buffer {
+        let mut buffer = gst::Buffer::with_size(640 * 480).unwrap();
+        let writable = buffer.get_mut().unwrap();
+        writable.set_pts(gst::ClockTime::from_mseconds(self.frames * FRAME_MS));
+        self.frames += 1;
+        if let Some(people) = people {
+            media::write_people(writable, SIZE, people, &Origin::default());
+        }
+        buffer
+    }
+
+    /// One frame; the people that come out.
+    fn frame(&mut self, people: Option<Vec<Person>>) -> Vec<Person> {
+        let buffer = self.buffer(people);
+        let out = self.harness.push_and_pull(buffer).unwrap();
+        out.meta::<PeopleMeta>()
+            .map_or(Vec::new(), |meta| meta.people().to_vec())
+    }
+
+    /// `count` frames of the same people; those of the last.
+    fn frames(&mut self, count: usize, who: &[usize], described: bool) -> Vec<Person> {
+        let mut last = Vec::new();
+        for _ in 0..count {
+            last = self.frame(Some(who.iter().map(|&p| person(p, described)).collect()));
+        }
+        last
+    }
+}
+
+fn ids(people: &[Person]) -> Vec<u32> {
+    people
+        .iter()
+        .map(|p| p.identity.as_ref().map_or(0, |i| i.id.0))
+        .collect()
+}
+
+#[test]
+fn tentative_people_carry_a_track_and_confirmed_ones_an_identity() {
+    let mut camera = Camera::new("reidtrack");
+    for frame in 0..5 {
+        let people = camera.frames(1, &[0, 1], true);
+        let state = people[0].track.unwrap().state;
+        let confirmed = state == TrackState::Confirmed;
+        assert_eq!(confirmed, frame >= 2, "frame {frame}");
+        assert!(people.iter().all(|p| p.identity.is_some() == confirmed));
+    }
+}
+
+#[test]
+fn two_cameras_of_one_gallery_give_the_same_person_the_same_number() {
+    let mut door = Camera::new("reidtrack gallery=test-two camera=door");
+    let mut hall = Camera::new("reidtrack gallery=test-two camera=hall");
+    let first = door.frames(10, &[0, 1, 2], true);
+    let second = hall.frames(10, &[2, 0, 1], true);
+    let (first, second) = (ids(&first), ids(&second));
+    assert_eq!(second, [first[2], first[0], first[1]]);
+    let mut elsewhere = Camera::new("reidtrack");
+    let matched = elsewhere.frames(5, &[0], true);
+    assert_eq!(
+        matched[0].identity.as_ref().unwrap().state,
+        IdentityState::New
+    );
+}
+
+#[test]
+fn a_flush_drops_tracks_and_keeps_people() {
+    let mut camera = Camera::new("reidtrack");
+    let before = camera.frames(10, &[0, 1], true);
+    assert!(camera.harness.push_event(gst::event::FlushStart::new()));
+    assert!(camera.harness.push_event(gst::event::FlushStop::new(true)));
+    let segment = gst::FormattedSegment::<gst::format::Time>::new();
+    assert!(
+        camera
+            .harness
+            .push_event(gst::event::Segment::new(&segment))
+    );
+    let first = camera.frames(1, &[0, 1], true);
+    assert_eq!(first[0].track.unwrap().state, TrackState::Tentative);
+    let after = camera.frames(5, &[0, 1], true);
+    assert_eq!(ids(&before), ids(&after));
+    assert_ne!(before[0].track.unwrap().id, after[0].track.unwrap().id);
+}
+
+#[test]
+fn a_new_stream_begins_new_tracks_and_people_are_known_again() {
+    let mut camera = Camera::new("reidtrack");
+    let before = camera.frames(10, &[0], true);
+    assert!(
+        camera
+            .harness
+            .push_event(gst::event::StreamStart::new("another"))
+    );
+    let caps = gst::Caps::builder("video/x-raw")
+        .field("format", "GRAY8")
+        .field("width", 640)
+        .field("height", 480)
+        .field("framerate", gst::Fraction::new(25, 1))
+        .build();
+    assert!(camera.harness.push_event(gst::event::Caps::new(&caps)));
+    let segment = gst::FormattedSegment::<gst::format::Time>::new();
+    assert!(
+        camera
+            .harness
+            .push_event(gst::event::Segment::new(&segment))
+    );
+    let after = camera.frames(10, &[0], true);
+    assert_eq!(after[0].track.unwrap().id.0, 1);
+    assert_eq!(ids(&before), ids(&after));
+}
+
+#[test]
+fn the_end_of_a_stream_tells_who_is_lost() {
+    let mut camera = Camera::new("reidtrack");
+    let lost = Arc::new(AtomicU32::new(0));
+    let counter = lost.clone();
+    camera.element().connect("identity-lost", false, move |_| {
+        counter.fetch_add(1, Ordering::Relaxed);
+        None
+    });
+    camera.frames(10, &[0, 1, 2], true);
+    assert!(camera.harness.push_event(gst::event::Eos::new()));
+    assert_eq!(lost.load(Ordering::Relaxed), 3);
+}
+
+#[test]
+fn restarting_fifty_times_knows_people_and_does_not_grow() {
+    let mut camera = Camera::new("reidtrack gallery=test-restart");
+    let first = ids(&camera.frames(5, &[0, 1], true));
+    for round in 0..50 {
+        let element = camera.element();
+        element.set_state(gst::State::Null).unwrap();
+        element.set_state(gst::State::Playing).unwrap();
+        camera
+            .harness
+            .set_src_caps_str("video/x-raw,format=GRAY8,width=640,height=480,framerate=25/1");
+        let again = camera.frames(5, &[0, 1], true);
+        assert_eq!(ids(&again), first, "round {round}");
+        let stats: gst::Structure = element.property("stats");
+        assert_eq!(stats.get::<u64>("identities"), Ok(2));
+    }
+}
+
+#[test]
+fn skipped_frames_carry_predicted_people_and_empty_ones_none() {
+    let mut camera = Camera::new("reidtrack");
+    let seen = camera.frames(5, &[0, 1], true);
+    let skipped = camera.frame(None);
+    assert_eq!(ids(&skipped), ids(&seen));
+    assert!(skipped[0].rect.iou(&seen[0].rect) > 0.9);
+    assert!(camera.frame(Some(Vec::new())).is_empty());
+    // Missed in the newest verdict: no longer shown, not yet forgotten.
+    assert!(camera.frame(None).is_empty());
+    assert_eq!(ids(&camera.frames(1, &[0, 1], true)), ids(&seen));
+}
+
+#[test]
+fn other_detectors_regions_are_taken() {
+    let mut camera = Camera::new("reidtrack");
+    let region = |camera: &mut Camera| {
+        let mut buffer = camera.buffer(None);
+        gst_video::VideoRegionOfInterestMeta::add(
+            buffer.get_mut().unwrap(),
+            "person",
+            (100, 100, 60, 150),
+        );
+        camera.harness.push_and_pull(buffer).unwrap()
+    };
+    for _ in 0..4 {
+        region(&mut camera);
+    }
+    let out = region(&mut camera);
+    let people = out.meta::<PeopleMeta>().unwrap().people().to_vec();
+    assert_eq!((people.len(), ids(&people)), (1, vec![1]));
+    let roi = out.meta::<gst_video::VideoRegionOfInterestMeta>().unwrap();
+    assert!(roi.param("object_id").is_some());
+}
+
+#[test]
+fn without_looks_everybody_is_numbered_once_in_the_gallery() {
+    let mut door = Camera::new("reidtrack gallery=test-motion camera=door motion-only=true");
+    let mut hall = Camera::new("reidtrack gallery=test-motion camera=hall");
+    let mut all = ids(&door.frames(5, &[0, 1], true));
+    all.extend(ids(&hall.frames(5, &[0, 1], false)));
+    assert_eq!(all, [1, 2, 3, 4]);
+}
+
+#[test]
+fn what_happens_is_signalled_and_posted_and_users_can_correct_it() {
+    let mut camera = Camera::new("reidtrack camera=door match-threshold=1");
+    let element = camera.element();
+    let told = Arc::new(Mutex::new(Vec::new()));
+    for name in [
+        "identity-new",
+        "identity-matched",
+        "identity-merged",
+        "identity-lost",
+    ] {
+        let told = told.clone();
+        element.connect(name, false, move |_| {
+            told.lock().unwrap().push(name);
+            None
+        });
+    }
+    let bus = gst::Bus::new();
+    element.set_bus(Some(&bus));
+    camera.frames(5, &[0, 1], true);
+    assert_eq!(*told.lock().unwrap(), ["identity-new", "identity-new"]);
+    let names: Vec<String> = bus
+        .iter()
+        .filter_map(|m| m.structure().map(|s| s.name().to_string()))
+        .filter(|name| name.starts_with("reid-"))
+        .collect();
+    assert_eq!(names, ["reid-identity-new", "reid-identity-new"]);
+    assert!(element.emit_by_name::<bool>("rename", &[&1_u32, &"Ada"]));
+    let named = camera.frames(1, &[0, 1], true);
+    assert_eq!(
+        named[0].identity.as_ref().unwrap().name.as_deref(),
+        Some("Ada")
+    );
+    assert!(!element.emit_by_name::<bool>("rename", &[&99_u32, &"x"]));
+    // In one picture: two people.
+    assert!(!element.emit_by_name::<bool>("merge", &[&2_u32, &1_u32]));
+    assert_eq!(element.emit_by_name::<u32>("split", &[&1_u32, &""]), 0);
+    let new = element.emit_by_name::<u32>("split", &[&1_u32, &"door"]);
+    assert_eq!((new, ids(&camera.frames(1, &[0], true))), (3, vec![3]));
+    assert!(element.emit_by_name::<bool>("forget", &[&3_u32]));
+    assert!(ids(&camera.frames(1, &[0], true))[0] > 3);
+}
+
+#[test]
+fn what_is_not_supported_yet_is_a_clear_error() {
+    init();
+    for (property, value) in [
+        ("gallery-location", "sqlite:///tmp/x.db"),
+        ("topology", "cameras.toml"),
+    ] {
+        let element = gst::ElementFactory::make("reidtrack")
+            .property(property, value)
+            .build()
+            .unwrap();
+        let bus = gst::Bus::new();
+        element.set_bus(Some(&bus));
+        assert!(element.set_state(gst::State::Paused).is_err());
+        let message = bus.pop_filtered(&[gst::MessageType::Error]).unwrap();
+        let gst::MessageView::Error(error) = message.view() else {
+            unreachable!("filtered")
+        };
+        let text = error.error().to_string();
+        assert!(
+            text.contains("not supported yet") && text.contains(property),
+            "{text}"
+        );
+        element.set_state(gst::State::Null).unwrap();
+    }
+}
+
+#[test]
+fn boxes_that_are_none_and_crowds_do_no_harm() {
+    let mut camera = Camera::new("reidtrack");
+    for rect in [
+        Rect::new(f32::NAN, 0.0, 10.0, 10.0),
+        Rect::new(0.0, 0.0, f32::INFINITY, 10.0),
+        Rect::new(10.0, 10.0, 0.0, 0.0),
+        Rect::new(-500.0, 0.0, 10.0, 10.0),
+    ] {
+        let nonsense = Person::detected(rect, f32::NAN, "person".into(), 0);
+        assert_eq!(camera.frame(Some(vec![nonsense])).len(), 1);
+    }
+    for _ in 0..4 {
+        let crowd: Vec<Person> = (0..1000)
+            .map(|i| {
+                let (x, y) = ((i % 50) as f32 * 12.8, (i / 50) as f32 * 24.0);
+                Person::detected(Rect::new(x, y, 10.0, 22.0), 0.9, "person".into(), 0)
+            })
+            .collect();
+        assert_eq!(camera.frame(Some(crowd)).len(), 1000);
+    }
+}
+
+#[test]
+fn thirty_two_cameras_share_a_gallery() {
+    init();
+    let threads: Vec<_> = (0..32)
+        .map(|n| {
+            std::thread::spawn(move || {
+                let launch = format!("reidtrack gallery=test-many camera=c{n}");
+                let mut camera = Camera::new(&launch);
+                let mut last = Vec::new();
+                for _ in 0..30 {
+                    last = ids(&camera.frames(1, &[0, 1, 2, 3], true));
+                    assert!(
+                        last.iter().all(|&id| id == 0) || {
+                            let mut distinct = last.clone();
+                            distinct.sort_unstable();
+                            distinct.dedup();
+                            distinct.len() == 4
+                        }
+                    );
+                }
+                last
+            })
+        })
+        .collect();
+    let found: Vec<Vec<u32>> = threads.into_iter().map(|t| t.join().unwrap()).collect();
+    assert!(found.iter().all(|ids| ids == &found[0]), "{found:?}");
+}
