@@ -10,6 +10,7 @@ pub mod geometry;
 pub mod identity;
 pub mod image;
 pub mod image_mut;
+pub mod overlay;
 pub mod person;
 pub mod preprocess;
 pub mod quality;

@@ -1,5 +1,6 @@
 //! The elements: properties and glue, no algorithm.
 
+pub mod reidoverlay;
 pub mod reidtestsrc;
 pub mod reidtrack;
 pub mod yolodetect;
@@ -11,5 +12,6 @@ pub(crate) const AUTHOR: &str = "The gst-plugin-reid developers";
 pub(crate) fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     reidtestsrc::register(plugin)?;
     yolodetect::register(plugin)?;
-    reidtrack::register(plugin)
+    reidtrack::register(plugin)?;
+    reidoverlay::register(plugin)
 }

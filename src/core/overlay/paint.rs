@@ -1,0 +1,358 @@
+//! Drawing in place, in any format: every colour channel is a grid of samples somewhere in memory, full or halved, and
+//! one routine fills and blends them all. Halved chroma takes as much of a colour as of its pixels is covered.
+
+use crate::core::{
+    colour::{Rgb, ToYuv},
+    image::PixelFormat,
+    image_mut::{ImageMut, yuv_layout},
+};
+
+/// One colour channel of a format.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Channel {
+    pub plane: usize,
+    /// Byte of the first sample in a row, and bytes to the next sample.
+    pub offset: usize,
+    pub step: usize,
+    /// Pixels to a sample, across and down: 1 or 2.
+    pub wide: usize,
+    pub tall: usize,
+    /// Which of a [`Brush`]'s codes belongs here.
+    code: usize,
+}
+
+/// Code of full opacity, where a format has such a channel.
+const OPAQUE: usize = 3;
+
+/// The channels of a format, opacity included.
+pub(super) fn channels(format: PixelFormat) -> Vec<Channel> {
+    if let Some((offsets, size)) = format.rgb_offsets() {
+        let has_alpha = matches!(
+            format,
+            PixelFormat::Rgba | PixelFormat::Bgra | PixelFormat::Argb | PixelFormat::Abgr
+        );
+        // The byte that is none of the three colours.
+        let alpha = has_alpha.then(|| 6 - offsets.iter().sum::<usize>());
+        return offsets
+            .into_iter()
+            .chain(alpha)
+            .enumerate()
+            .map(|(code, offset)| Channel {
+                plane: 0,
+                offset,
+                step: size,
+                wide: 1,
+                tall: 1,
+                code,
+            })
+            .collect();
+    }
+    let Some(layout) = yuv_layout(format) else {
+        return vec![Channel {
+            plane: 0,
+            offset: 0,
+            step: 1,
+            wide: 1,
+            tall: 1,
+            code: 0,
+        }];
+    };
+    [
+        (layout.luma, 1, 1),
+        (layout.blue, 2, layout.rows),
+        (layout.red, 2, layout.rows),
+    ]
+    .into_iter()
+    .enumerate()
+    .map(|(code, (samples, wide, tall))| Channel {
+        plane: samples.plane,
+        offset: samples.offset,
+        step: samples.step,
+        wide,
+        tall,
+        code,
+    })
+    .collect()
+}
+
+/// A rectangle of whole pixels; may lie outside the picture.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Area {
+    /// Left, px.
+    pub x: i32,
+    /// Top, px.
+    pub y: i32,
+    /// Width, px.
+    pub width: i32,
+    /// Height, px.
+    pub height: i32,
+}
+
+impl Area {
+    /// An area from left, top, width and height.
+    pub const fn new(x: i32, y: i32, width: i32, height: i32) -> Self {
+        Self {
+            x,
+            y,
+            width,
+            height,
+        }
+    }
+
+    /// True when the two share a pixel.
+    pub fn meets(&self, other: &Self) -> bool {
+        let apart =
+            |a: i32, a_length: i32, b: i32, b_length: i32| a + a_length <= b || b + b_length <= a;
+        !apart(self.x, self.width, other.x, other.width)
+            && !apart(self.y, self.height, other.y, other.height)
+    }
+
+    fn clipped(&self, width: usize, height: usize) -> Option<Bounds> {
+        let cut = |from: i32, length: i32, end: usize| {
+            let low = i64::from(from).clamp(0, end as i64);
+            let high = (i64::from(from) + i64::from(length)).clamp(0, end as i64);
+            (low < high).then_some((low as usize, high as usize))
+        };
+        let (left, right) = cut(self.x, self.width, width)?;
+        let (top, bottom) = cut(self.y, self.height, height)?;
+        Some(Bounds {
+            left,
+            right,
+            top,
+            bottom,
+        })
+    }
+}
+
+/// Pixels inside the picture: from left and top up to, not including, right and bottom.
+#[derive(Clone, Copy)]
+struct Bounds {
+    left: usize,
+    right: usize,
+    top: usize,
+    bottom: usize,
+}
+
+/// How much of each pixel of a rectangle is covered, 0 to 255.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mask {
+    /// px
+    pub width: usize,
+    /// px
+    pub height: usize,
+    /// Row by row.
+    pub coverage: Vec<u8>,
+}
+
+/// The codes of a colour in a format.
+#[derive(Clone, Copy, Debug)]
+pub struct Brush([u8; 4]);
+
+/// Draws into a picture.
+pub struct Painter<'a, 'b> {
+    image: &'a mut ImageMut<'b>,
+    channels: Vec<Channel>,
+    to_yuv: ToYuv,
+}
+
+impl<'a, 'b> Painter<'a, 'b> {
+    /// A painter of `image`.
+    pub fn new(image: &'a mut ImageMut<'b>) -> Self {
+        let (channels, to_yuv) = (channels(image.format()), ToYuv::new(image.colorimetry()));
+        Self {
+            image,
+            channels,
+            to_yuv,
+        }
+    }
+
+    /// Width and height, px.
+    pub fn size(&self) -> [i32; 2] {
+        [self.image.width() as i32, self.image.height() as i32]
+    }
+
+    /// The picture, for other work on it.
+    pub fn image(&mut self) -> &mut ImageMut<'b> {
+        self.image
+    }
+
+    /// A colour, ready to draw with.
+    pub fn brush(&self, colour: Rgb) -> Brush {
+        let [a, b, c] = match self.image.format().rgb_offsets() {
+            Some(_) => [colour.r, colour.g, colour.b],
+            None => self.to_yuv.codes(colour),
+        };
+        let mut codes = [a, b, c, 0];
+        codes[OPAQUE] = 255;
+        Brush(codes)
+    }
+
+    /// Fills a rectangle.
+    pub fn fill(&mut self, area: Area, brush: Brush) {
+        let Some(bounds) = area.clipped(self.image.width(), self.image.height()) else {
+            return;
+        };
+        let size = (self.image.width(), self.image.height());
+        for channel in &self.channels {
+            fill_channel(self.image, *channel, bounds, size, brush.0[channel.code]);
+        }
+    }
+
+    /// Draws the outline of a rectangle, `line` px wide, inside it.
+    pub fn frame(&mut self, area: Area, line: i32, brush: Brush) {
+        let Area {
+            x,
+            y,
+            width,
+            height,
+        } = area;
+        if width <= 2 * line || height <= 2 * line {
+            return self.fill(area, brush);
+        }
+        self.fill(Area::new(x, y, width, line), brush);
+        self.fill(Area::new(x, y + height - line, width, line), brush);
+        self.fill(Area::new(x, y + line, line, height - 2 * line), brush);
+        self.fill(
+            Area::new(x + width - line, y + line, line, height - 2 * line),
+            brush,
+        );
+    }
+
+    /// Blends a colour through a mask whose top left lies at `(x, y)`.
+    pub fn stamp(&mut self, mask: &Mask, x: i32, y: i32, brush: Brush) {
+        let area = Area::new(x, y, mask.width as i32, mask.height as i32);
+        let Some(bounds) = area.clipped(self.image.width(), self.image.height()) else {
+            return;
+        };
+        let size = (self.image.width(), self.image.height());
+        let placed = Placed { mask, x, y };
+        for channel in &self.channels {
+            stamp_channel(
+                self.image,
+                *channel,
+                bounds,
+                size,
+                &placed,
+                brush.0[channel.code],
+            );
+        }
+    }
+}
+
+/// The samples of a channel that have pixels between two positions.
+fn samples(low: usize, high: usize, pixels: usize) -> std::ops::Range<usize> {
+    low / pixels..high.div_ceil(pixels)
+}
+
+/// How many of a sample's pixels lie in `low..high`, and how many it has in a picture `end` px long.
+fn share(sample: usize, pixels: usize, low: usize, high: usize, end: usize) -> (usize, usize) {
+    let (from, to) = (sample * pixels, ((sample + 1) * pixels).min(end));
+    (to.min(high) - from.max(low), to - from)
+}
+
+fn fill_channel(
+    image: &mut ImageMut<'_>,
+    channel: Channel,
+    bounds: Bounds,
+    size: (usize, usize),
+    code: u8,
+) {
+    let Bounds {
+        left,
+        right,
+        top,
+        bottom,
+    } = bounds;
+    for row in samples(top, bottom, channel.tall) {
+        let (covered, of) = share(row, channel.tall, top, bottom, size.1);
+        let bytes = &mut image.row_mut(channel.plane, row)[channel.offset..];
+        let mut columns = samples(left, right, channel.wide);
+        let edge = |column: usize, bytes: &mut [u8]| {
+            let (across, of_across) = share(column, channel.wide, left, right, size.0);
+            let byte = &mut bytes[column * channel.step];
+            *byte = mixed(
+                *byte,
+                code,
+                (255 * covered * across / (of * of_across)) as u8,
+            );
+        };
+        if covered < of {
+            columns.for_each(|column| edge(column, bytes));
+            continue;
+        }
+        // Only the first and the last sample of a full row can be covered in part.
+        if columns.len() > 1 {
+            let last = columns.end - 1;
+            edge(last, bytes);
+            columns.end = last;
+        }
+        edge(columns.start, bytes);
+        columns.start += 1;
+        if columns.is_empty() {
+            continue;
+        }
+        match channel.step {
+            1 => bytes[columns].fill(code),
+            step => bytes[columns.start * step..]
+                .iter_mut()
+                .step_by(step)
+                .take(columns.len())
+                .for_each(|byte| *byte = code),
+        }
+    }
+}
+
+/// A mask and where its top left lies in the picture.
+struct Placed<'a> {
+    mask: &'a Mask,
+    x: i32,
+    y: i32,
+}
+
+impl Placed<'_> {
+    /// Coverage of a pixel that lies in the mask.
+    fn at(&self, x: usize, y: usize) -> usize {
+        let (column, row) = ((x as i32 - self.x) as usize, (y as i32 - self.y) as usize);
+        usize::from(self.mask.coverage[row * self.mask.width + column])
+    }
+}
+
+fn stamp_channel(
+    image: &mut ImageMut<'_>,
+    channel: Channel,
+    bounds: Bounds,
+    size: (usize, usize),
+    placed: &Placed<'_>,
+    code: u8,
+) {
+    let Bounds {
+        left,
+        right,
+        top,
+        bottom,
+    } = bounds;
+    for row in samples(top, bottom, channel.tall) {
+        let (_, of) = share(row, channel.tall, top, bottom, size.1);
+        let rows = (row * channel.tall).max(top)..((row + 1) * channel.tall).min(bottom);
+        let bytes = &mut image.row_mut(channel.plane, row)[channel.offset..];
+        for column in samples(left, right, channel.wide) {
+            let (_, of_across) = share(column, channel.wide, left, right, size.0);
+            let columns =
+                (column * channel.wide).max(left)..((column + 1) * channel.wide).min(right);
+            let sum: usize = rows
+                .clone()
+                .map(|y| columns.clone().map(|x| placed.at(x, y)).sum::<usize>())
+                .sum();
+            if sum > 0 {
+                let byte = &mut bytes[column * channel.step];
+                *byte = mixed(*byte, code, (sum / (of * of_across)) as u8);
+            }
+        }
+    }
+}
+
+/// `below` with `part` of 255 of `above` over it.
+fn mixed(below: u8, above: u8, part: u8) -> u8 {
+    let (below, above, part) = (u32::from(below), u32::from(above), u32::from(part));
+    ((below * (255 - part) + above * part + 127) / 255) as u8
+}
