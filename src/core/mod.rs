@@ -3,6 +3,7 @@
 //! Nothing in here knows GStreamer, ONNX Runtime, files, clocks, threads or statics; time and ids are passed in.
 //! `tests/tidy.rs` enforces it. That keeps every rule testable with plain numbers and usable without a pipeline.
 
+pub mod appearance;
 pub mod canvas;
 pub mod colour;
 pub mod embedding;

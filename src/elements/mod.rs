@@ -1,5 +1,6 @@
 //! The elements: properties and glue, no algorithm.
 
+pub mod reidembed;
 pub mod reidoverlay;
 pub mod reidtestsrc;
 pub mod reidtrack;
@@ -12,6 +13,7 @@ pub(crate) const AUTHOR: &str = "The gst-plugin-reid developers";
 pub(crate) fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     reidtestsrc::register(plugin)?;
     yolodetect::register(plugin)?;
+    reidembed::register(plugin)?;
     reidtrack::register(plugin)?;
     reidoverlay::register(plugin)
 }

@@ -3,6 +3,7 @@
 
 pub mod detector;
 pub mod device;
+pub mod embedder;
 pub mod error;
 pub mod facts;
 pub mod literal;
@@ -16,6 +17,7 @@ pub mod sidecar;
 pub use detector::{
     DetectError, DetectOutcome, DetectParams, DetectTimes, Detector, DetectorRequest, read_labels,
 };
+pub use embedder::{CropError, EmbedOutcome, Embedder, EmbedderRequest};
 pub use error::InferenceError;
 pub use facts::{
     DetectorFacts, DetectorInputs, DetectorWishes, EmbedderFacts, FactsError, PictureInput, Size,

@@ -1,0 +1,52 @@
+//! `reidembed`: describes each person by a vector, made by an ONNX embedder, so that the same person can be recognised
+//! elsewhere.
+//!
+//! The picture passes unchanged. Boxes come from the [`crate::media::PeopleMeta`] of `yolodetect`, else from the regions
+//! of interest of any other detector; their vectors are attached to the [`crate::media::PeopleMeta`]. Boxes are cropped from the
+//! frame as it lies in memory, without converting it.
+//!
+//! ```text
+//! gst-launch-1.0 filesrc location=a.mp4 ! decodebin ! queue ! yolodetect ! queue ! reidembed ! queue ! reidtrack ! reidoverlay ! videoconvert ! autovideosink
+//! ```
+//!
+//! # Which models
+//! One picture input `[batch,3,height,width]` or `[batch,height,width,3]` and an output `[batch,dimension]`, in single or half
+//! precision. How pixels become numbers is read from the model's metadata (`reid.color`, `reid.scale`, `reid.mean`, `reid.std`, …), else
+//! from a `.toml` file beside it ([`crate::inference::sidecar`]), else the usual way is assumed: RGB 0..1 with ImageNet's
+//! mean and deviation ([`crate::inference::facts`]). A wrong guess does not fail, it makes everybody look alike: the element
+//! watches for that and says so.
+//!
+//! # How often
+//! Embedding costs more than detecting. With `reuse-interval=N` a box that continues one of the frames before keeps its
+//! vector and gets a new one every N frames; boxes that appear together take turns, and boxes that overlap others are
+//! always embedded anew, because they may be exchanged.
+//!
+//! # Messages
+//! Besides errors, the element posts a warning when the model gives NaN or zero vectors (with their number: at the first,
+//! the tenth, the hundredth, …), once when different people all get nearly the same vector, and once when a
+//! model that declares an open batch fails with more than one crop.
+//!
+//! # Statistics
+//! The property `stats` is a structure with `frames`, `people`, `embedded`, `reused`, `skipped` (not selected or outside the
+//! frame), `refused` (NaN or zero), `runs` of the model (uint64, since the start), `dimension`, `batch-limit` (uint), `preprocess-ms`
+//! and `inference-ms` (double, means a crop).
+
+use glib::prelude::*;
+
+mod imp;
+
+glib::wrapper! {
+    /// The embedder.
+    pub struct ReidEmbed(ObjectSubclass<imp::ReidEmbed>)
+        @extends gst_base::BaseTransform, gst::Element, gst::Object;
+}
+
+/// Registers `reidembed`.
+pub(crate) fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+    gst::Element::register(
+        Some(plugin),
+        "reidembed",
+        gst::Rank::NONE,
+        ReidEmbed::static_type(),
+    )
+}

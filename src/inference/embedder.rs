@@ -1,0 +1,389 @@
+//! An embedder at work: boxes of a frame in, unit vectors out. Opened once, fed by one stream.
+
+use std::time::{Duration, Instant};
+
+use half::f16;
+
+use super::{
+    error::InferenceError,
+    facts::EmbedderFacts,
+    model::{self, ElementType, ModelInfo},
+    pool::{InputTensor, ModelRequest, OutputTensor, SharedModel},
+    sidecar::Sidecar,
+};
+use crate::core::{
+    embedding::{Embedding, EmbeddingError, ModelFingerprint},
+    geometry::Rect,
+    image::ImageView,
+    preprocess::{InputSpec, PreprocessError, Preprocessor},
+};
+
+/// Most crops that go through the model at once.
+pub const MAX_BATCH: usize = 256;
+
+/// Which embedder.
+#[derive(Clone, Debug)]
+pub struct EmbedderRequest {
+    /// The model, where it runs.
+    pub model: ModelRequest,
+    /// Property `model-instance-id`.
+    pub instance_id: Option<String>,
+}
+
+/// Why a box has no vector.
+#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum CropError {
+    #[error(transparent)]
+    Crop(#[from] PreprocessError),
+    #[error(transparent)]
+    Vector(#[from] EmbeddingError),
+}
+
+/// What came of a frame's boxes.
+#[derive(Clone, Debug, Default)]
+pub struct EmbedOutcome {
+    /// A vector for each box, in order.
+    pub vectors: Vec<Result<Embedding, CropError>>,
+    /// Times the model ran.
+    pub runs: usize,
+    /// Filling the tensors.
+    pub preprocess: Duration,
+    /// The model, waiting for an idle session included.
+    pub infer: Duration,
+    /// Something about the model that its user should know; said once.
+    pub remark: Option<String>,
+}
+
+/// How many crops go through the model at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Batch {
+    /// Always so many; the rest of the tensor is left as it was.
+    Fixed(usize),
+    /// Up to so many.
+    Open(usize),
+}
+
+/// The input tensor, kept from frame to frame.
+enum Tensor {
+    F32(Vec<f32>),
+    F16(Vec<f16>),
+}
+
+impl Tensor {
+    fn new(element: ElementType) -> Self {
+        match element {
+            ElementType::F16 => Self::F16(Vec::new()),
+            _ => Self::F32(Vec::new()),
+        }
+    }
+
+    /// Grows, never shrinks.
+    fn reserve(&mut self, len: usize) {
+        match self {
+            Self::F32(data) if data.len() < len => data.resize(len, 0.0),
+            Self::F16(data) if data.len() < len => data.resize(len, f16::ZERO),
+            _ => {}
+        }
+    }
+
+    fn input<'a>(&'a self, shape: &'a [i64], len: usize) -> InputTensor<'a> {
+        match self {
+            Self::F32(data) => InputTensor::F32(shape, &data[..len]),
+            Self::F16(data) => InputTensor::F16(shape, &data[..len]),
+        }
+    }
+
+    fn fill_crop(
+        &mut self,
+        preprocessor: &mut Preprocessor,
+        view: &ImageView<'_>,
+        rect: Rect,
+        slot: usize,
+    ) -> Result<(), PreprocessError> {
+        let len = preprocessor.spec().tensor_len();
+        let range = slot * len..(slot + 1) * len;
+        match self {
+            Self::F32(data) => preprocessor.fill_crop(view, rect, &mut data[range]),
+            Self::F16(data) => preprocessor.fill_crop(view, rect, &mut data[range]),
+        }
+        .map(|_| ())
+    }
+}
+
+/// An embedder with everything that one stream needs.
+pub struct Embedder {
+    model: SharedModel,
+    facts: EmbedderFacts,
+    fingerprint: ModelFingerprint,
+    dimension: usize,
+    batch: Batch,
+    preprocessor: Preprocessor,
+    tensor: Tensor,
+    remark: Option<String>,
+}
+
+impl Embedder {
+    /// Loads the model, concludes how it is to be fed and tries it: once with a single crop, and, where the model says
+    /// that it takes any number, once with two.
+    pub fn open(request: &EmbedderRequest) -> Result<Self, InferenceError> {
+        let path = request.model.path.clone();
+        let unsuitable = |reason: String| InferenceError::ModelUnsuitable {
+            path: path.clone(),
+            reason,
+        };
+        let model = SharedModel::open(&request.model, request.instance_id.as_deref())?;
+        let sidecar = Sidecar::beside(&path).map_err(|e| unsuitable(e.to_string()))?;
+        let facts =
+            EmbedderFacts::new(model.info(), &sidecar).map_err(|e| unsuitable(e.to_string()))?;
+        if model.info().inputs.len() > 1 {
+            return Err(unsuitable("it has more than one input".into()));
+        }
+        let fingerprint = fingerprint(model.info(), &facts.spec);
+        let mut embedder = Self {
+            fingerprint,
+            dimension: 0,
+            batch: match facts.picture.batch {
+                Some(batch) => Batch::Fixed(batch),
+                None => Batch::Open(MAX_BATCH),
+            },
+            preprocessor: Preprocessor::new(facts.spec),
+            tensor: Tensor::new(facts.picture.element),
+            remark: None,
+            model,
+            facts,
+        };
+        embedder.try_out().map_err(|error| match error {
+            InferenceError::Run(reason) => {
+                unsuitable(format!("it failed when it was tried: {reason}"))
+            }
+            other => other,
+        })?;
+        Ok(embedder)
+    }
+
+    /// What the model declares.
+    pub fn info(&self) -> &ModelInfo {
+        self.model.info()
+    }
+
+    /// What was concluded from it.
+    pub fn facts(&self) -> &EmbedderFacts {
+        &self.facts
+    }
+
+    /// Marks the vectors of this model, fed this way.
+    pub fn fingerprint(&self) -> ModelFingerprint {
+        self.fingerprint
+    }
+
+    /// Numbers of a vector.
+    pub fn dimension(&self) -> usize {
+        self.dimension
+    }
+
+    /// Most crops that go through the model at once.
+    pub fn batch_limit(&self) -> usize {
+        match self.batch {
+            Batch::Fixed(batch) | Batch::Open(batch) => batch,
+        }
+    }
+
+    /// Something about the model that its user should know; said once.
+    pub fn take_remark(&mut self) -> Option<String> {
+        self.remark.take()
+    }
+
+    fn try_out(&mut self) -> Result<(), InferenceError> {
+        let first = match self.batch {
+            Batch::Fixed(batch) => {
+                self.tensor.reserve(batch * self.facts.spec.tensor_len());
+                batch
+            }
+            Batch::Open(_) => {
+                self.tensor.reserve(2 * self.facts.spec.tensor_len());
+                1
+            }
+        };
+        let per_crop = |model: &OutputTensor<'_>| model.data.len() / first;
+        let output = self.facts.output;
+        self.dimension = self.run(first, |outputs| per_crop(&outputs[output]))?;
+        if self.dimension == 0 {
+            return Err(InferenceError::Run("its output is empty".into()));
+        }
+        if self.batch == Batch::Open(MAX_BATCH)
+            && let Err(error) = self.run_checked(2, |_| ())
+        {
+            self.one_by_one(&error);
+        }
+        Ok(())
+    }
+
+    /// From now on crops go through the model one at a time.
+    fn one_by_one(&mut self, error: &InferenceError) {
+        self.batch = Batch::Open(1);
+        self.remark = Some(format!(
+            "the model declares an open batch but fails with more than one crop ({error}); they go through one by one, which is slower"
+        ));
+    }
+
+    fn run<R>(
+        &self,
+        crops: usize,
+        read: impl FnOnce(&[OutputTensor<'_>]) -> R,
+    ) -> Result<R, InferenceError> {
+        // Lengths of tensors in memory fit into i64.
+        let shape = self.facts.spec.shape(crops).map(|length| length as i64);
+        let input = self
+            .tensor
+            .input(&shape, crops * self.facts.spec.tensor_len());
+        self.model.run(&[input], read)
+    }
+
+    /// Runs and checks that there is a vector for each crop.
+    fn run_checked<R>(
+        &self,
+        crops: usize,
+        read: impl FnOnce(&[f32]) -> R,
+    ) -> Result<R, InferenceError> {
+        let (output, expected) = (self.facts.output, crops * self.dimension);
+        self.run(crops, |outputs| {
+            let data = &outputs[output].data;
+            if data.len() == expected {
+                Ok(read(data))
+            } else {
+                let (dimension, got) = (self.dimension, data.len());
+                Err(InferenceError::Run(format!(
+                    "{crops} crops gave {got} numbers, not {dimension} each"
+                )))
+            }
+        })?
+    }
+
+    /// Makes the vectors of a frame's boxes, up to `batch` crops at a time.
+    pub fn embed(
+        &mut self,
+        view: &ImageView<'_>,
+        rects: &[Rect],
+        batch: usize,
+    ) -> Result<EmbedOutcome, InferenceError> {
+        let mut outcome = EmbedOutcome::default();
+        let mut rest = rects;
+        while !rest.is_empty() {
+            let size = match self.batch {
+                Batch::Fixed(fixed) => fixed,
+                Batch::Open(limit) => batch.clamp(1, limit),
+            };
+            let (now, later) = rest.split_at(size.min(rest.len()));
+            match self.embed_batch(view, now, &mut outcome) {
+                Ok(()) => rest = later,
+                Err(error) if now.len() > 1 && matches!(self.batch, Batch::Open(_)) => {
+                    self.one_by_one(&error);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        outcome.remark = self.remark.take();
+        Ok(outcome)
+    }
+
+    fn embed_batch(
+        &mut self,
+        view: &ImageView<'_>,
+        rects: &[Rect],
+        outcome: &mut EmbedOutcome,
+    ) -> Result<(), InferenceError> {
+        let start = Instant::now();
+        let slots = match self.batch {
+            Batch::Fixed(batch) => batch,
+            Batch::Open(_) => rects.len(),
+        };
+        self.tensor.reserve(slots * self.facts.spec.tensor_len());
+        let mut filled = 0;
+        let mut crops = Vec::with_capacity(rects.len());
+        for &rect in rects {
+            let crop = self
+                .tensor
+                .fill_crop(&mut self.preprocessor, view, rect, filled);
+            filled += usize::from(crop.is_ok());
+            crops.push(crop);
+        }
+        outcome.preprocess += start.elapsed();
+        let mut vectors = Vec::new();
+        if filled > 0 {
+            let start = Instant::now();
+            let crops = if matches!(self.batch, Batch::Fixed(_)) {
+                slots
+            } else {
+                filled
+            };
+            vectors = self.run_checked(crops, |data| {
+                data.chunks_exact(self.dimension)
+                    .take(filled)
+                    .map(|raw| Embedding::normalised(raw, self.fingerprint))
+                    .collect()
+            })?;
+            outcome.infer += start.elapsed();
+            outcome.runs += 1;
+        }
+        let mut vectors = vectors.into_iter();
+        let of_crop = |crop: Result<(), PreprocessError>| {
+            crop?;
+            // One vector for each crop filled: checked above.
+            Ok(vectors
+                .next()
+                .unwrap_or(Err(EmbeddingError::Dimension(0)))?)
+        };
+        outcome.vectors.extend(crops.into_iter().map(of_crop));
+        Ok(())
+    }
+}
+
+/// The model's fingerprint and that of its preprocessing: the same model fed otherwise makes other vectors.
+/// Galleries on disk refer to it, so that everything is written out.
+fn fingerprint(info: &ModelInfo, spec: &InputSpec) -> ModelFingerprint {
+    let numbers = [
+        spec.width as u64,
+        spec.height as u64,
+        spec.color as u64,
+        spec.resize as u64,
+        u64::from(spec.pad),
+    ];
+    let normalisation = spec
+        .scale
+        .iter()
+        .chain(&spec.offset)
+        .map(|v| u64::from(v.to_bits()));
+    let all = std::iter::once(info.fingerprint.0)
+        .chain(numbers)
+        .chain(normalisation);
+    model::fingerprint(&all.flat_map(u64::to_le_bytes).collect::<Vec<u8>>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_model_fed_otherwise_is_another_one() {
+        let info = ModelInfo {
+            path: "m.onnx".into(),
+            fingerprint: ModelFingerprint(7),
+            inputs: vec![],
+            outputs: vec![],
+            metadata: std::collections::BTreeMap::new(),
+        };
+        let spec = InputSpec::default();
+        let other = InputSpec {
+            offset: [0.0, 0.0, 0.5],
+            ..spec
+        };
+        assert_eq!(fingerprint(&info, &spec), fingerprint(&info, &spec));
+        assert_ne!(fingerprint(&info, &spec), fingerprint(&info, &other));
+        let newer = ModelInfo {
+            fingerprint: ModelFingerprint(8),
+            ..info.clone()
+        };
+        assert_ne!(fingerprint(&info, &spec), fingerprint(&newer, &spec));
+    }
+}
