@@ -2,9 +2,12 @@
 //! says, and how it behaves in a stream.
 
 mod common;
+#[path = "common/detect.rs"]
+mod detect;
 
-use std::{path::PathBuf, sync::LazyLock};
+use std::path::PathBuf;
 
+use detect::{Stream, check_refused, detector};
 use gst::prelude::*;
 use gstreid::{core::person::Person, media::PeopleMeta};
 use serde::Deserialize;
@@ -18,122 +21,6 @@ fn model(name: &str) -> String {
         .join(format!("{name}.onnx"))
         .display()
         .to_string()
-}
-
-fn init() {
-    static INIT: LazyLock<()> = LazyLock::new(|| {
-        gst::init().unwrap();
-        gstreid::plugin_register_static().unwrap();
-    });
-    *INIT
-}
-
-type Properties<'a> = &'a [(&'a str, &'a str)];
-
-fn detector(properties: Properties) -> gst::Element {
-    init();
-    let element = gst::ElementFactory::make("yolodetect").build().unwrap();
-    for (name, value) in properties {
-        element.set_property_from_str(name, value);
-    }
-    element
-}
-
-/// The message of the error with which starting fails.
-fn start_error(properties: Properties) -> String {
-    let element = detector(properties);
-    let pipeline = gst::Pipeline::new();
-    pipeline.add(&element).unwrap();
-    assert!(
-        element.set_state(gst::State::Paused).is_err(),
-        "{properties:?} starts"
-    );
-    let message = pipeline
-        .bus()
-        .unwrap()
-        .pop_filtered(&[gst::MessageType::Error])
-        .expect("an error is posted");
-    let _ = element.set_state(gst::State::Null);
-    match message.view() {
-        gst::MessageView::Error(error) => error.error().to_string(),
-        _ => unreachable!("only errors were asked for"),
-    }
-}
-
-fn check_refused(properties: Properties, parts: &[&str]) {
-    let text = start_error(properties);
-    for part in parts {
-        assert!(
-            text.contains(part),
-            "{properties:?}: '{part}' is not in: {text}"
-        );
-    }
-}
-
-/// A stream of pictures into one detector.
-struct Stream {
-    harness: gst_check::Harness,
-    element: gst::Element,
-    bus: gst::Bus,
-}
-
-impl Stream {
-    fn new(properties: Properties) -> Self {
-        let element = detector(properties);
-        let bus = gst::Bus::new();
-        element.set_bus(Some(&bus));
-        let mut harness = gst_check::Harness::with_element(&element, Some("sink"), Some("src"));
-        harness.play();
-        Self {
-            harness,
-            element,
-            bus,
-        }
-    }
-
-    fn caps(&mut self, format: &str, width: usize, height: usize) {
-        let caps = gst::Caps::builder("video/x-raw")
-            .field("format", format)
-            .field("width", width as i32)
-            .field("height", height as i32)
-            .field("framerate", gst::Fraction::new(25, 1))
-            .build();
-        self.harness.set_src_caps(caps);
-    }
-
-    /// The buffer that comes out for `data`.
-    fn push(&mut self, data: Vec<u8>) -> Result<gst::Buffer, gst::FlowError> {
-        self.harness.push(gst::Buffer::from_mut_slice(data))?;
-        self.harness.pull().map_err(|_| gst::FlowError::Error)
-    }
-
-    fn people(&mut self, data: Vec<u8>) -> Option<Vec<Person>> {
-        let buffer = self.push(data).unwrap();
-        buffer
-            .meta::<PeopleMeta>()
-            .map(|meta| meta.people().to_vec())
-    }
-
-    fn messages(&self, kind: gst::MessageType) -> Vec<String> {
-        std::iter::from_fn(|| self.bus.pop_filtered(&[kind]))
-            .map(|message| match message.view() {
-                gst::MessageView::Warning(w) => w.error().to_string(),
-                gst::MessageView::Error(e) => e.error().to_string(),
-                _ => String::new(),
-            })
-            .collect()
-    }
-
-    fn stat<T: for<'a> glib::value::FromValue<'a> + 'static>(&self, name: &str) -> T {
-        let stats = self.element.property::<gst::Structure>("stats");
-        stats.get(name).unwrap()
-    }
-}
-
-impl Drop for Stream {
-    fn drop(&mut self) {
-        self.element.set_bus(None);
-    }
 }
 
 #[derive(Deserialize)]
