@@ -642,8 +642,11 @@ mod tests {
             .collect()
     }
 
-    /// 0 is an unknown length; the expectation is the layout and its classes.
-    fn check(outputs: Outputs, hints: &Hints, expected: (Layout, Option<usize>)) {
+    /// A layout and the number of its classes.
+    type Expected = (Layout, Option<usize>);
+
+    /// 0 is an unknown length.
+    fn check(outputs: Outputs, hints: &Hints, expected: Expected) {
         let head = recognise(&infos(outputs), hints).unwrap_or_else(|e| panic!("{outputs:?}: {e}"));
         assert_eq!((head.layout, head.classes), expected, "{outputs:?}");
     }
@@ -651,7 +654,7 @@ mod tests {
     #[test]
     fn shapes_of_published_models() {
         use Layout::*;
-        let cases: &[(Outputs, Hints, (Layout, Option<usize>))] = &[
+        let cases: &[(Outputs, Hints, Expected)] = &[
             (
                 &[("output0", &[1, 84, 8400])],
                 hints(640, Some(80)),
