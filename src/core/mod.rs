@@ -16,6 +16,7 @@ pub mod person;
 pub mod preprocess;
 pub mod quality;
 pub mod scores;
+pub mod publish;
 pub mod testscene;
 pub mod tracking;
 pub mod yolo;

@@ -2,6 +2,7 @@
 
 pub mod reidembed;
 pub mod reidoverlay;
+pub mod reidpublish;
 pub mod reidtestsrc;
 pub mod reidtrack;
 pub mod yolodetect;
@@ -15,5 +16,6 @@ pub(crate) fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     yolodetect::register(plugin)?;
     reidembed::register(plugin)?;
     reidtrack::register(plugin)?;
-    reidoverlay::register(plugin)
+    reidoverlay::register(plugin)?;
+    reidpublish::register(plugin)
 }

@@ -86,6 +86,14 @@ pub(super) fn mirror(
     }
 }
 
+/// The name of the camera that `reidtrack` wrote beside its identities, if any of them is there.
+pub fn camera(buffer: &gst::BufferRef) -> Option<String> {
+    buffer
+        .iter_meta::<VideoRegionOfInterestMeta>()
+        .find_map(|meta| meta.param(REID)?.get::<String>("camera").ok())
+        .filter(|camera| !camera.is_empty())
+}
+
 /// Detections of another detector; `None` when the buffer carries no region at all.
 pub(super) fn read_detections(buffer: &gst::BufferRef, frame: FrameSize) -> Option<Vec<Person>> {
     let mut people = None;
