@@ -59,7 +59,7 @@ def net_embedder(net: nn.Module, height: int, width: int, device: str = "cpu", b
     return embed
 
 
-def probes_of(pack: Pack, left_out: Sequence[str], most: int = 2000) -> list[Probe]:
+def probes_of(pack: Pack, left_out: Sequence[str], most: int = 1000) -> list[Probe]:
     """Held-out people of the training sources and sources left out, at most `most` pictures of each."""
     probes = []
     for name in pack.sources:
@@ -71,7 +71,7 @@ def probes_of(pack: Pack, left_out: Sequence[str], most: int = 2000) -> list[Pro
         order = np.random.default_rng(0).permutation(people)
         sizes = np.cumsum([np.sum(pack.identity[rows] == p) for p in order])
         rows = rows[np.isin(pack.identity[rows], order[: max(2, int(np.searchsorted(sizes, most)))])]
-        images = np.asarray(pack.images[rows])
+        images = pack.images[rows]
         probes.append(Probe(name, images, pack.identity[rows], pack.camera[rows], "across"))
     return probes
 
@@ -81,7 +81,7 @@ def cross_view_probe(source: Source, data: Path, cache: Path) -> Probe | None:
     if source.locate(data) is None:
         return None
     pack = make_pack([source], data, cache)
-    return Probe(source.name, np.asarray(pack.images), pack.identity, pack.camera, "first-camera")
+    return Probe(source.name, pack.images[:], pack.identity, pack.camera, "first-camera")
 
 
 def evaluate_model(model: Path, query: Path, gallery: Path, cache: Path, out: Path | None) -> dict[str, float]:

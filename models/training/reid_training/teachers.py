@@ -3,9 +3,9 @@
 Intel's `person-reidentification-retail-0277` and `-0286` (Apache-2.0, Open Model Zoo; OSNet with linear context
 transform): input [1, 3, 256, 128] BGR 0..255, output 256 numbers, normalised here to unit length.
 
-A cache lies beside the pack it belongs to. For view `v` it holds the pictures (`view-<v>.npy`, uint8, absent for view 0,
-which is the pack itself), a float16 [n, 256] array for each teacher, and `view-<v>.json` with the count of rows finished.
-Rows are worked off in a fixed random order, so that a half-finished view is a fair sample of all crops.
+The answers to a source lie in its folder of the cache. For view `v` there are the pictures (`view-<v>.npy`, uint8, absent
+for view 0, which is the pack itself), a float16 [n, 256] array for each teacher, and `view-<v>.json` with the count of
+rows finished. Rows are worked off in a fixed random order, so that a half-finished view is a fair sample.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 from numpy.lib.format import open_memmap
 
-from reid_training.data.pack import Pack
+from reid_training.data.pack import Pack, Part, Stacked
 from reid_training.data.views import view_of
 from reid_training.errors import DataError
 from reid_training.progress import Progress
@@ -66,53 +66,73 @@ class ViewCache:
     """A view of a pack with its teachers' answers. `images`: uint8 [n, h, w, 3]; `targets`: one float16 [n, 256] a
     teacher; `rows`: the rows that are finished."""
 
-    images: np.ndarray
-    targets: list[np.ndarray]
+    images: Stacked
+    targets: list[Stacked]
     rows: np.ndarray
 
 
 def work_order(count: int) -> np.ndarray:
-    """The order in which rows are worked off."""
+    """The order in which the rows of a source are worked off."""
     return np.random.default_rng(20).permutation(count)
+
+
+def rows_done(folder: Path, view: int) -> int:
+    """How many rows of a source are finished."""
+    state = folder / f"view-{view}.json"
+    return json.loads(state.read_text())["done"] if state.exists() else 0
 
 
 def open_view(pack: Pack, view: int, teachers: Sequence[str]) -> ViewCache | None:
     """The cached view with the answers of the named teachers, or None when nothing of it is there yet."""
-    state = pack.folder / f"view-{view}.json"
-    if not state.exists():
+    counts = [part.count for part in pack.parts]
+    done = [rows_done(part.folder, view) for part in pack.parts]
+    if not any(done):
         return None
-    done = json.loads(state.read_text())["done"]
-    targets = [np.load(pack.folder / f"view-{view}-{name}.npy", mmap_mode="r") for name in teachers]
-    images = pack.images if view == 0 else np.load(pack.folder / f"view-{view}.npy", mmap_mode="r")
-    return ViewCache(images, targets, work_order(len(pack))[:done])
+
+    def stack(name: str) -> Stacked:
+        files = [part.folder / name for part in pack.parts]
+        return Stacked([np.load(f, mmap_mode="r") if n else None for f, n in zip(files, done, strict=True)], counts)
+
+    rows = [part.first + work_order(part.count)[:n] for part, n in zip(pack.parts, done, strict=True)]
+    images = pack.images if view == 0 else stack(f"view-{view}.npy")
+    return ViewCache(images, [stack(f"view-{view}-{name}.npy") for name in teachers], np.concatenate(rows))
 
 
 def teach_view(pack: Pack, view: int, teachers: dict[str, Path], seed: int, threads: int = 1) -> None:
-    """Makes view number `view` and all teachers' answers to it, from where an earlier run stopped."""
-    state = pack.folder / f"view-{view}.json"
-    done = json.loads(state.read_text())["done"] if state.exists() else 0
-    if done >= len(pack):
+    """Makes view number `view` of every source and all teachers' answers to it, from where an earlier run stopped."""
+    before = sum(rows_done(part.folder, view) for part in pack.parts)
+    if before >= len(pack):
         return
-    images = None if view == 0 else _array(pack.folder / f"view-{view}.npy", pack.images.shape, np.uint8)
-    answers = {
-        name: _array(pack.folder / f"view-{view}-{name}.npy", (len(pack), TEACHER_DIM), np.float16) for name in teachers
-    }
     models = {name: Teacher(path, threads=threads) for name, path in teachers.items()}
-    order = work_order(len(pack))
-    progress = Progress(f"view {view}", len(pack), done)
-    while done < len(pack):
+    progress = Progress(f"view {view}", len(pack), before)
+    for part in pack.parts:
+        teach_part(part, view, models, seed, progress)
+    progress.close()
+
+
+def teach_part(part: Part, view: int, models: dict[str, Teacher], seed: int, progress: Progress) -> None:
+    """One view of one source."""
+    done = rows_done(part.folder, view)
+    if done >= part.count:
+        return
+    source = np.load(part.folder / "images.npy", mmap_mode="r")
+    images = None if view == 0 else _array(part.folder / f"view-{view}.npy", source.shape, np.uint8)
+    answers = {
+        name: _array(part.folder / f"view-{view}-{name}.npy", (part.count, TEACHER_DIM), np.float16) for name in models
+    }
+    order = work_order(part.count)
+    while done < part.count:
         rows = np.sort(order[done : done + CHUNK])
-        made = np.stack([view_of(pack.images[row], int(row), view, seed) for row in rows])
+        made = np.stack([view_of(source[row], int(row), view, seed) for row in rows])
         if images is not None:
             images[rows] = made
             images.flush()
         for name, model in models.items():
             answers[name][rows] = model.embed(made)
             answers[name].flush()
-        done = min(len(pack), done + CHUNK)
-        _write_state(state, {"done": done, "seed": seed, "teachers": list(teachers)})
-        progress.update(done)
-    progress.close()
+        done += len(rows)
+        _write_state(part.folder / f"view-{view}.json", {"done": done, "seed": seed, "teachers": list(models)})
+        progress.update(progress.done + len(rows))
 
 
 def _array(path: Path, shape: tuple[int, ...], dtype: type) -> np.ndarray:

@@ -12,8 +12,8 @@ import pytest
 from conftest import person, write
 
 from reid_training.data.batches import PeopleSampler, erase, to_input, training_rows
-from reid_training.data.pack import hold_out, make_pack, open_pack
-from reid_training.data.sources import Skipped, Source, cut, detect_source, read_source
+from reid_training.data.pack import Stacked, hold_out, make_pack
+from reid_training.data.sources import READERS, Skipped, Source, cut, detect_source
 from reid_training.data.views import augment, view_of
 from reid_training.errors import ConfigError, DataError
 
@@ -24,7 +24,7 @@ def test_market_folder_is_packed_and_the_damaged_picture_is_listed(market: Path,
     assert len(np.unique(pack.identity)) == 9
     assert len(np.unique(pack.identity[pack.held_out])) == 2
     assert set(pack.camera) == {1, 2}
-    skipped = json.loads((pack.folder / "skipped.json").read_text())
+    skipped = json.loads((pack.parts[0].folder / "skipped.json").read_text())
     assert skipped == {"m/0001_c1s1_000099_00.jpg": "cannot be decoded"}
 
 
@@ -45,7 +45,7 @@ def test_tree_msmt17_and_market_are_recognised(market: Path, tree: Path, tmp_pat
     for number in (0, 1):
         write(tmp_path / "ms" / f"{number:04d}" / f"{number:04d}_000_05_0303morning_0008_0.jpg", person(number, rng))
     assert detect_source(tmp_path / "ms").format == "msmt17"
-    crops = list(read_source(Source("ms", ("ms",), "msmt17"), tmp_path, Skipped()))
+    crops = list(READERS["msmt17"](Source("ms", ("ms",), "msmt17"), tmp_path / "ms", Skipped()))
     assert [(c.identity, c.camera) for c in crops] == [("0000", 5), ("0001", 5)]
 
 
@@ -64,7 +64,7 @@ def test_boxes_of_yolo_data_are_cut_and_small_ones_left(tmp_path: Path) -> None:
     label.parent.mkdir()
     label.write_text("0 0.5 0.5 0.2 0.8\n0 0.1 0.1 0.01 0.05\nbroken line\n0 0.9 0.5 0.4 0.9\n")
     skipped = Skipped()
-    crops = list(read_source(Source("y", ("yolo",), "yolo"), tmp_path, skipped))
+    crops = list(READERS["yolo"](Source("y", ("yolo",), "yolo"), tmp_path / "yolo", skipped))
     assert [c.image.shape[:2] for c in crops] == [(160, 60), (180, 90)]
     assert list(skipped.reasons.values()) == ["no label file"]
 
@@ -75,7 +75,7 @@ def test_a_box_outside_the_picture_gives_no_crop() -> None:
 
 def test_missing_and_wrong_data_say_what_to_check(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="m.*not found.*--data"):
-        read_source(Source("m", ("nowhere",)), tmp_path, Skipped())
+        make_pack([Source("m", ("nowhere",))], tmp_path, tmp_path)
     with pytest.raises(ConfigError, match="format 'voc'"):
         Source("m", ("x",), "voc")
     write(tmp_path / "flat/holiday.jpg", np.zeros((20, 20, 3), np.uint8))
@@ -136,8 +136,21 @@ def test_erasing_changes_the_share_asked_for() -> None:
     assert 70 < changed < 130
 
 
-def test_an_opened_pack_is_the_written_one(market: Path, tmp_path: Path) -> None:
-    pack = make_pack([Source("m", (market.name,))], market.parent, tmp_path, 64, 32)
-    again = open_pack(pack.folder)
-    assert np.array_equal(pack.images, again.images) and list(pack.names) == list(again.names)
-    assert cv2.imread(str(market / str(pack.names[0]))) is not None
+def test_adding_a_source_leaves_the_others_as_they_are(market: Path, tree: Path, tmp_path: Path) -> None:
+    sources = [Source("m", (str(market),), hold_out=2), Source("t", (str(tree),), "tree")]
+    one = make_pack(sources[:1], tmp_path, tmp_path, 64, 32)
+    stamp = (one.parts[0].folder / "images.npy").stat().st_mtime_ns
+    two = make_pack(sources, tmp_path, tmp_path, 64, 32)
+    assert (two.parts[0].folder / "images.npy").stat().st_mtime_ns == stamp
+    assert np.array_equal(one.identity, two.identity[: len(one)]) and len(np.unique(two.identity)) == 9 + 5
+    assert cv2.imread(str(market / str(two.names[0]))) is not None
+
+
+def test_stacked_arrays_read_as_one() -> None:
+    parts = [np.arange(6).reshape(3, 2), np.arange(6, 10).reshape(2, 2)]
+    whole, stacked = np.concatenate(parts), Stacked(parts, [3, 2])
+    assert stacked.shape == (5, 2) and np.array_equal(np.asarray(stacked[:]), whole)
+    for rows in (np.array([4, 0, 3, 3]), slice(1, 4), 2, np.array([], int)):
+        assert np.array_equal(stacked[rows], whole[rows])
+    with pytest.raises(IndexError):
+        Stacked([parts[0], None], [3, 2])[np.array([4])]

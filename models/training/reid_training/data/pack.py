@@ -1,12 +1,9 @@
-"""The packed data set: every crop resized once into one memory-mapped array, so that reading a batch costs a copy.
+"""Packed data sets: every crop resized once into a memory-mapped array, so that reading a batch costs a copy.
 
-A pack is a folder with `images.npy` (uint8 [n, height, width, 3], RGB) and `index.npz`:
-
-* `source`: int16 [n], number of the source in `sources.json`;
-* `identity`: int32 [n], one number a person over all sources, -1 unknown or not a person of its own;
-* `camera`: int16 [n], -1 unknown;
-* `held_out`: bool [n], identities kept for validation;
-* `names`: the picture each row came from.
+Each source has a folder of its own in the cache, so that adding one leaves the others, and the teachers' answers to them,
+as they are. It holds `images.npy` (uint8 [n, height, width, 3], RGB), `index.npz` (`identity` int32 [n], numbered from 0
+in order of appearance, -1 nobody; `camera` int16 [n], -1 unknown; `names` [n], the picture each row came from) and
+`skipped.json`. A `Pack` is several of them joined, people numbered through.
 """
 
 from __future__ import annotations
@@ -16,26 +13,69 @@ import json
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.lib.format import open_memmap
 
-from reid_training.data.sources import UNKNOWN, Skipped, Source, detect_source, read_source
+from reid_training.data.sources import READERS, UNKNOWN, Skipped, Source, detect_source
 from reid_training.errors import DataError
 from reid_training.progress import say
 
-PACK_VERSION = 1
+PACK_VERSION = 2
+
+
+class Stacked:
+    """Arrays of equal row shape read as one, [n, …]; a part that is None has rows nobody asks for."""
+
+    def __init__(self, parts: Sequence[np.ndarray | None], counts: Sequence[int]) -> None:
+        self.parts = parts
+        self.starts = np.concatenate([[0], np.cumsum(counts)])
+        self.model = next(part for part in parts if part is not None)
+
+    def __len__(self) -> int:
+        return int(self.starts[-1])
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """[n, …]."""
+        return (len(self), *self.model.shape[1:])
+
+    def __getitem__(self, rows: int | slice | np.ndarray) -> np.ndarray:
+        """A copy of the rows; of one row without the first dimension."""
+        if isinstance(rows, slice):
+            rows = np.arange(len(self))[rows]
+        wanted = np.atleast_1d(rows)
+        part_of = np.searchsorted(self.starts, wanted, side="right") - 1
+        out = np.empty((len(wanted), *self.shape[1:]), self.model.dtype)
+        for number in np.unique(part_of):
+            mine = part_of == number
+            part = self.parts[number]
+            if part is None:
+                raise IndexError(f"part {number} of a stacked array is not there")
+            out[mine] = part[wanted[mine] - self.starts[number]]
+        return out if np.ndim(rows) else out[0]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One source in the cache: rows `first` to `first + count` of the pack."""
+
+    folder: Path
+    first: int
+    count: int
 
 
 @dataclass(frozen=True)
 class Pack:
-    """An opened pack; arrays as in the module text, `images` memory-mapped read-only."""
+    """Joined sources. `images` uint8 [n, h, w, 3]; `source` int16 [n], number in `sources`; `identity` int32 [n], one
+    number a person over all sources, -1 nobody or unknown; `camera` int16 [n]; `held_out` bool [n], people kept for
+    validation; `names` [n]."""
 
-    folder: Path
-    images: np.ndarray
+    parts: list[Part]
+    images: Stacked
     source: np.ndarray
     identity: np.ndarray
     camera: np.ndarray
@@ -80,86 +120,89 @@ def sources_below(sources: Sequence[Source], data: Path) -> tuple[Source, ...]:
     return (detect_source(data),)
 
 
-def pack_key(sources: Sequence[Source], height: int, width: int) -> str:
-    """A short name that changes whenever what is packed changes."""
-    text = json.dumps([PACK_VERSION, height, width, [asdict(source) for source in sources]], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def open_pack(folder: Path) -> Pack:
-    """Opens a finished pack."""
-    with np.load(folder / "index.npz") as index:
-        arrays = {key: index[key] for key in ("source", "identity", "camera", "held_out", "names")}
-    sources = json.loads((folder / "sources.json").read_text())
-    return Pack(folder=folder, images=np.load(folder / "images.npy", mmap_mode="r"), sources=sources, **arrays)
+def folder_of(source: Source, place: Path, cache: Path, height: int, width: int) -> Path:
+    """The folder of a source in the cache; its name changes whenever what is packed changes."""
+    rules = [source.format, source.include, source.exclude, source.min_height_px, source.min_aspect]
+    text = json.dumps([PACK_VERSION, height, width, str(place.resolve()), rules])
+    return cache / f"{source.name}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"
 
 
 def make_pack(sources: Sequence[Source], data: Path, cache: Path, height: int = 128, width: int = 64) -> Pack:
-    """Opens the pack of these sources below `cache`, making it first when it is not there.
+    """Joins the packs of these sources below `cache`, making what is not there.
 
     Sources not required and missing are said and left out. Raises `DataError` when nothing is left."""
-    present = [s for s in sources if s.required or s.locate(data) is not None]
+    present, folders = [], []
     for source in sources:
-        if source not in present:
+        place = source.locate(data)
+        if place is None and not source.required:
             say(f"data set {source.name!r} not found below {data}: left out")
+            continue
+        if place is None:
+            raise source.missing(data)
+        folder = folder_of(source, place, cache, height, width)
+        if not (folder / "index.npz").exists():
+            write_pack(source, place, folder, height, width)
+        present.append(source)
+        folders.append(folder)
     if not present:
         raise DataError(f"no data set of the configuration was found below {data}")
-    folder = cache / f"pack-{pack_key(present, height, width)}"
-    if not (folder / "index.npz").exists():
-        write_pack(present, data, folder, height, width)
-    pack = open_pack(folder)
+    pack = join(present, folders)
     say(f"{len(pack)} crops of {height}x{width}:\n{pack.summary()}")
     return pack
 
 
-def write_pack(sources: Sequence[Source], data: Path, folder: Path, height: int, width: int) -> None:
-    """Reads every source and writes the pack; a half-written folder never looks finished."""
-    draft = folder.with_name(folder.name + f".draft{os.getpid()}")
-    draft.mkdir(parents=True, exist_ok=True)
+def join(sources: Sequence[Source], folders: Sequence[Path]) -> Pack:
+    """Opens finished packs as one."""
+    columns: dict[str, list[np.ndarray]] = {"source": [], "identity": [], "camera": [], "held_out": [], "names": []}
+    images, parts, people, first = [], [], 0, 0
+    for number, (source, folder) in enumerate(zip(sources, folders, strict=True)):
+        with np.load(folder / "index.npz") as index:
+            local = index["identity"] if source.labels else np.full_like(index["identity"], UNKNOWN)
+            columns["camera"].append(index["camera"])
+            columns["names"].append(index["names"])
+        held = hold_out(sorted(set(local.tolist()) - {UNKNOWN}), source.hold_out)
+        columns["held_out"].append(np.isin(local, list(held)))
+        columns["identity"].append(np.where(local >= 0, local + people, UNKNOWN).astype(np.int32))
+        columns["source"].append(np.full(len(local), number, np.int16))
+        images.append(np.load(folder / "images.npy", mmap_mode="r"))
+        parts.append(Part(folder, first, len(local)))
+        people, first = people + int(local.max(initial=-1)) + 1, first + len(local)
+    arrays = {name: np.concatenate(column) for name, column in columns.items()}
+    names = [source.name for source in sources]
+    return Pack(parts=parts, images=Stacked(images, [part.count for part in parts]), sources=names, **arrays)
+
+
+def write_pack(source: Source, place: Path, folder: Path, height: int, width: int) -> None:
+    """Reads a source and writes its pack; a half-written folder never looks finished."""
     skipped = Skipped()
-    columns: dict[str, list] = {"source": [], "identity": [], "camera": [], "held_out": [], "names": []}
-    count, next_identity = 0, 0
+    draft = folder.with_name(f"{folder.name}.draft{os.getpid()}")
+    draft.mkdir(parents=True, exist_ok=True)
+    people: dict[str, int] = {}
+    identity, camera, names = [], [], []
     with open(draft / "raw.u8", "wb") as raw:
-        for number, source in enumerate(sources):
-            people: dict[str, int] = {}
-            first = count
-            for crop in read_source(source, data, skipped):
-                known = source.labels and not crop.identity.startswith("-")
-                if known:
-                    people.setdefault(crop.identity, next_identity + len(people))
-                raw.write(resize(crop.image, height, width).tobytes())
-                columns["source"].append(number)
-                columns["identity"].append(people[crop.identity] if known else UNKNOWN)
-                columns["camera"].append(crop.camera)
-                columns["names"].append(crop.name)
-                count += 1
-            held = hold_out(sorted(people.values()), source.hold_out)
-            columns["held_out"].extend(identity in held for identity in columns["identity"][first:])
-            next_identity += len(people)
-            say(f"{source.name}: {count - first} crops, {len(people)} people")
-    if count == 0:
+        for crop in READERS[source.format](source, place, skipped):
+            raw.write(resize(crop.image, height, width).tobytes())
+            nobody = crop.identity.startswith("-")
+            identity.append(UNKNOWN if nobody else people.setdefault(crop.identity, len(people)))
+            camera.append(crop.camera)
+            names.append(crop.name)
+    if not names:
         shutil.rmtree(draft)
-        raise DataError(f"no usable picture below {data}\n{skipped.report()}")
-    flat = np.memmap(draft / "raw.u8", np.uint8, "r", shape=(count, height, width, 3))
-    images = open_memmap(draft / "images.npy", "w+", np.uint8, (count, height, width, 3))
-    for start in range(0, count, 4096):
+        raise DataError(f"{source.name}: no usable picture in {place}\n{skipped.report()}")
+    shape = (len(names), height, width, 3)
+    flat = np.memmap(draft / "raw.u8", np.uint8, "r", shape=shape)
+    images = open_memmap(draft / "images.npy", "w+", np.uint8, shape)
+    for start in range(0, len(names), 4096):
         images[start : start + 4096] = flat[start : start + 4096]
     images.flush()
     (draft / "raw.u8").unlink()
-    (draft / "sources.json").write_text(json.dumps([source.name for source in sources]))
     (draft / "skipped.json").write_text(json.dumps(skipped.reasons, indent=1))
-    np.savez(
-        draft / "index.npz",
-        source=np.array(columns["source"], np.int16),
-        identity=np.array(columns["identity"], np.int32),
-        camera=np.array(columns["camera"], np.int16),
-        held_out=np.array(columns["held_out"], bool),
-        names=np.array(columns["names"]),
-    )
+    index = {"identity": np.array(identity, np.int32), "camera": np.array(camera, np.int16), "names": np.array(names)}
+    np.savez(draft / "index.npz", **index)
     if folder.exists():
         shutil.rmtree(folder)
     draft.rename(folder)
-    say(skipped.report())
+    say(f"{source.name}: {len(names)} crops packed, {skipped.report()}")
 
 
 def hold_out(people: Sequence[int], count: int) -> set[int]:

@@ -93,6 +93,13 @@ class Source:
         candidates = [data / part for part in self.path]
         return next((place for place in candidates if place.exists()), None)
 
+    def missing(self, data: Path) -> DataError:
+        """The error that this source is not below the data folder."""
+        return DataError(
+            f"data set {self.name!r} not found: none of {', '.join(self.path)} exists below {data}. "
+            "Check --data, or remove the source from the configuration"
+        )
+
     def wants(self, name: str) -> bool:
         """Whether a file name passes `include` and `exclude`."""
         return any(fnmatch.fnmatch(name, p) for p in self.include) and not any(
@@ -234,17 +241,6 @@ READERS: dict[str, Callable[[Source, Path, Skipped], Iterator[Crop]]] = {
     "mot": read_mot,
     "yolo": read_yolo,
 }
-
-
-def read_source(source: Source, data: Path, skipped: Skipped) -> Iterator[Crop]:
-    """All crops of a source below the data folder; raises `DataError` when it is required and missing."""
-    place = source.locate(data)
-    if place is None:
-        raise DataError(
-            f"data set {source.name!r} not found: none of {', '.join(source.path)} exists below {data}. "
-            "Check --data, or remove the source from the configuration"
-        )
-    return READERS[source.format](source, place, skipped)
 
 
 def detect_source(data: Path) -> Source:

@@ -1,5 +1,5 @@
 """Recipe `reid-compact`: project 1's small network by triplets and by cross-entropy, with a support vector machine on
-the embeddings; the accuracy table and a t-SNE picture, on each `[[classify]]` set; then the embedder that ships.
+the embeddings; the accuracy table and a t-SNE picture, on each `[[classify]]` set; before that, the embedder that ships.
 
 The shipped file is the same network trained on all people of the sources, with the teachers' relations where their
 answers are cached (`reid_training.recipes.embed`)."""
@@ -51,7 +51,9 @@ def run(
     config: Config, data: Path, out_dir: Path, device: str, resume: bool, *, cache: Path, teachers: Path | None,
     minutes: float | None = None,
 ) -> None:
-    """The table first, then the embedder that ships."""
+    """The embedder that ships first, then the table."""
+    if config.sources:
+        embed.run(config, data, out_dir, device, resume, cache=cache, teachers=teachers, minutes=minutes)
     table = {}
     for entry in config.tables.get("classify", []):
         setting = typed(ClassifyTable, entry, "[[classify]]")
@@ -61,8 +63,6 @@ def run(
             continue
         table[source.name] = classify_set(config, setting, source, data, out_dir, device, resume, cache)
         (out_dir / "accuracy.json").write_text(json.dumps(table, indent=1))
-    if config.sources:
-        embed.run(config, data, out_dir, device, resume, cache=cache, teachers=teachers, minutes=minutes)
 
 
 def classify_set(

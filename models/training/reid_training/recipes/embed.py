@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from reid_training import checkpoint
+from reid_training import checkpoint, parallel
 from reid_training.config import Config, typed
 from reid_training.data.batches import PeopleSampler, ViewBatches, erase, to_input, training_rows
 from reid_training.data.pack import Pack, make_pack
@@ -30,7 +30,7 @@ from reid_training.losses import cosine_loss, neighbour_loss, relation_loss, wei
 from reid_training.nets import make_net
 from reid_training.optim import make_optimizer
 from reid_training.progress import Progress, clock, say
-from reid_training.teachers import teach_view
+from reid_training.teachers import open_view, teach_view
 from reid_training.variants import write_variants
 
 
@@ -78,7 +78,7 @@ class TrainTable:
     ema: float = 0.9995
     bfloat16: bool = True
     leave_out: tuple[str, ...] = ()
-    evaluate_every_s: int = 900
+    evaluate_every_s: int = 1800
     refresh_every_s: int = 300
 
 
@@ -164,10 +164,10 @@ def losses_of(run: Run, images: Tensor, targets: Tensor, classes: Tensor, bank: 
 
 def step(run: Run, batches: ViewBatches, sampler: PeopleSampler, rng: np.random.Generator) -> dict[str, float]:
     """One optimiser step; raises `NanLoss` before a bad loss touches the weights."""
-    t = run.train
-    people = sampler.draw(rng, t.people, t.per_person) if t.people else np.empty(0, np.int64)
+    t, share = run.train, parallel.world()
+    people = sampler.draw(rng, t.people // share, t.per_person)
     people = people[batches.usable[people]]
-    others = batches.draw_rows(rng, t.others)
+    others = batches.draw_rows(rng, t.others // share)
     classes = sampler.class_of
     batch = batches.fetch(rng, np.concatenate([people, others]), classes)
     erase(batch.images, rng, t.erasing)
@@ -177,13 +177,14 @@ def step(run: Run, batches: ViewBatches, sampler: PeopleSampler, rng: np.random.
     to = run.device
     terms = losses_of(run, to_input(batch.images, *run.size()).to(to), batch.targets.to(to), batch.classes.to(to), bank.to(to))
     loss = sum(terms.values())
-    if not torch.isfinite(loss):
+    if parallel.any_asks(not torch.isfinite(loss)):
         raise NanLoss(f"the loss is {loss.item()} after {run.seen} pictures; the last good checkpoint is kept. Lower lr?")
     run.optimizer.zero_grad()
     loss.backward()
+    parallel.average_gradients([run.net, run.head])
     run.optimizer.step()
     run.steps += 1
-    run.seen += len(batch.images)
+    run.seen += t.people * t.per_person + t.others
     run.follow()
     return {name: float(value.detach()) for name, value in terms.items()}
 
@@ -228,8 +229,9 @@ def run(
 ) -> None:
     """Trains, evaluates on the probes now and then, exports after every evaluation."""
     net_table, train = config.table(NetTable, "net"), config.table(TrainTable, "train")
+    parallel.start(device)
     pack, table = prepare(config, data, cache)
-    if not (pack.folder / f"view-{table.views[0]}.json").exists():
+    if open_view(pack, table.views[0], ()) is None:
         if teachers is None:
             raise DataError("no teacher answers are cached for this data; give --teachers the folder of the teacher files")
         teach(config, data, cache, teachers)
@@ -250,35 +252,44 @@ def train_loop(
     config: Config, state: Run, batches: ViewBatches, sampler: PeopleSampler, probes: list[Probe], path: Path,
     minutes: float | None,
 ) -> None:
-    """Steps until the schedule, the time or the user ends it; the checkpoint on the disk is always a good one."""
-    train = state.train
-    rng = np.random.default_rng((config.seed, state.steps))
+    """Steps until the schedule, the time or the user ends it; the checkpoint on the disk is always a good one.
+
+    Of several processes only the first measures, exports and saves."""
+    train, first = state.train, parallel.rank() == 0
+    rng = np.random.default_rng((config.seed, state.steps, parallel.rank()))
     stop, timer, refresh = checkpoint.Stop(), checkpoint.Timer(), checkpoint.Timer(train.refresh_every_s)
     evaluation = checkpoint.Timer(train.evaluate_every_s)
     progress = Progress(config.recipe, train.images, state.seen)
-    end = None if minutes is None else time.monotonic() + 60 * minutes
+    end = float("inf") if minutes is None else time.monotonic() + 60 * minutes
     means: dict[str, float] = {}
-    clock_from = time.monotonic()
-    while state.seen < train.images and not stop.asked and (end is None or time.monotonic() < end):
+    now = time.monotonic()
+    while state.seen < train.images and not parallel.any_asks(stop.asked or now >= end):
         for name, value in step(state, batches, sampler, rng).items():
             means[name] = 0.98 * means.get(name, value) + 0.02 * value
-        progress.update(state.seen, " ".join(f"{name} {value:.3f}" for name, value in means.items()))
-        now = time.monotonic()
-        state.seconds, clock_from = state.seconds + now - clock_from, now
+        before, now = now, time.monotonic()
+        state.seconds += now - before
         if refresh.due():
             batches.refresh()
+        if not first:
+            continue
+        progress.update(state.seen, " ".join(f"{name} {value:.3f}" for name, value in means.items()))
         if evaluation.due():
-            record(state, means, probes, path.parent)
-            export(config, state, path.with_name(f"{config.recipe}.onnx"))
+            measure_and_export(config, state, means, probes, path)
         if timer.due():
             checkpoint.save(path, config.recipe, state.state())
-    progress.close()
-    if state.seen >= train.images:
-        record(state, means, probes, path.parent)
-        export(config, state, path.with_name(f"{config.recipe}.onnx"))
-    checkpoint.save(path, config.recipe, state.state())
+    if first:
+        progress.close()
+        if state.seen >= train.images:
+            measure_and_export(config, state, means, probes, path)
+        checkpoint.save(path, config.recipe, state.state())
     if state.seen < train.images:
         raise Stopped(f"stopped after {state.seen} of {train.images} pictures; --resume continues")
+
+
+def measure_and_export(config: Config, state: Run, means: dict[str, float], probes: list[Probe], path: Path) -> None:
+    """A line of the history, and the current file beside the checkpoint."""
+    record(state, means, probes, path.parent)
+    export(config, state, path.with_name(f"{config.recipe}.onnx"))
 
 
 def record(state: Run, means: dict[str, float], probes: list[Probe], out_dir: Path) -> dict[str, float]:

@@ -97,7 +97,7 @@ def run(
     held = validation_rows(pack, table.hold_out_share, config.seed)
     triplets = Triplets(pack, training_rows(pack, ()) & ~held)
     probe_rows = np.flatnonzero(held) if held.any() else np.flatnonzero(pack.identity >= 0)
-    probe = Probe("validation", np.asarray(pack.images[probe_rows]), pack.identity[probe_rows], pack.camera[probe_rows], "across")
+    probe = Probe("validation", pack.images[probe_rows], pack.identity[probe_rows], pack.camera[probe_rows], "across")
     net = make_net(net_table.name, net_table.dim, **net_table.options).to(device, memory_format=torch.channels_last)
     before = measure(net, pack, probe, device)[1]
     optimizer = torch.optim.Adam([p for p in net.parameters() if p.requires_grad], table.lr, weight_decay=table.weight_decay)

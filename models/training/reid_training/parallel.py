@@ -1,0 +1,52 @@
+"""Several processes on one training: each works on its share of every batch and the gradients are averaged.
+
+Started like any PyTorch job, by `python -m torch.distributed.run --nproc-per-node 2 -m reid_training train …` or with
+RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT set. On a processor two processes of one thread beat one of two threads."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+import torch
+import torch.distributed as dist
+from torch import nn
+
+
+def start(device: str) -> None:
+    """Joins the other processes, if the environment names any."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
+        dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+
+
+def world() -> int:
+    """How many processes there are."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def rank() -> int:
+    """Which of them this is; process 0 measures, exports and saves."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def average_gradients(modules: Iterable[nn.Module]) -> None:
+    """Replaces every gradient by its mean over the processes."""
+    if world() == 1:
+        return
+    grads = [p.grad for module in modules for p in module.parameters() if p.grad is not None]
+    flat = torch.cat([grad.reshape(-1) for grad in grads])
+    dist.all_reduce(flat)
+    flat /= world()
+    start_at = 0
+    for grad in grads:
+        grad.copy_(flat[start_at : start_at + grad.numel()].view_as(grad))
+        start_at += grad.numel()
+
+
+def any_asks(flag: bool) -> bool:
+    """Whether any process says yes: all of them must leave a loop together."""
+    if world() == 1:
+        return flag
+    answer = torch.tensor(float(flag))
+    dist.all_reduce(answer, op=dist.ReduceOp.MAX)
+    return bool(answer)
