@@ -120,7 +120,7 @@ def metadata(state: Mapping[str, Any], side: int) -> dict[str, str]:
         "reid.scale": repr(1 / 255),
         "reid.mean": "0,0,0",
         "reid.std": "1,1,1",
-        "reid.resize": "letterbox, centred, padding 114",
+        "reid.resize": "letterbox-centred",
         "reid.output": "cx cy w h score, input pixels",
         "reid.dynamic": "batch, height and width (multiples of 32)",
         "reid.license": "research use: some of the pictures trained on were published for research only",
