@@ -51,6 +51,20 @@ def weighted_triplet_loss(vectors: Tensor, people: Tensor) -> Tensor:
     return F.softplus(4.0 * (far - near)).mean()
 
 
+def all_triplets_loss(vectors: Tensor, people: Tensor, margin: float) -> Tensor:
+    """Triplet margin loss over every triplet of the batch that is not yet in order ("batch all", Hermans et al., 2017).
+
+    Picking only the hardest from the start makes a small network answer the same to every picture (measured on the
+    swimmers: the loss stays at the margin). `vectors` [b, d] of unit length, `people` int [b]."""
+    distance = (2.0 - 2.0 * vectors @ vectors.T).clamp(min=1e-6).sqrt()
+    same = people[:, None] == people[None, :]
+    positive = same & ~torch.eye(len(people), dtype=torch.bool, device=people.device)
+    valid = positive[:, :, None] & ~same[:, None, :]
+    excess = (distance[:, :, None] - distance[:, None, :] + margin)[valid]
+    active = excess > 0
+    return excess[active].mean() if active.any() else vectors.sum() * 0.0
+
+
 def _soft_mean(distance: Tensor, mask: Tensor, sign: float) -> Tensor:
     """Mean of the masked distances of every row, weighted by softmax(sign * distance). [b, b] → [b]."""
     weight = F.softmax((sign * 4.0 * distance).masked_fill(~mask, -1e9), 1)

@@ -13,7 +13,7 @@ from reid_training import checkpoint
 from reid_training.config import parse, read_raw
 from reid_training.errors import CheckpointError, ConfigError, UserError
 from reid_training.export import Facts, export_checked, fold_norms
-from reid_training.losses import cosine_loss, neighbour_loss, relation_loss, weighted_triplet_loss
+from reid_training.losses import all_triplets_loss, cosine_loss, neighbour_loss, relation_loss, weighted_triplet_loss
 from reid_training.metrics import Labelled, across_cameras, pair_scores, retrieve
 from reid_training.nets import make_net
 from reid_training.plots import draw_histograms, draw_history, draw_plane
@@ -67,6 +67,8 @@ def test_triplet_loss_falls_when_people_part_and_is_zero_without_pairs() -> None
     mixed = F.normalize(torch.tensor([[1.0, 0], [0, 1], [1, 0.1], [0.1, 1]]), dim=1)
     assert weighted_triplet_loss(apart, people) < weighted_triplet_loss(mixed, people)
     assert weighted_triplet_loss(apart, torch.arange(4)) == 0
+    assert all_triplets_loss(mixed, people, 0.3) > all_triplets_loss(apart, people, 0.3) == 0
+    assert all_triplets_loss(apart, torch.arange(4), 0.3) == 0
 
 
 def test_compact_has_about_166_thousand_parameters() -> None:

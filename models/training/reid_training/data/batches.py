@@ -129,10 +129,10 @@ class ViewBatches:
         return Batch(images, torch.from_numpy(targets), torch.from_numpy(classes[rows]))
 
     def bank(self, rng: np.random.Generator, count: int) -> Tensor:
-        """Answers to random pictures, float32 [count, d]."""
-        cache = self.caches[rng.integers(len(self.caches))]
-        rows = cache.rows[rng.integers(0, len(cache.rows), count)]
-        return torch.from_numpy(self.answers(cache, rows))
+        """Answers to random pictures that may be trained on, float32 [count, d]."""
+        number = int(rng.integers(len(self.caches)))
+        rows = rng.choice(np.flatnonzero(self.rows & self.ready[number]), count)
+        return torch.from_numpy(self.answers(self.caches[number], rows))
 
 
 def erase(images: np.ndarray, rng: np.random.Generator, share: float) -> None:

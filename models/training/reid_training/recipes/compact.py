@@ -22,12 +22,15 @@ from reid_training.data.pack import Pack, make_pack
 from reid_training.data.sources import Source
 from reid_training.errors import DataError
 from reid_training.evaluation import net_embedder
+from reid_training.losses import all_triplets_loss
 from reid_training.metrics import unit
 from reid_training.nets import make_net
 from reid_training.plots import draw_history, draw_plane
 from reid_training.progress import say
 from reid_training.recipes import embed
 from reid_training.recipes.loop import Fit, cosine_schedule, fit, pictures
+
+MARGIN = 0.3  # Hermans et al., 2017
 
 
 @dataclass(frozen=True)
@@ -114,7 +117,6 @@ def train_classifier(
     if min(map(len, rows_of)) == 0:
         raise DataError(f"{name}: a person has no picture to train on; take fewer people or another group pattern")
     per_batch = min(setting.classes, people)
-    margin = nn.TripletMarginLoss(margin=0.3)
 
     def loss_of(rng: np.random.Generator) -> dict[str, torch.Tensor]:
         chosen = rng.choice(people, per_batch, replace=False)
@@ -124,22 +126,12 @@ def train_classifier(
         if loss == "cross-entropy":
             return {"loss": F.cross_entropy(net(x), labels)}
         vectors = F.normalize(net.body(x), dim=1)
-        return {"loss": margin(*hard_triplets(vectors, labels))}
+        return {"loss": all_triplets_loss(vectors, labels, MARGIN)}
 
     steps = max(1, len(train_rows) // (per_batch * setting.per_class))
     fit(job, setting.epochs, steps, per_batch * setting.per_class, loss_of, dict, out_dir / f"{name}-{loss}.pt", config.seed, resume)
     draw_history(job.history, out_dir / f"{name}-{loss}.png")
     return net.eval()
-
-
-def hard_triplets(vectors: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Every picture with its farthest of the same person and its nearest of another one; each [b, d]."""
-    with torch.no_grad():
-        cosines = vectors @ vectors.T
-        same = labels[:, None] == labels[None, :]
-        positive = cosines.masked_fill(~same, 2.0).argmin(1)
-        negative = cosines.masked_fill(same, -2.0).argmax(1)
-    return vectors, vectors[positive], vectors[negative]
 
 
 def accuracies(
