@@ -235,7 +235,7 @@ fn models_are_fed_as_they_say_or_as_is_usual() {
         std: [1.0; 3],
     };
     let levels = Feed {
-        bgr: false,
+        bgr: true,
         mean: [0.0; 3],
         scale: 1.0,
         std: [1.0; 3],
@@ -270,7 +270,7 @@ fn every_format_gives_the_same_vector() {
             continue;
         }
         let format = caps::video_format(format);
-        let (from, to) = (info("RGB"), info(&format.to_str()));
+        let (from, to) = (info("RGB"), info(format.to_str()));
         let converter = gst_video::VideoConverter::new(&from, &to, None).unwrap();
         let source = gst_video::VideoFrameRef::from_buffer_ref_readable(&rgb, &from).unwrap();
         let buffer = gst::Buffer::with_size(to.size()).unwrap();
