@@ -257,7 +257,7 @@ mod tests {
         let expected = concat!(
             r#"{"resolution":{"width":640,"height":480},"source":"cam\"0","timestamp":1500000000,"tags":{},"objects":["#,
             r#"{"x":32,"y":120,"w":64,"h":241,"id":17,"roi_type":"person","detection":{"bounding_box":"#,
-            r#"{"x_min":0.05,"y_min":0.250521,"x_max":0.15,"y_max":0.751563},"confidence":0.9,"label_id":0,"label":"person"},"#,
+            r#"{"x_min":0.05,"y_min":0.250521,"x_max":0.15,"y_max":0.751562},"confidence":0.9,"label_id":0,"label":"person"},"#,
             r#""reid":{"global_id":17,"track_id":4,"state":"matched","score":0.75,"margin":0.125,"camera":"door","previous_ids":[9,11]}}]}"#
         );
         assert_eq!(

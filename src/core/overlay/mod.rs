@@ -184,6 +184,7 @@ impl Overlay {
             TRAIL_RADII.map(|radius| radius * style.line(painter.size()[1]) as f32);
         let brush = painter.brush(colour_of(person));
         let way: Vec<[f32; 2]> = self.trails.way(track.id).map(|step| step.at).collect();
+        let way = smoothed(&way);
         let lengths: Vec<f32> = way
             .windows(2)
             .map(|pair| (pair[1][0] - pair[0][0]).hypot(pair[1][1] - pair[0][1]))
@@ -317,6 +318,18 @@ fn even(at: i32) -> i32 {
 
 fn pixel(at: f32) -> i32 {
     at.clamp(-FAR_PX, FAR_PX).round() as i32
+}
+
+/// A way without the jerks of single boxes: each step the mean of its neighbours. Both ends stay.
+fn smoothed(way: &[[f32; 2]]) -> Vec<[f32; 2]> {
+    const REACH: usize = 4;
+    (0..way.len())
+        .map(|i| {
+            let reach = REACH.min(i).min(way.len() - 1 - i);
+            let near = &way[i - reach..=i + reach];
+            [0, 1].map(|axis| near.iter().map(|at| at[axis]).sum::<f32>() / near.len() as f32)
+        })
+        .collect()
 }
 
 /// A disc with smooth edges.

@@ -13,11 +13,11 @@ type Spot = [f32; 3];
 
 /// Height of the hip and shoulder joints and of the head's middle.
 const HIP: f32 = 0.515;
-const SHOULDER: f32 = 0.812;
+const SHOULDER: f32 = 0.795;
 const HEAD: f32 = 0.928;
 /// Half the distance between the hip joints and between the shoulder joints.
 const HIP_OUT: f32 = 0.046;
-const SHOULDER_OUT: f32 = 0.108;
+const SHOULDER_OUT: f32 = 0.106;
 /// Lengths of thigh, shank, upper arm, forearm.
 const THIGH: f32 = 0.243;
 const SHANK: f32 = 0.235;
@@ -128,9 +128,9 @@ const TRUNK: [Station; 10] = [
     station(0.60, 0.085, 0.060),
     station(0.66, 0.088, 0.062),
     station(0.74, 0.102, 0.070),
-    station(0.80, 0.116, 0.060),
-    station(0.822, 0.108, 0.052),
-    station(0.838, 0.070, 0.042),
+    station(0.79, 0.119, 0.062),
+    station(0.812, 0.113, 0.056),
+    station(0.832, 0.082, 0.046),
     station(0.852, 0.034, 0.034),
 ];
 
@@ -284,7 +284,7 @@ impl<'a> Body<'a> {
         } else {
             top
         };
-        let slim = [0.038, 0.030, 0.022].map(|r| r * girth);
+        let slim = [0.033, 0.029, 0.022].map(|r| r * girth);
         self.draw_limb(tile, *wrist, *hand, [0.018, 0.016], |_| skin);
         let (upper, fore) = ([slim[0], slim[1]], [slim[1], slim[2]]);
         self.draw_limb(tile, *elbow, *wrist, fore, |_| {

@@ -288,3 +288,163 @@ fn blend(pixel: &mut [u8; 4], over: &[f32; 4]) {
         pixel[i] = (f32::from(pixel[i]) * keep + over[i] + 0.5) as u8;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::testscene::{Pattern, SceneConfig};
+
+    const PATTERNS: [Pattern; 5] = [
+        Pattern::Walk,
+        Pattern::Crossing,
+        Pattern::Crowd,
+        Pattern::Similar,
+        Pattern::Empty,
+    ];
+
+    fn view(pattern: Pattern, people: u32, camera: u32, size: [usize; 2]) -> View {
+        let world = World::new(SceneConfig {
+            pattern,
+            people,
+            cameras: 2,
+            seed: 7,
+        });
+        View::new(world, camera, size[0], size[1])
+    }
+
+    #[test]
+    fn the_same_moment_always_looks_the_same() {
+        for pattern in PATTERNS {
+            let mut one = view(pattern, 5, 1, [160, 120]);
+            let mut other = view(pattern, 5, 1, [160, 120]);
+            let expected = one.render(6.5, 195);
+            let (canvas, truths) = (expected.0.clone(), expected.1);
+            // Neither what was shown before nor the frame rate matter.
+            for time in [100.0, 0.0, 6.5] {
+                other.render(time, 195);
+            }
+            assert_eq!((&canvas, truths), other.render(6.5, 195));
+            assert_ne!(&canvas, other.render(6.5, 196).0, "noise");
+        }
+    }
+
+    #[test]
+    fn people_are_where_the_truth_says() {
+        let mut checked = 0;
+        for camera in 0..2 {
+            let mut view = view(Pattern::Walk, 1, camera, [320, 240]);
+            for frame in 0..400 {
+                let empty = view.room.pixels.clone();
+                let (canvas, truths) = view.render(f64::from(frame) * 0.1, 0);
+                let seen = changed(canvas, &empty);
+                let whole =
+                    |t: &&Truth| t.visibility > 0.999 && t.rect.x > 1.0 && t.rect.right() < 319.0;
+                let Some(truth) = truths.iter().find(whole) else {
+                    continue;
+                };
+                // The shadow lies around the feet: compare what is above.
+                let knees = truth.rect.y + 0.8 * truth.rect.h;
+                let above: Vec<_> = seen
+                    .into_iter()
+                    .filter(|&[_, y]| (y as f32) < knees)
+                    .collect();
+                assert!(
+                    above.len() as f32 > 0.2 * truth.rect.area(),
+                    "frame {frame}: nobody there"
+                );
+                let inside = |&&[x, y]: &&[usize; 2]| {
+                    let (x, y) = (x as f32, y as f32);
+                    x >= truth.rect.x - 1.0 && x <= truth.rect.right() && y >= truth.rect.y - 1.0
+                };
+                assert_eq!(
+                    above.iter().filter(inside).count(),
+                    above.len(),
+                    "frame {frame}: {truth:?}"
+                );
+                let top = above.iter().map(|p| p[1]).min().unwrap_or(0);
+                assert!(
+                    (top as f32 - truth.rect.y).abs() <= 2.0,
+                    "frame {frame}: {truth:?}, top {top}"
+                );
+                checked += 1;
+            }
+        }
+        assert!(checked > 50, "only {checked} frames show somebody whole");
+    }
+
+    /// Pixels that somebody changed, beyond noise.
+    fn changed(canvas: &Canvas, empty: &[[u8; 4]]) -> Vec<[usize; 2]> {
+        let differs =
+            |a: &[u8; 4], b: &[u8; 4]| (0..3).any(|i| a[i].abs_diff(b[i]) > 2 * NOISE as u8 + 6);
+        let pixels = canvas.pixels.iter().zip(empty).enumerate();
+        pixels
+            .filter(|(_, (a, b))| differs(a, b))
+            .map(|(i, _)| [i % canvas.width, i / canvas.width])
+            .collect()
+    }
+
+    #[test]
+    fn walkers_pass_both_cameras_are_unseen_between_them_and_views_are_empty_now_and_then() {
+        let mut views = [0, 1].map(|camera| view(Pattern::Walk, 6, camera, [64, 48]));
+        let (mut seen, mut empty, mut nowhere) = ([[false; 6]; 2], [0, 0], 0);
+        for frame in 0..900 {
+            let time = f64::from(frame) / 10.0;
+            let mut anybody = false;
+            for (camera, view) in views.iter_mut().enumerate() {
+                let (_, truths) = view.render(time, 0);
+                empty[camera] += u32::from(truths.is_empty());
+                anybody |= !truths.is_empty();
+                truths
+                    .iter()
+                    .for_each(|truth| seen[camera][truth.id as usize - 1] = true);
+            }
+            nowhere += u32::from(!anybody);
+        }
+        assert_eq!(seen, [[true; 6]; 2]);
+        assert!(
+            empty.iter().all(|&n| n > 50) && nowhere > 10,
+            "{empty:?} {nowhere}"
+        );
+    }
+
+    #[test]
+    fn every_pattern_shows_what_it_promises() {
+        let count = |pattern| {
+            let mut view = view(pattern, 8, 0, [160, 120]);
+            let counts: Vec<usize> = (0..20)
+                .map(|i| view.render(f64::from(i) * 2.0, 0).1.len())
+                .collect();
+            counts.iter().sum::<usize>()
+        };
+        assert_eq!(count(Pattern::Empty), 0);
+        assert!(count(Pattern::Crowd) > 20 * 6 && count(Pattern::Crossing) > 20 * 5);
+        let mut hidden = view(Pattern::Crowd, 8, 0, [160, 120]);
+        let least = (0..50)
+            .flat_map(|i| hidden.render(f64::from(i), 0).1)
+            .map(|truth| truth.visibility)
+            .fold(1.0, f32::min);
+        assert!(least < 0.5, "people hide each other");
+    }
+
+    #[test]
+    fn any_size_and_any_number_of_people_can_be_drawn() {
+        for size in [[1, 1], [16, 16], [16, 300], [400, 16], [101, 67]] {
+            for people in [0, 1, 50] {
+                for pattern in PATTERNS {
+                    let (_, truths) = view(pattern, people, 1, size).render(12.3, 1);
+                    for Truth {
+                        rect, visibility, ..
+                    } in truths
+                    {
+                        assert!(rect.right() <= size[0] as f32 && rect.bottom() <= size[1] as f32);
+                        assert!(
+                            rect.x >= 0.0 && rect.y >= 0.0 && (0.0..=1.0).contains(&visibility)
+                        );
+                    }
+                }
+            }
+        }
+        let (_, truths) = view(Pattern::Crowd, 1000, 0, [64, 48]).render(1.0, 0);
+        assert!(truths.len() > 300);
+    }
+}

@@ -16,7 +16,7 @@ use crate::{
         overlay::{Blur, DEFAULT_FORMAT, FormatError, Overlay, Style},
         person::Person,
     },
-    media::{self, FrameSize, caps, frame::MappedFrameMut},
+    media::{self, FrameError, FrameSize, caps, frame::MappedFrameMut},
 };
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
@@ -212,7 +212,7 @@ impl BaseTransformImpl for ReidOverlay {
     fn start(&self) -> Result<(), gst::ErrorMessage> {
         let style = self.settings().style();
         let style = style.map_err(|error| {
-            gst::error_msg!(gst::ResourceError::Settings, ["label-format: {error}"])
+            gst::error_msg!(gst::ResourceError::Settings, ("label-format: {error}"))
         })?;
         *self.state() = Some(State {
             style,
@@ -257,11 +257,16 @@ impl BaseTransformImpl for ReidOverlay {
         let Some(buffer) = self.take_queued_buffer() else {
             return Ok(GenerateOutputSuccess::NoOutput);
         };
-        let mut state = self.state();
-        let state = state.as_mut().ok_or(gst::FlowError::Flushing)?;
-        let info = state.info.clone().ok_or(gst::FlowError::NotNegotiated)?;
-        self.draw(state, &info, buffer)
-            .map(GenerateOutputSuccess::Buffer)
+        let drawn = {
+            let mut state = self.state();
+            let state = state.as_mut().ok_or(gst::FlowError::Flushing)?;
+            let info = state.info.clone().ok_or(gst::FlowError::NotNegotiated)?;
+            self.draw(state, &info, buffer)
+        };
+        drawn.map(GenerateOutputSuccess::Buffer).map_err(|error| {
+            gst::element_imp_error!(self, gst::StreamError::Format, ("{error}"));
+            gst::FlowError::Error
+        })
     }
 }
 
@@ -279,7 +284,7 @@ impl ReidOverlay {
         state: &mut State,
         info: &gst_video::VideoInfo,
         mut buffer: gst::Buffer,
-    ) -> Result<gst::Buffer, gst::FlowError> {
+    ) -> Result<gst::Buffer, FrameError> {
         let people: Option<Vec<Person>> = media::read_people(&buffer, FrameSize::from(info));
         state.time_ns = buffer.pts().map_or(state.time_ns, gst::ClockTime::nseconds);
         if people.is_none() && state.style.blur != Blur::Nobody && !state.warned {
@@ -296,19 +301,12 @@ impl ReidOverlay {
         if plan.is_empty() {
             return Ok(buffer);
         }
-        let mut frame = MappedFrameMut::writable(buffer.make_mut(), info).map_err(|error| {
-            gst::element_imp_error!(self, gst::StreamError::Format, ["{error}"]);
-            gst::FlowError::Error
-        })?;
-        let drawn = frame.image().map(|mut image| {
-            let people = people.as_deref().unwrap_or_default();
-            state.overlay.draw(&state.style, &plan, people, &mut image);
-        });
+        let mut frame = MappedFrameMut::writable(buffer.make_mut(), info)?;
+        let people = people.as_deref().unwrap_or_default();
+        state
+            .overlay
+            .draw(&state.style, &plan, people, &mut frame.image()?);
         drop(frame);
-        drawn.map_err(|error| {
-            gst::element_imp_error!(self, gst::StreamError::Format, ["{error}"]);
-            gst::FlowError::Error
-        })?;
         Ok(buffer)
     }
 }

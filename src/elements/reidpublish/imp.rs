@@ -170,11 +170,11 @@ impl BaseTransformImpl for ReidPublish {
         if settings.format == PublishFormat::DeepstreamMinimal {
             return Err(gst::error_msg!(
                 gst::ResourceError::Settings,
-                ["format=deepstream-minimal is not available yet; use json-lines or mot"]
+                ("format=deepstream-minimal is not available yet; use json-lines or mot")
             ));
         }
         let output = Output::open(&settings.location)
-            .map_err(|error| gst::error_msg!(gst::ResourceError::OpenWrite, ["{error}"]))?;
+            .map_err(|error| gst::error_msg!(gst::ResourceError::OpenWrite, ("{error}")))?;
         *self.state() = Some(State {
             settings,
             output,
@@ -320,9 +320,7 @@ impl ReidPublish {
         gst::element_imp_error!(
             self,
             code,
-            [
-                "{name} cannot be written any more: {error}. Make room or set another location; until then lines are lost"
-            ]
+            ("{name} cannot be written any more: {error}. Make room or set another location; until then lines are lost")
         );
     }
 }

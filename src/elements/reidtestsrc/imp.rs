@@ -17,7 +17,7 @@ use crate::{
         person::Person,
         testscene::{MAX_CAMERAS, MAX_PEOPLE, Pattern, SceneConfig, Truth, View, World},
     },
-    media::{self, FrameSize, caps, frame::MappedFrameMut, roi::Origin},
+    media::{self, FrameError, FrameSize, caps, frame::MappedFrameMut, roi::Origin},
 };
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
@@ -99,6 +99,29 @@ struct Stream {
 }
 
 impl Stream {
+    /// Draws the frame of `pts` to `end` into `buffer`; the next is the one after.
+    fn draw(
+        &mut self,
+        buffer: &mut gst::BufferRef,
+        pts: gst::ClockTime,
+        end: gst::ClockTime,
+        attach: Attach,
+    ) -> Result<(), FrameError> {
+        let offset = self.base_offset + self.frames;
+        let seconds = pts.nseconds() as f64 / 1e9;
+        let (canvas, truths) = self.view.render(seconds, offset);
+        let mut frame = MappedFrameMut::writable(buffer, &self.info)?;
+        canvas.write_to(&mut frame.image()?);
+        drop(frame);
+        attach_to(buffer, FrameSize::from(&self.info), &truths, attach);
+        buffer.set_pts(pts);
+        buffer.set_duration(end - pts);
+        buffer.set_offset(offset);
+        buffer.set_offset_end(offset + 1);
+        self.frames += 1;
+        Ok(())
+    }
+
     /// Makes the frame that is shown at `position` the next.
     fn go_to(&mut self, position: gst::ClockTime) {
         let rate = self.info.fps();
@@ -276,10 +299,10 @@ impl BaseSrcImpl for ReidTestSrc {
         if camera >= cameras {
             return Err(gst::error_msg!(
                 gst::ResourceError::Settings,
-                [
+                (
                     "camera={camera} needs cameras={} or more (there are {cameras}, counted from 0)",
                     camera + 1
-                ]
+                )
             ));
         }
         let world = World::new(SceneConfig {
@@ -411,18 +434,20 @@ impl ReidTestSrc {
         if let Some(pool) = self.obj().buffer_pool() {
             return pool.acquire_buffer(None);
         }
-        let state = self.state();
-        let stream = state
+        let bytes = self
+            .state()
             .as_ref()
             .ok_or(gst::FlowError::Flushing)?
             .stream
-            .as_ref();
-        let bytes = stream.ok_or(gst::FlowError::NotNegotiated)?.info.size();
+            .as_ref()
+            .ok_or(gst::FlowError::NotNegotiated)?
+            .info
+            .size();
         gst::Buffer::with_size(bytes).map_err(|_| {
             gst::element_imp_error!(
                 self,
                 gst::ResourceError::NoSpaceLeft,
-                ["no memory for a frame of {bytes} bytes"]
+                ("no memory for a frame of {bytes} bytes")
             );
             gst::FlowError::Error
         })
@@ -431,32 +456,19 @@ impl ReidTestSrc {
     /// Draws the next frame and says who is in it.
     fn fill_frame(&self, buffer: &mut gst::BufferRef) -> Result<(), gst::FlowError> {
         let attach = self.settings().attach;
-        let mut state = self.state();
-        let state = state.as_mut().ok_or(gst::FlowError::Flushing)?;
-        let stream = state.stream.as_mut().ok_or(gst::FlowError::NotNegotiated)?;
-        let (Some(pts), Some(end)) = (
-            stream.time_of(stream.frames),
-            stream.time_of(stream.frames + 1),
-        ) else {
-            return Err(gst::FlowError::Eos);
+        let drawn = {
+            let mut state = self.state();
+            let state = state.as_mut().ok_or(gst::FlowError::Flushing)?;
+            let stream = state.stream.as_mut().ok_or(gst::FlowError::NotNegotiated)?;
+            let next = stream.time_of(stream.frames);
+            let times = next.zip(stream.time_of(stream.frames + 1));
+            let (pts, end) = times.ok_or(gst::FlowError::Eos)?;
+            stream.draw(buffer, pts, end, attach)
         };
-        let offset = stream.base_offset + stream.frames;
-        let (canvas, truths) = stream.view.render(pts.nseconds() as f64 / 1e9, offset);
-        let drawn = MappedFrameMut::writable(buffer, &stream.info).and_then(|mut frame| {
-            canvas.write_to(&mut frame.image()?);
-            Ok(())
-        });
         drawn.map_err(|error| {
-            gst::element_imp_error!(self, gst::CoreError::Failed, ["{error}"]);
+            gst::element_imp_error!(self, gst::CoreError::Failed, ("{error}"));
             gst::FlowError::Error
-        })?;
-        attach_to(buffer, FrameSize::from(&stream.info), &truths, attach);
-        buffer.set_pts(pts);
-        buffer.set_duration(end - pts);
-        buffer.set_offset(offset);
-        buffer.set_offset_end(offset + 1);
-        stream.frames += 1;
-        Ok(())
+        })
     }
 
     fn settings(&self) -> MutexGuard<'_, Settings> {
