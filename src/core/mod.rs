@@ -17,6 +17,7 @@ pub mod preprocess;
 pub mod publish;
 pub mod quality;
 pub mod scores;
+pub mod scoring;
 pub mod testscene;
 pub mod tracking;
 pub mod yolo;
