@@ -1,6 +1,10 @@
 //! `reidctl doctor`: one line a check, and the remedy where one fails.
 
-use std::{path::Path, process::ExitCode};
+use std::{
+    io::{self, Write},
+    path::Path,
+    process::ExitCode,
+};
 
 use gstreid::inference::{
     self, ModelInfo, ModelRequest, SharedModel, device, device::Device, models, runtime,
@@ -19,24 +23,21 @@ const NEIGHBOURS: [(&str, &str); 6] = [
 ];
 
 /// Prints the findings; the exit status is a failure when something that the first pipeline needs is missing.
-pub fn run() -> Outcome {
+pub fn run(out: &mut dyn Write) -> Outcome {
     gst::init()?;
-    let mut doctor = Doctor { healthy: true };
-    doctor.good("GStreamer", &gst::version_string());
-    doctor.plugin();
-    doctor.neighbours();
-    doctor.runtime();
-    doctor.model("detector", models::DEFAULT_DETECTOR);
-    doctor.model("embedder", models::DEFAULT_EMBEDDER);
-    println!();
-    println!(
-        "{}",
-        if doctor.healthy {
-            "Everything is there."
-        } else {
-            "Something is missing: see the lines marked !!."
-        }
-    );
+    let mut doctor = Doctor { out, healthy: true };
+    doctor.good("GStreamer", &gst::version_string())?;
+    doctor.plugin()?;
+    doctor.neighbours()?;
+    doctor.runtime()?;
+    doctor.model("detector", models::DEFAULT_DETECTOR)?;
+    doctor.model("embedder", models::DEFAULT_EMBEDDER)?;
+    let verdict = if doctor.healthy {
+        "Everything is there."
+    } else {
+        "Something is missing: see the lines marked !!."
+    };
+    writeln!(doctor.out, "\n{verdict}")?;
     Ok(if doctor.healthy {
         ExitCode::SUCCESS
     } else {
@@ -44,26 +45,26 @@ pub fn run() -> Outcome {
     })
 }
 
-struct Doctor {
+struct Doctor<'a> {
+    out: &'a mut dyn Write,
     healthy: bool,
 }
 
-impl Doctor {
-    fn good(&self, what: &str, finding: &str) {
-        println!("ok  {what}: {finding}");
+impl Doctor<'_> {
+    fn good(&mut self, what: &str, finding: &str) -> io::Result<()> {
+        writeln!(self.out, "ok  {what}: {finding}")
     }
 
-    fn bad(&mut self, what: &str, finding: &str, remedy: &str) {
+    fn bad(&mut self, what: &str, finding: &str, remedy: &str) -> io::Result<()> {
         self.healthy = false;
-        println!("!!  {what}: {finding}");
-        println!("      -> {remedy}");
+        writeln!(self.out, "!!  {what}: {finding}\n      -> {remedy}")
     }
 
-    fn plugin(&mut self) {
+    fn plugin(&mut self) -> io::Result<()> {
         match gst::Registry::get().find_plugin("reid") {
             Some(plugin) => {
                 let file = plugin.filename().map_or_else(|| "linked in".into(), |file| file.display().to_string());
-                self.good("plugin reid", &format!("{} in {file}", plugin.version()));
+                self.good("plugin reid", &format!("{} in {file}", plugin.version()))
             }
             None => self.bad(
                 "plugin reid",
@@ -74,32 +75,33 @@ impl Doctor {
         }
     }
 
-    fn neighbours(&mut self) {
+    fn neighbours(&mut self) -> io::Result<()> {
         for (element, package) in NEIGHBOURS {
             if gst::ElementFactory::find(element).is_none() {
                 self.bad(
                     element,
                     "this element is missing",
                     &format!("apt install {package}"),
-                );
+                )?;
             }
         }
+        Ok(())
     }
 
-    fn runtime(&mut self) {
+    fn runtime(&mut self) -> io::Result<()> {
         match runtime::get() {
             Ok(found) => {
                 self.good(
                     "ONNX Runtime",
                     &format!("{} at {}", found.version, found.library.display()),
-                );
-                self.good("devices", &device::available().join(", "));
+                )?;
+                self.good("devices", &device::available().join(", "))
             }
             Err(error) => self.bad("ONNX Runtime", &error.to_string(), "see above"),
         }
     }
 
-    fn model(&mut self, role: &str, name: &str) {
+    fn model(&mut self, role: &str, name: &str) -> io::Result<()> {
         let opened = models::locate(name).and_then(|path| {
             let model = open(&path)?;
             Ok((path, model))

@@ -2,8 +2,13 @@
 
 mod doctor;
 mod report;
+mod score;
 
-use std::process::ExitCode;
+use std::{
+    error::Error,
+    io::{self, Write},
+    process::ExitCode,
+};
 
 use clap::{Parser, Subcommand};
 
@@ -21,18 +26,37 @@ enum Command {
     Doctor,
     /// Who was seen where and when, from the JSON lines that `reidpublish` wrote.
     Report(report::Arguments),
+    /// Score tracks against the truth: HOTA, IDF1, MOTA, and identities across cameras.
+    Score(score::Arguments),
 }
 
 fn main() -> ExitCode {
+    let mut out = io::stdout().lock();
     let result = match Arguments::parse().command {
-        Command::Doctor => doctor::run(),
-        Command::Report(arguments) => report::run(&arguments),
+        Command::Doctor => doctor::run(&mut out),
+        Command::Report(arguments) => report::run(&arguments, &mut out),
+        Command::Score(arguments) => score::run(&arguments, &mut out),
     };
+    let result = result.and_then(|code| {
+        out.flush()?;
+        Ok(code)
+    });
     result.unwrap_or_else(|error| {
-        eprintln!("reidctl: {error}");
+        if is_closed_pipe(error.as_ref()) {
+            return ExitCode::SUCCESS;
+        }
+        // Nobody is left to hear that stderr is closed, too.
+        let _ = writeln!(io::stderr(), "reidctl: {error}");
         ExitCode::FAILURE
     })
 }
 
-/// What a command comes to; any error is printed and makes the program fail.
-type Outcome = Result<ExitCode, Box<dyn std::error::Error>>;
+/// What a command comes to; any error is printed and makes the program fail. Commands write to the writer they are
+/// given and pass its errors on as they are: a reader that has seen enough (`| head`) is no failure.
+type Outcome = Result<ExitCode, Box<dyn Error>>;
+
+fn is_closed_pipe(error: &(dyn Error + 'static)) -> bool {
+    error
+        .downcast_ref::<io::Error>()
+        .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}

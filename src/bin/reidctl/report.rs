@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs::File,
-    io::{BufRead, BufReader, BufWriter, Write},
+    io::{self, BufRead, BufReader, BufWriter, Write},
     path::PathBuf,
     process::ExitCode,
 };
@@ -39,7 +39,7 @@ struct Line {
 }
 
 /// Reads the files, prints the table, writes the merged file.
-pub fn run(arguments: &Arguments) -> Outcome {
+pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Outcome {
     let mut lines = Vec::new();
     for file in &arguments.files {
         read(file, &mut lines)?;
@@ -49,7 +49,7 @@ pub fn run(arguments: &Arguments) -> Outcome {
         write(path, &lines)
             .map_err(|error| format!("{} cannot be written: {error}", path.display()))?;
     }
-    print_table(&collect(&lines));
+    print_table(&collect(&lines), out)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -74,7 +74,7 @@ fn read(path: &PathBuf, lines: &mut Vec<Line>) -> Result<(), String> {
     Ok(())
 }
 
-fn write(path: &PathBuf, lines: &[Line]) -> std::io::Result<()> {
+fn write(path: &PathBuf, lines: &[Line]) -> io::Result<()> {
     let mut out = BufWriter::new(File::create(path)?);
     for line in lines {
         writeln!(out, "{}", line.text)?;
@@ -102,25 +102,28 @@ fn collect(lines: &[Line]) -> BTreeMap<u64, Seen> {
     all
 }
 
-fn print_table(all: &BTreeMap<u64, Seen>) {
-    println!(
+fn print_table(all: &BTreeMap<u64, Seen>, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(
+        out,
         "{:<10} {:<28} {:>8} {:>12} {:>12}",
         "identity", "cameras", "frames", "first seen", "last seen"
-    );
+    )?;
     for (id, seen) in all {
         let cameras = seen.cameras.iter().cloned().collect::<Vec<_>>().join(", ");
         let (first, last) = (clock(seen.first_ns), clock(seen.last_ns));
-        println!(
+        writeln!(
+            out,
             "{:<10} {cameras:<28} {:>8} {first:>12} {last:>12}",
             format!("P{id}"),
             seen.frames
-        );
+        )?;
     }
     let both = all.values().filter(|seen| seen.cameras.len() > 1).count();
-    println!(
+    writeln!(
+        out,
         "{} identities, {both} of them seen by more than one camera",
         all.len()
-    );
+    )
 }
 
 /// Nanoseconds as minutes and seconds.
