@@ -1,8 +1,15 @@
 //! `reidctl`: the companion program. Thin commands over the library.
 
+mod compare;
 mod doctor;
+mod embedding;
+mod eval;
+mod eval_detect;
+mod eval_embed;
+mod pictures;
 mod report;
 mod score;
+mod search;
 
 use std::{
     error::Error,
@@ -28,6 +35,12 @@ enum Command {
     Report(report::Arguments),
     /// Score tracks against the truth: HOTA, IDF1, MOTA, and identities across cameras.
     Score(score::Arguments),
+    /// Measure a model on labelled pictures: mAP and match rates of an embedder, average precision of a detector.
+    Eval(eval::Arguments),
+    /// How alike two pictures of people are.
+    Compare(compare::Arguments),
+    /// The pictures of a folder that are most like one.
+    Search(search::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -36,6 +49,9 @@ fn main() -> ExitCode {
         Command::Doctor => doctor::run(&mut out),
         Command::Report(arguments) => report::run(&arguments, &mut out),
         Command::Score(arguments) => score::run(&arguments, &mut out),
+        Command::Eval(arguments) => eval::run(&arguments, &mut out),
+        Command::Compare(arguments) => compare::run(&arguments, &mut out),
+        Command::Search(arguments) => search::run(&arguments, &mut out),
     };
     let result = result.and_then(|code| {
         out.flush()?;

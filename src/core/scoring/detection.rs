@@ -57,22 +57,32 @@ impl HeightClass {
     }
 }
 
-/// The three of pedestrian detection (Dollár et al., "Pedestrian Detection: An Evaluation of the State of the Art",
-/// 2012): far, medium, near.
-pub const HEIGHT_CLASSES: [HeightClass; 3] = [
+/// Doubling from COCO's border between small and medium objects on; those of the training's tables
+/// (`models/training/reid_training/detection/evaluate.py`).
+pub const HEIGHT_CLASSES: [HeightClass; 5] = [
     HeightClass {
-        name: "below 30 px",
+        name: "below 32 px",
         from: 0.0,
-        below: 30.0,
+        below: 32.0,
     },
     HeightClass {
-        name: "30 to 80 px",
-        from: 30.0,
-        below: 80.0,
+        name: "32 to 64 px",
+        from: 32.0,
+        below: 64.0,
     },
     HeightClass {
-        name: "80 px and more",
-        from: 80.0,
+        name: "64 to 128 px",
+        from: 64.0,
+        below: 128.0,
+    },
+    HeightClass {
+        name: "128 to 256 px",
+        from: 128.0,
+        below: 256.0,
+    },
+    HeightClass {
+        name: "256 px and more",
+        from: 256.0,
         below: f32::INFINITY,
     },
 ];
@@ -111,11 +121,7 @@ pub fn average_precision(
     class: &HeightClass,
     most: usize,
 ) -> PrecisionScores {
-    let boxes = pictures
-        .iter()
-        .flat_map(|p| &p.truth)
-        .filter(|rect| class.holds(rect))
-        .count();
+    let boxes = count(pictures, class);
     if boxes == 0 {
         return PrecisionScores {
             ap50: None,
@@ -132,6 +138,15 @@ pub fn average_precision(
         ap50_95: Some(at.iter().sum::<f64>() / OVERLAPS.len() as f64),
         boxes,
     }
+}
+
+/// True boxes of the class.
+fn count(pictures: &[Picture], class: &HeightClass) -> usize {
+    pictures
+        .iter()
+        .flat_map(|p| &p.truth)
+        .filter(|rect| class.holds(rect))
+        .count()
 }
 
 /// A found box that counts, and whether it is right.
@@ -205,7 +220,7 @@ fn interpolated(verdicts: &[Verdict], boxes: usize) -> f64 {
     (0..RECALL_POINTS).map(at).sum::<f64>() / RECALL_POINTS as f64
 }
 
-/// What each score threshold would have given, over boxes of every height at an overlap of [`SAME_BOX_IOU`].
+/// What each score threshold would have given at an overlap of [`SAME_BOX_IOU`].
 #[derive(Clone, Debug)]
 pub struct ScoreCurve {
     verdicts: Vec<f32>,
@@ -214,9 +229,9 @@ pub struct ScoreCurve {
 }
 
 impl ScoreCurve {
-    /// Judges all boxes once.
-    pub fn new(pictures: &[Picture]) -> Self {
-        let verdicts = verdicts(pictures, &HeightClass::ALL, usize::MAX, SAME_BOX_IOU);
+    /// Judges all boxes of `class` once, with other heights treated as in [`average_precision`].
+    pub fn new(pictures: &[Picture], class: &HeightClass) -> Self {
+        let verdicts = verdicts(pictures, class, usize::MAX, SAME_BOX_IOU);
         let mut sum = 0;
         let right = verdicts.iter().map(|verdict| {
             sum += usize::from(verdict.is_right);
@@ -225,7 +240,7 @@ impl ScoreCurve {
         Self {
             right: right.collect(),
             verdicts: verdicts.iter().map(|verdict| verdict.score).collect(),
-            boxes: pictures.iter().map(|p| p.truth.len()).sum(),
+            boxes: count(pictures, class),
         }
     }
 

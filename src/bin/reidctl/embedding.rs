@@ -1,0 +1,124 @@
+//! Embeddings of whole pictures, through the very preprocessing and session that `reidembed` uses.
+
+use std::time::Duration;
+
+use gstreid::{
+    core::{embedding::Embedding, geometry::Rect},
+    inference::{Embedder, EmbedderRequest, InferenceError, ModelRequest, device::Device, models},
+};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::pictures::Picture;
+
+/// Which model, and how it runs.
+#[derive(clap::Args)]
+pub struct ModelArguments {
+    /// The model: a file, or the name of one that ships. Not given: the one that the element uses.
+    #[arg(long, value_name = "FILE")]
+    pub model: Option<String>,
+    /// Where it runs, as the elements' property `device`.
+    #[arg(long, default_value = "cpu")]
+    pub device: String,
+    /// Threads that one inference uses; 0 chooses.
+    #[arg(long, default_value_t = 0)]
+    pub threads: u32,
+}
+
+impl ModelArguments {
+    /// What the pool of sessions is asked for.
+    pub fn request(&self, default: &str) -> Result<ModelRequest, InferenceError> {
+        Ok(ModelRequest {
+            path: models::resolve(self.model.as_deref(), default)?,
+            device: Device::parse(&self.device)?,
+            threads: self.threads,
+        })
+    }
+}
+
+/// An embedder and what it has cost so far.
+pub struct PictureEmbedder {
+    embedder: Embedder,
+    /// Filling tensors and running the model.
+    pub spent: Duration,
+    /// Pictures embedded.
+    pub pictures: u32,
+}
+
+impl PictureEmbedder {
+    /// Loads the model; what its user should know about it goes to stderr.
+    pub fn open(arguments: &ModelArguments) -> Result<Self, InferenceError> {
+        let mut embedder = Embedder::open(&EmbedderRequest {
+            model: arguments.request(models::DEFAULT_EMBEDDER)?,
+            instance_id: None,
+        })?;
+        if let Some(remark) = embedder.take_remark() {
+            eprintln!("reidctl: {remark}");
+        }
+        Ok(Self {
+            embedder,
+            spent: Duration::ZERO,
+            pictures: 0,
+        })
+    }
+
+    /// The model's file.
+    pub fn model(&self) -> String {
+        self.embedder.info().path.display().to_string()
+    }
+
+    /// Numbers of a vector.
+    pub fn dimension(&self) -> usize {
+        self.embedder.dimension()
+    }
+
+    /// The vector of a whole picture. The inner error is the picture's, the outer one the model's.
+    pub fn embed(
+        &mut self,
+        picture: &Picture,
+    ) -> Result<Result<Embedding, String>, InferenceError> {
+        let view = match picture.view() {
+            Ok(view) => view,
+            Err(error) => return Ok(Err(error.to_string())),
+        };
+        let whole = Rect::new(0.0, 0.0, picture.width(), picture.height());
+        let outcome = self.embedder.embed(&view, &[whole], 1)?;
+        self.spent += outcome.preprocess + outcome.infer;
+        self.pictures += 1;
+        let vector = outcome.vectors.into_iter().next();
+        Ok(vector.map_or_else(
+            || Err("the model gave no vector".into()),
+            |vector| vector.map_err(|error| error.to_string()),
+        ))
+    }
+
+    /// Mean time of a picture, ms.
+    pub fn mean_ms(&self) -> f64 {
+        1e3 * self.spent.as_secs_f64() / f64::from(self.pictures.max(1))
+    }
+}
+
+/// A bar on stderr with rate and remaining time; nothing where stderr is no terminal.
+pub fn progress(what: &'static str, length: usize) -> ProgressBar {
+    let style = ProgressStyle::with_template("{msg} {bar:30} {pos}/{len} {per_sec} {eta} left")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(length as u64)
+        .with_style(style)
+        .with_message(what)
+}
+
+/// Most skipped pictures that are listed by name.
+const LISTED: usize = 20;
+
+/// Says on stderr which pictures could not be used.
+pub fn tell_skipped(skipped: &[String]) {
+    if skipped.is_empty() {
+        return;
+    }
+    eprintln!("reidctl: {} pictures skipped:", skipped.len());
+    for line in skipped.iter().take(LISTED) {
+        eprintln!("  {line}");
+    }
+    if skipped.len() > LISTED {
+        eprintln!("  ... and {} more", skipped.len() - LISTED);
+    }
+}

@@ -1,0 +1,55 @@
+//! `reidctl eval`: how good a model is, on labelled pictures, through the very preprocessing and sessions that the
+//! elements use.
+
+use std::{io::Write, path::PathBuf, process::ExitCode};
+
+use crate::{Outcome, embedding::ModelArguments, eval_detect, eval_embed};
+
+/// What the model does.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Task {
+    /// An embedder: the Market-1501 protocol.
+    Embed,
+    /// A detector: COCO's average precision.
+    Detect,
+}
+
+#[derive(clap::Args)]
+#[command(after_help = "\
+Embedders: the data are folders or tar archives with pictures `<person>_c<camera>...` in `query/` and \
+`bounding_box_test/` (or `gallery/`), as Market-1501 has them; pictures of the query's person by the query's camera are \
+dropped, person -1 is junk, person 0000 distracts. Vectors have unit length: the Euclidean distance ranks as the cosine.\n
+Detectors: the data are a folder or tar archive in YOLO layout, `images/<name>.jpg` and `labels/<name>.txt` with rows \
+`0 cx cy w h` in parts of the picture. What stands before the first `_` of a name is its source.\n
+Example: reidctl eval --data Market-1501-v15.09.15")]
+pub struct Arguments {
+    /// Folder or tar archive.
+    #[arg(long, value_name = "DIR|TAR")]
+    pub data: PathBuf,
+    /// What the model does.
+    #[arg(long, value_enum, default_value = "embed")]
+    task: Task,
+    #[command(flatten)]
+    pub model: ModelArguments,
+    /// Detectors: only pictures of these sources.
+    #[arg(long, value_delimiter = ',', value_name = "NAME")]
+    pub source: Vec<String>,
+    /// Detectors: score at which recall and precision are reported, the element's default.
+    #[arg(long, default_value_t = 0.25)]
+    pub threshold: f32,
+    /// Detectors: overlap above which the weaker of two boxes is dropped, the element's default.
+    #[arg(long, default_value_t = 0.45)]
+    pub iou_threshold: f32,
+    /// Print JSON (scores from 0 to 1) instead of tables.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Measures and prints.
+pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Outcome {
+    match arguments.task {
+        Task::Embed => eval_embed::run(arguments, out)?,
+        Task::Detect => eval_detect::run(arguments, out)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,224 @@
+//! Pictures out of folders and tar archives, decoded as the elements get them: RGB in memory.
+
+use std::{
+    borrow::Cow,
+    fs::{self, File},
+    io::{BufReader, Read},
+    path::{Path, PathBuf},
+};
+
+use flate2::read::GzDecoder;
+use gstreid::core::image::{Colorimetry, ImageError, ImageView, PixelFormat, Plane};
+
+/// Endings of files that are taken for pictures.
+const ENDINGS: [&str; 3] = [".jpg", ".jpeg", ".png"];
+
+/// A file of a folder or archive.
+pub struct Entry {
+    /// Path within the folder or archive, with `/`.
+    pub name: String,
+    content: Content,
+}
+
+/// Where an entry's bytes are.
+enum Content {
+    /// Read along with the archive.
+    Here(Vec<u8>),
+    /// Still on the disk.
+    File(PathBuf),
+}
+
+impl Entry {
+    /// The file's bytes.
+    pub fn bytes(&self) -> Result<Cow<'_, [u8]>, String> {
+        match &self.content {
+            Content::Here(bytes) => Ok(Cow::Borrowed(bytes)),
+            Content::File(path) => fs::read(path)
+                .map(Cow::Owned)
+                .map_err(|error| format!("{}: {error}", path.display())),
+        }
+    }
+
+    /// The picture in it.
+    pub fn picture(&self) -> Result<Picture, String> {
+        Picture::decode(&self.bytes()?)
+    }
+
+    /// The last folder in whose name the file lies, or an empty string.
+    pub fn folder(&self) -> &str {
+        self.name.rsplit('/').nth(1).unwrap_or_default()
+    }
+
+    /// True when the name ends like a picture's.
+    pub fn is_picture(&self) -> bool {
+        let name = self.name.to_ascii_lowercase();
+        ENDINGS.iter().any(|ending| name.ends_with(ending))
+    }
+
+    /// The last part of the name.
+    pub fn file_name(&self) -> &str {
+        self.name.rsplit('/').next().unwrap_or_default()
+    }
+
+    /// The last part of the name without its ending.
+    pub fn stem(&self) -> &str {
+        let name = self.file_name();
+        name.rsplit_once('.').map_or(name, |(stem, _)| stem)
+    }
+}
+
+/// True for `.tar`, `.tar.gz` and `.tgz`.
+pub fn is_archive(path: &Path) -> bool {
+    let name = path
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .to_ascii_lowercase();
+    path.is_file()
+        && [".tar", ".tar.gz", ".tgz"]
+            .iter()
+            .any(|ending| name.ends_with(ending))
+}
+
+/// Every file in a folder (with the folders in it) or archive, in the order of their names.
+pub fn read_all(path: &Path) -> Result<Vec<Entry>, String> {
+    let mut entries = Vec::new();
+    let result = if is_archive(path) {
+        read_archive(path, &mut entries)
+    } else if path.is_dir() {
+        read_folder(path, path, &mut entries)
+    } else {
+        return Err(format!(
+            "{} is neither a folder nor a .tar, .tar.gz or .tgz",
+            path.display()
+        ));
+    };
+    result.map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
+    entries.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(entries)
+}
+
+fn read_folder(root: &Path, folder: &Path, entries: &mut Vec<Entry>) -> std::io::Result<()> {
+    for item in fs::read_dir(folder)? {
+        let path = item?.path();
+        if path.is_dir() {
+            read_folder(root, &path, entries)?;
+        } else {
+            let name = path.strip_prefix(root).unwrap_or(&path);
+            entries.push(Entry {
+                name: name.to_string_lossy().into_owned(),
+                content: Content::File(path),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn read_archive(path: &Path, entries: &mut Vec<Entry>) -> std::io::Result<()> {
+    let file = BufReader::new(File::open(path)?);
+    let is_packed = path
+        .extension()
+        .is_some_and(|ending| !ending.eq_ignore_ascii_case("tar"));
+    let bytes: Box<dyn Read> = if is_packed {
+        Box::new(GzDecoder::new(file))
+    } else {
+        Box::new(file)
+    };
+    for entry in tar::Archive::new(bytes).entries()? {
+        let mut entry = entry?;
+        if !entry.header().entry_type().is_file() {
+            continue;
+        }
+        let name = entry.path()?.to_string_lossy().into_owned();
+        let mut bytes = Vec::new();
+        entry.read_to_end(&mut bytes)?;
+        let content = Content::Here(bytes);
+        entries.push(Entry { name, content });
+    }
+    Ok(())
+}
+
+/// A decoded picture: packed RGB.
+pub struct Picture {
+    width: usize,
+    height: usize,
+    rgb: Vec<u8>,
+}
+
+impl Picture {
+    /// Decodes a JPEG or PNG file's bytes; the error says why it is none.
+    pub fn decode(bytes: &[u8]) -> Result<Self, String> {
+        let rgb = image::load_from_memory(bytes)
+            .map_err(|error| error.to_string())?
+            .into_rgb8();
+        Ok(Self {
+            width: rgb.width() as usize,
+            height: rgb.height() as usize,
+            rgb: rgb.into_raw(),
+        })
+    }
+
+    /// Reads and decodes a file.
+    pub fn open(path: &Path) -> Result<Self, String> {
+        fs::read(path)
+            .map_err(|error| error.to_string())
+            .and_then(|bytes| Self::decode(&bytes))
+            .map_err(|error| format!("{} is no picture: {error}", path.display()))
+    }
+
+    /// Width, px.
+    pub fn width(&self) -> f32 {
+        self.width as f32
+    }
+
+    /// Height, px.
+    pub fn height(&self) -> f32 {
+        self.height as f32
+    }
+
+    /// The picture as the elements see a frame.
+    pub fn view(&self) -> Result<ImageView<'_>, ImageError> {
+        let plane = Plane {
+            data: &self.rgb,
+            stride: self.width * 3,
+        };
+        ImageView::new(
+            PixelFormat::Rgb,
+            self.width,
+            self.height,
+            &[plane],
+            Colorimetry::default(),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_and_archives_give_the_same_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("data");
+        fs::create_dir_all(data.join("query")).unwrap();
+        fs::write(data.join("query/b.jpg"), "b").unwrap();
+        fs::write(data.join("a.PNG"), "a").unwrap();
+        let archive = folder.path().join("data.tar");
+        let mut builder = tar::Builder::new(File::create(&archive).unwrap());
+        builder.append_dir_all("", &data).unwrap();
+        builder.finish().unwrap();
+        for path in [&data, &archive] {
+            let entries = read_all(path).unwrap();
+            let names: Vec<&str> = entries.iter().map(|entry| entry.name.as_str()).collect();
+            assert_eq!(names, ["a.PNG", "query/b.jpg"], "{}", path.display());
+            assert!(entries.iter().all(Entry::is_picture));
+            assert_eq!((entries[1].file_name(), entries[1].stem()), ("b.jpg", "b"));
+            assert_eq!(
+                (entries[1].folder(), &*entries[1].bytes().unwrap()),
+                ("query", &b"b"[..])
+            );
+        }
+        assert!(read_all(&folder.path().join("none")).is_err());
+        assert!(Picture::decode(b"no picture").is_err());
+    }
+}
