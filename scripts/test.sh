@@ -8,5 +8,5 @@ export G_DEBUG=fatal-warnings
 # Tests load the plugin that they were built with, never one that is installed.
 unset GST_PLUGIN_PATH
 export GST_REGISTRY="$PWD/target/test-registry.bin"
-cargo test --locked --all-targets --no-fail-fast
+cargo test --locked --lib --bins --tests --examples --no-fail-fast
 cargo test --locked --doc
