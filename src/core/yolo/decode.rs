@@ -588,6 +588,7 @@ fn expectation(logits: &[f32]) -> f32 {
 mod tests {
     use super::*;
     use crate::core::yolo::{Hints, OutputInfo, recognise};
+    use proptest::prelude::*;
 
     const PERSON: [u32; 1] = [0];
 
@@ -730,6 +731,65 @@ mod tests {
                 assert_eq!(survey(&block), (0.5, true));
                 block[at] = f32::NAN;
                 assert!(!survey(&block).1, "{length} {at}");
+            }
+        }
+    }
+
+    /// Numbers that models give when all is well, and when it is not.
+    fn number() -> impl Strategy<Value = f32> {
+        prop_oneof![
+            4 => 0.0f32..1.0,
+            2 => -100.0f32..100.0,
+            1 => prop::sample::select(vec![f32::NAN, f32::INFINITY, f32::MIN, f32::MAX, -1.0]),
+        ]
+    }
+
+    fn tensor() -> impl Strategy<Value = (Vec<usize>, Vec<f32>, bool)> {
+        let length =
+            prop_oneof![2 => 0usize..9, 1 => prop::sample::select(vec![1usize, 16, 21, 63])];
+        let shape = prop::collection::vec(length, 1..=4);
+        let is_small = |shape: &Vec<usize>| shape.iter().product::<usize>() <= 1024;
+        let shape = shape.prop_filter("too many numbers for a quick test", is_small);
+        shape.prop_flat_map(|shape| {
+            let numbers = shape.iter().product::<usize>();
+            let data = prop::collection::vec(number(), numbers);
+            (Just(shape), data, any::<bool>())
+        })
+    }
+
+    proptest! {
+        /// Whatever comes out of a model: an answer or an error, boxes that are boxes, never a panic.
+        #[test]
+        fn no_output_is_too_strange(
+            tensors in prop::collection::vec(tensor(), 1..4),
+            layout in prop::option::of(prop::sample::select(Layout::ALL.to_vec())),
+            classes in prop::option::of(0usize..5),
+            side in prop::sample::select(vec![0usize, 1, 32, 33, 64]),
+        ) {
+            let infos: Vec<OutputInfo> = tensors
+                .iter()
+                .map(|(shape, _, integer)| OutputInfo {
+                    name: "labels".into(),
+                    dims: shape.iter().map(|&n| Some(n)).collect(),
+                    integer: *integer,
+                })
+                .collect();
+            let hints = Hints { input_width: side, input_height: 32, classes, layout, ..Hints::default() };
+            let Ok(head) = recognise(&infos, &hints) else { return Ok(()) };
+            let views: Vec<TensorView> = tensors
+                .iter()
+                .map(|(shape, data, _)| TensorView { shape, data })
+                .collect();
+            for filter in [ClassFilter::All, ClassFilter::Only(vec![0, 3, 1_000_000])] {
+                let params = DecodeParams { threshold: 0.3, classes: &filter };
+                let mut found = Vec::new();
+                // Shapes may also change between recognising and decoding.
+                for views in [&views[..], &views[1..]] {
+                    if head.decode(views, &params, &mut found).is_ok() {
+                        prop_assert!(found.iter().all(|d| d.rect.is_valid() && (0.3..=1.0).contains(&d.score)));
+                        prop_assert!(found.iter().all(|d| filter.wants(d.class_id)));
+                    }
+                }
             }
         }
     }
