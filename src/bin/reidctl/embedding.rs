@@ -1,6 +1,6 @@
 //! Embeddings of whole pictures, through the very preprocessing and session that `reidembed` uses.
 
-use std::time::Duration;
+use std::{error::Error, time::Duration};
 
 use gstreid::{
     core::{embedding::Embedding, geometry::Rect},
@@ -25,8 +25,10 @@ pub struct ModelArguments {
 }
 
 impl ModelArguments {
-    /// What the pool of sessions is asked for.
-    pub fn request(&self, default: &str) -> Result<ModelRequest, InferenceError> {
+    /// What the pool of sessions is asked for. Initialises GStreamer, beside whose plugins libraries and models are
+    /// looked for.
+    pub fn request(&self, default: &str) -> Result<ModelRequest, Box<dyn Error>> {
+        gst::init()?;
         Ok(ModelRequest {
             path: models::resolve(self.model.as_deref(), default)?,
             device: Device::parse(&self.device)?,
@@ -46,7 +48,7 @@ pub struct PictureEmbedder {
 
 impl PictureEmbedder {
     /// Loads the model; what its user should know about it goes to stderr.
-    pub fn open(arguments: &ModelArguments) -> Result<Self, InferenceError> {
+    pub fn open(arguments: &ModelArguments) -> Result<Self, Box<dyn Error>> {
         let mut embedder = Embedder::open(&EmbedderRequest {
             model: arguments.request(models::DEFAULT_EMBEDDER)?,
             instance_id: None,
