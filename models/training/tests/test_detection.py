@@ -13,7 +13,22 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from reid_training import checkpoint, detection  # noqa: E402
-from reid_training.detection import augment, boxes, data, distil, evaluate, export, labels, loss, model, pack, teachers, train  # noqa: E402
+from reid_training.detection import (  # noqa: E402  # noqa: E402
+    augment,
+    boxes,
+    data,
+    distil,
+    evaluate,
+    export,
+    labels,
+    loss,
+    model,
+    pack,
+    plots,
+    teachers,
+    train,
+    variants,
+)
 from reid_training.errors import CheckpointError, ConfigError, DataError, NanLoss  # noqa: E402
 
 TINY = {"stem": 8, "stages": [8, 16, 16, 16], "depths": [1, 1, 1], "neck": 16, "head": 8}
@@ -74,7 +89,10 @@ def test_wrong_folders_are_named(tmp_path: Path, prepare: str) -> None:
 
 def test_train_export_and_continue(pictures: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    detection.run(RECIPE, pictures, out, "cpu", cache=tmp_path / "cache", workers=0)
+    detection.run(RECIPE, pictures, out, "cpu", cache=tmp_path / "cache", workers=0, export_to=tmp_path / "best.onnx")
+    assert (out / "best.pt").exists() == (tmp_path / "best.onnx").exists()
+    plots.draw_course(out / "history.jsonl", tmp_path / "course.png")
+    assert (tmp_path / "course.png").stat().st_size > 1000
     assert (
         pack.Pack.open(tmp_path / "cache").row.keys() >= {"street_0.jpg"}
         and "street_bad.jpg" not in pack.Pack.open(tmp_path / "cache").row
@@ -269,6 +287,19 @@ def test_average_precision_agrees_with_pycocotools() -> None:
     expected = evaluation.eval["precision"][:, :, 0, 0, 2].mean(1)
     ours = [evaluate.average_precision(items, results, overlap) for overlap in evaluate.OVERLAPS]
     assert ours == pytest.approx(expected, abs=1e-6)
+
+
+def test_smaller_files_still_detect_the_same(pictures: Path, tmp_path: Path) -> None:
+    config = train.Config.from_dict(RECIPE)
+    detector, adapters = model.Detector(config.size), distil.Adapters(config.size.neck)
+    optimizer = torch.optim.AdamW(train.parameter_groups([detector, adapters], 0.0))
+    run = train.Run(config, detector, adapters, optimizer, train.Average(detector, 0.9), torch.device("cpu"), tmp_path)
+    run.save("last.pt")
+    export.export(tmp_path / "last.pt", tmp_path / "d.onnx", 96)
+    items = evaluate.items_from_pictures(data.split(data.scan([pictures])).validation)
+    lines = variants.write(tmp_path / "d.onnx", [item.load() for item in items], items, 96).splitlines()
+    assert [line.split("|")[1].strip() for line in lines[2:]] == ["d.onnx", "d.fp16.onnx", "d.int8.onnx"]
+    assert all(float(line.split("|")[2]) > 0 for line in lines[2:])
 
 
 def test_letterbox_and_back() -> None:

@@ -6,10 +6,12 @@ import argparse
 import sys
 from pathlib import Path
 
+import cv2
+
 from reid_training.config import read_raw
 from reid_training.errors import ConfigError, DataError, UserError
 
-from . import data, evaluate, export, pack, teachers, train
+from . import data, evaluate, export, pack, plots, synthetic, teachers, train, variants
 
 
 def _pack(args: argparse.Namespace) -> None:
@@ -23,7 +25,7 @@ def _teach(args: argparse.Namespace) -> None:
     if args.sources:
         pictures = [p for p in pictures if p.source in args.sources]
     # a fixed shuffle, unlabelled first: every prefix of the work is a fair sample of what needs it most
-    pictures.sort(key=lambda p: (p.boxes is not None, data._rank(p.key)))
+    pictures.sort(key=lambda p: (p.boxes is not None, data.rank(p.key)))
     cache = teachers.Cache.open(args.cache / f"teacher-{args.name or args.teacher}.npz")
     bad = teachers.fill(
         cache, teachers.TEACHERS[args.teacher](args.model, args.threads), pictures, lambda line: print(line, flush=True)
@@ -48,12 +50,24 @@ def _train(args: argparse.Namespace) -> None:
         workers=args.workers,
         threads=args.threads,
         teacher=args.teacher,
+        export_to=args.export,
     )
 
 
 def _export(args: argparse.Namespace) -> None:
     worst = export.export(args.checkpoint, args.out, args.side)
     print(f"{args.out}: {args.out.stat().st_size / 1e6:.2f} MB, ONNX Runtime and PyTorch differ by {worst:.1e}")
+
+
+def _variants(args: argparse.Namespace) -> None:
+    split = data.split(data.scan(args.data))
+    sample = sorted((p for p in split.train), key=lambda p: data.rank(p.key))[: variants.CALIBRATION]
+    pictures = [picture for picture in (cv2.imread(str(p.path)) for p in sample) if picture is not None]
+    print(variants.write(args.model, pictures, evaluate.items_from_pictures(split.validation), args.side))
+
+
+def _render(args: argparse.Namespace) -> None:
+    print(f"{synthetic.render(args.out, args.scenes, args.frames)} pictures drawn")
 
 
 def _detector(text: str, threads: int) -> tuple[str, teachers.Detector]:
@@ -72,11 +86,19 @@ def _evaluate(args: argparse.Namespace) -> None:
     if not items:
         raise DataError("nothing to measure on: give --data folders with validation or held-out sources, or --clip VIDEO TRUTH")
     rows = []
-    for text in args.detector:
+    for number, text in enumerate(args.detector):
         name, detect = _detector(text, args.threads)
-        for source, result in evaluate.by_source(items, evaluate.run_detector(detect, items)).items():
-            rows.append((name, source, result))
+        results = evaluate.run_detector(detect, items)
+        rows += [(name, source, result) for source, result in evaluate.by_source(items, results).items()]
+        if args.curves and number == 0:
+            chosen = {s: [i for i, item in enumerate(items) if item.source == s] for _, s, _ in rows}
+            curves = {s: ([items[i] for i in some], [results[i] for i in some]) for s, some in chosen.items()}
+            plots.draw_precision(curves, args.curves)
     print(evaluate.table(rows))
+
+
+def _plot(args: argparse.Namespace) -> None:
+    plots.draw_course(args.history, args.out)
 
 
 def main() -> int:
@@ -104,6 +126,7 @@ def main() -> int:
     command.add_argument("--views", type=int, help="length of the run, instead of the configuration's")
     command.add_argument("--cooldown", type=int, help="views over which the learning rate falls, instead of the configuration's")
     command.add_argument("--teacher", type=Path, help="RTMDet-nano in MMDeploy layout, for dense distillation")
+    command.add_argument("--export", type=Path, help="ONNX file that is kept equal to the best checkpoint")
     command.add_argument("--minutes", type=float, help="stop, saved, after so many minutes")
     command.add_argument("--workers", type=int, default=1)
     command.set_defaults(call=_train)
@@ -121,7 +144,22 @@ def main() -> int:
     command.add_argument("--data", type=Path, nargs="+", help="folders in YOLO layout")
     command.add_argument("--clip", nargs=2, action="append", metavar=("VIDEO", "TRUTH"), help="a clip and its truth in MOT form")
     command.add_argument("--threads", type=int, default=1)
+    command.add_argument("--curves", type=Path, help="PNG of the first detector's precision over recall")
     command.set_defaults(call=_evaluate)
+    command = commands.add_parser("plot", help="draw the course of a run")
+    command.add_argument("history", type=Path, help="history.jsonl of a run")
+    command.add_argument("out", type=Path, help="the .png to write")
+    command.set_defaults(call=_plot)
+    command = commands.add_parser("variants", help="write float16 and int8 files of an exported detector, and measure them")
+    command.add_argument("model", type=Path)
+    command.add_argument("--data", type=Path, nargs="+", required=True, help="folders in YOLO layout")
+    command.add_argument("--side", type=int, default=416)
+    command.set_defaults(call=_variants)
+    command = commands.add_parser("render", help="draw training pictures with the plugin's reidtestsrc")
+    command.add_argument("out", type=Path)
+    command.add_argument("--scenes", type=int, default=90)
+    command.add_argument("--frames", type=int, default=6, help="frames of each scene")
+    command.set_defaults(call=_render)
     args = parser.parse_args()
     try:
         args.call(args)

@@ -98,7 +98,8 @@ def scan(roots: Sequence[Path]) -> list[Picture]:
     return [pictures[name] for name in sorted(pictures)]
 
 
-def _rank(text: str) -> bytes:
+def rank(text: str) -> bytes:
+    """A key that shuffles names the same way on every machine."""
     return hashlib.sha256(text.encode()).digest()
 
 
@@ -108,7 +109,7 @@ def validation_originals(pictures: Iterable[Picture]) -> set[str]:
     for picture in pictures:
         if picture.source in by_source:
             by_source[picture.source].add(picture.original)
-    return {o for source, originals in by_source.items() for o in sorted(originals, key=_rank)[: VALIDATION_ORIGINALS[source]]}
+    return {o for source, originals in by_source.items() for o in sorted(originals, key=rank)[: VALIDATION_ORIGINALS[source]]}
 
 
 @dataclass(frozen=True)

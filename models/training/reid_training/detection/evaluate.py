@@ -65,6 +65,11 @@ def letterbox(picture: np.ndarray, side: int) -> tuple[np.ndarray, float, tuple[
     return out, scale, (left, top)
 
 
+def tensor(boxed: np.ndarray) -> np.ndarray:
+    """The detector's input `[1, 3, s, s]` float32 RGB 0..1 of a letterboxed picture `[s, s, 3]` uint8 BGR."""
+    return np.ascontiguousarray(boxed[:, :, ::-1].transpose(2, 0, 1)[None], np.float32) / 255
+
+
 def from_rows(
     rows: np.ndarray, picture: np.ndarray, scale: float, border: tuple[int, int], min_score: float = 0.01
 ) -> Detections:
@@ -84,8 +89,7 @@ def onnx_detector(model: Path, side: int = 416, threads: int = 1) -> Detector:
 
     def detect(picture: np.ndarray) -> Detections:
         boxed, scale, border = letterbox(picture, side)
-        tensor = np.ascontiguousarray(boxed[:, :, ::-1].transpose(2, 0, 1)[None], np.float32) / 255
-        return from_rows(session.run(None, {name: tensor})[0][0], picture, scale, border)
+        return from_rows(session.run(None, {name: tensor(boxed)})[0][0], picture, scale, border)
 
     return detect
 
@@ -192,17 +196,27 @@ def _hits(item: Item, found: Detections, overlap: float) -> np.ndarray:
     return hits
 
 
-def average_precision(items: Sequence[Item], results: Sequence[Detections], overlap: float) -> float:
-    """COCO's average precision: precision, made monotonous, at 101 recalls; up to 300 boxes a picture."""
+def precision_recall(
+    items: Sequence[Item], results: Sequence[Detections], overlap: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Recall, precision and score after each detection that counts, strongest first; recall is nan without people."""
     people = sum(int((~item.ignore).sum()) for item in items)
     hits = np.concatenate([_hits(i, r, overlap) for i, r in zip(items, results, strict=True)] or [np.zeros(0, int)])
     scores = np.concatenate([r.scores for r in results] or [np.zeros(0)])
     scores, hits = scores[hits >= 0], hits[hits >= 0]
-    if not people or not len(hits):
+    order = np.argsort(-scores, kind="mergesort")
+    right = np.cumsum(hits[order])
+    recall = right / people if people else np.full(len(right), np.nan)
+    return recall, right / np.arange(1, len(right) + 1), scores[order]
+
+
+def average_precision(items: Sequence[Item], results: Sequence[Detections], overlap: float) -> float:
+    """COCO's average precision: precision, made monotonous, at 101 recalls; up to 300 boxes a picture."""
+    recall, precision, _ = precision_recall(items, results, overlap)
+    if not len(recall) or np.isnan(recall).any():
         return 0.0
-    right = np.cumsum(hits[np.argsort(-scores, kind="mergesort")])
-    precision = np.maximum.accumulate((right / np.arange(1, len(right) + 1))[::-1])[::-1]
-    places = np.searchsorted(right / people, np.linspace(0, 1, 101), side="left")
+    precision = np.maximum.accumulate(precision[::-1])[::-1]
+    places = np.searchsorted(recall, np.linspace(0, 1, 101), side="left")
     return float(np.where(places < len(precision), precision[np.minimum(places, len(precision) - 1)], 0).mean())
 
 
@@ -219,18 +233,14 @@ def found_by(item: Item, found: Detections) -> np.ndarray:
 def measure(items: Sequence[Item], results: Sequence[Detections]) -> Result:
     """All the numbers for one set of pictures."""
     precisions = [average_precision(items, results, overlap) for overlap in OVERLAPS]
-    hits = np.concatenate([_hits(item, result, 0.5) for item, result in zip(items, results, strict=True)])
-    scores = np.concatenate([r.scores for r in results])
+    recall, precision, scores = precision_recall(items, results, 0.5)
     real = np.concatenate([~i.ignore for i in items])
     found = np.concatenate([found_by(item, result) for item, result in zip(items, results, strict=True)])
     heights = np.concatenate([i.boxes[:, 3] - i.boxes[:, 1] for i in items])[real]
     people = int(real.sum())
-    scores, hits = scores[hits >= 0], hits[hits >= 0]
-    order = np.argsort(-scores, kind="stable")
-    right = np.cumsum(hits[order])
-    f1 = 2 * right / (np.arange(1, len(right) + 1) + max(people, 1))
-    best = int(f1.argmax()) if len(f1) else 0
-    sure = scores >= DEFAULT_THRESHOLD
+    f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
+    best = int(f1.argmax()) if people and len(f1) else None
+    sure = int((scores >= DEFAULT_THRESHOLD).sum())
     by_height = tuple(
         float((found[(heights >= low) & (heights < high)] >= DEFAULT_THRESHOLD).mean())
         if ((heights >= low) & (heights < high)).any()
@@ -243,9 +253,9 @@ def measure(items: Sequence[Item], results: Sequence[Detections]) -> Result:
         precisions[0],
         float(np.mean(precisions)),
         float((found >= DEFAULT_THRESHOLD).mean()) if people else float("nan"),
-        float(hits[sure].mean()) if sure.any() else float("nan"),
-        float(f1[best]) if len(f1) else 0.0,
-        float(scores[order][best]) if len(f1) else 0.0,
+        float(precision[sure - 1]) if sure else float("nan"),
+        float(f1[best]) if best is not None else 0.0,
+        float(scores[best]) if best is not None else 0.0,
         by_height,
     )
 

@@ -8,7 +8,6 @@ model taken from it at any time by continuing a copy of the checkpoint with `coo
 from __future__ import annotations
 
 import json
-import math
 import os
 import signal
 import time
@@ -181,7 +180,8 @@ class Average:
     def update(self, model: nn.Module) -> None:
         """Moves the mean towards the model."""
         self.steps += 1
-        keep = self.decay * (1 - math.exp(-self.steps / 1000))
+        # a mean over the last ninth of a short run, so that an early checkpoint is a smooth one too
+        keep = min(self.decay, (self.steps + 1) / (self.steps + 10))
         for key, value in model.state_dict().items():
             if value.dtype.is_floating_point:
                 self.state[key].lerp_(value, 1 - keep)
@@ -204,8 +204,7 @@ def torch_detector(model: nn.Module, side: int, device: torch.device) -> evaluat
     @torch.no_grad()
     def detect(picture: np.ndarray) -> evaluate.Detections:
         boxed, scale, border = evaluate.letterbox(picture, side)
-        tensor = torch.from_numpy(np.ascontiguousarray(boxed[:, :, ::-1].transpose(2, 0, 1))).to(device)[None].float() / 255
-        scores, boxes = model(tensor)
+        scores, boxes = model(torch.from_numpy(evaluate.tensor(boxed)).to(device))
         box = corners(boxes, centres, strides)[0]
         rows = torch.cat(((box[:2] + box[2:]) / 2, box[2:] - box[:2], scores[0].sigmoid())).cpu().numpy()
         return evaluate.from_rows(rows, picture, scale, border)
@@ -257,6 +256,7 @@ class Run:
     best: float = 0.0
     rank: int = 0
     world: int = 1
+    export_to: Path | None = None
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint holds."""
@@ -375,6 +375,10 @@ def check(run: Run, items: Sequence[evaluate.Item]) -> float:
     if result.ap50 > run.best:
         run.best = result.ap50
         run.save("best.pt")
+        if run.export_to:
+            from .export import export
+
+            export(run.out / "best.pt", run.export_to, run.config.evaluate_side)
     return result.ap50
 
 
@@ -448,12 +452,14 @@ def run(
     workers: int = 1,
     threads: int | None = None,
     teacher: Path | None = None,
+    export_to: Path | None = None,
 ) -> Path:
     """Trains the recipe; returns the best checkpoint. `resume` is True for `out_dir/last.pt`, or a checkpoint to start from.
 
     Started by `torchrun --nproc-per-node n` (one thread each) it shares every batch between n processes. `cache` holds packed
     pictures and teacher results (`out_dir/cache` by default), `teacher` is an MMDeploy export of RTMDet-nano for dense
-    distillation, `minutes` ends the run early, saved.
+    distillation, `minutes` ends the run early, saved; `export_to` is an
+    ONNX file kept equal to the best checkpoint.
     """
     settings = Config.from_dict(config)
     if threads:
@@ -468,9 +474,8 @@ def run(
     adapters = distil.Adapters(settings.size.neck).to(place)
     groups = parameter_groups([model, adapters], settings.schedule.weight_decay)
     optimizer = torch.optim.AdamW(groups, lr=settings.schedule.learning_rate, fused=True)
-    state = Run(
-        settings, model, adapters, optimizer, Average(model, settings.schedule.ema), place, out_dir, rank=rank, world=world
-    )
+    average = Average(model, settings.schedule.ema)
+    state = Run(settings, model, adapters, optimizer, average, place, out_dir, rank=rank, world=world, export_to=export_to)
     if resume:
         state.restore(checkpoint.load(resume if isinstance(resume, Path) else out_dir / "last.pt", RECIPE))
         say(f"continued at view {state.number}")
