@@ -2,7 +2,7 @@
 
 use super::{CameraId, Sighting};
 use crate::core::{
-    embedding::{Embedding, dot},
+    embedding::{Embedding, ModelFingerprint, dot},
     person::{IdentityId, IdentityState, TrackId},
 };
 
@@ -36,6 +36,8 @@ pub(super) struct Binding {
     pub first_ns: u64,
     /// When rows were last updated from it, ns.
     pub remembered_ns: Option<u64>,
+    /// When it was last compared with everybody, ns.
+    pub asked_ns: Option<u64>,
     /// When to compare it with everybody else again, ns.
     pub review_ns: u64,
 }
@@ -51,6 +53,7 @@ impl Binding {
             evidence: Evidence::default(),
             first_ns: now_ns,
             remembered_ns: None,
+            asked_ns: None,
             review_ns: 0,
         }
     }
@@ -60,8 +63,8 @@ impl Binding {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Evidence {
     sum: Vec<f32>,
+    model: Option<ModelFingerprint>,
     weight: f32,
-    mean: Option<Embedding>,
     /// Usable crops so far.
     pub crops: u32,
     anchor: Option<(u64, Embedding)>,
@@ -74,26 +77,23 @@ impl Evidence {
         if !sighting.quality.is_finite() || sighting.quality < MIN_QUALITY {
             return None;
         }
-        if self
-            .mean
-            .as_ref()
-            .is_some_and(|m| !m.is_comparable(embedding))
-        {
-            *self = Self::default();
+        let fits = self.model == Some(embedding.model()) && self.sum.len() == embedding.dimension();
+        if !fits {
+            *self = Self {
+                model: Some(embedding.model()),
+                sum: vec![0.0; embedding.dimension()],
+                ..Self::default()
+            };
         }
         if self.weight >= MEMORY {
             self.sum.iter_mut().for_each(|v| *v *= 0.5);
             self.weight *= 0.5;
         }
-        self.sum.resize(embedding.dimension(), 0.0);
         for (sum, value) in self.sum.iter_mut().zip(embedding.values()) {
             *sum += sighting.quality * value;
         }
         self.weight += sighting.quality;
         self.crops = self.crops.saturating_add(1);
-        if let Ok(mean) = Embedding::normalised(&self.sum, embedding.model()) {
-            self.mean = Some(mean);
-        }
         self.own_cosine(embedding, now_ns)
     }
 
@@ -111,8 +111,9 @@ impl Evidence {
     }
 
     /// The mean look, if there is any.
-    pub fn mean(&self) -> Option<&Embedding> {
-        self.mean.as_ref()
+    pub fn mean(&self) -> Option<Embedding> {
+        // Opposite vectors may cancel: then there is none.
+        Embedding::normalised(&self.sum, self.model?).ok()
     }
 
     /// Mean quality of what went in.

@@ -35,7 +35,8 @@ const SURE_MERGE: f32 = 0.9;
 const REVIEW_NS: u64 = 500_000_000;
 /// … until this age of the track, ns.
 const REVIEW_UNTIL_NS: u64 = 64_000_000_000;
-/// The rows of a person in view are updated this often, ns: neighbouring frames are near-copies.
+/// The rows of a person in view are updated, and undecided tracks looked up, this often, ns: neighbouring frames are
+/// near-copies.
 const REMEMBER_NS: u64 = 100_000_000;
 /// Strangers of one frame are compared this often a camera, ns.
 const STRANGERS_NS: u64 = 200_000_000;
@@ -297,9 +298,13 @@ impl Gallery {
                 };
                 // Only a new crop brings news.
                 let news = sightings[i].embedding.is_some() && sightings[i].quality >= MIN_QUALITY;
+                let due = |b: &Binding| {
+                    b.asked_ns
+                        .is_none_or(|t| self.now_ns.saturating_sub(t) >= REMEMBER_NS)
+                };
                 self.bindings
                     .get(&key)
-                    .is_some_and(|b| !b.decided && b.evidence.crops > 0 && news)
+                    .is_some_and(|b| !b.decided && b.evidence.crops > 0 && news && due(b))
             })
             .collect()
     }
@@ -353,7 +358,7 @@ impl Gallery {
     ) -> Option<(TrackKey, Embedding)> {
         let key = TrackKey { camera, track };
         let mean = self.bindings.get(&key)?.evidence.mean()?;
-        self.spaces[space].takes(mean).then(|| (key, mean.clone()))
+        self.spaces[space].takes(&mean).then_some((key, mean))
     }
 
     /// Numbers of the tracks in this picture.
@@ -372,9 +377,10 @@ impl Gallery {
 
     /// Acts on a verdict, or waits for more crops.
     fn conclude(&mut self, key: TrackKey, outcome: Outcome) {
-        let Some(binding) = self.bindings.get(&key) else {
+        let Some(binding) = self.bindings.get_mut(&key) else {
             return;
         };
+        binding.asked_ns = Some(self.now_ns);
         let waited = binding.evidence.crops >= ENOUGH_CROPS
             && self.now_ns.saturating_sub(binding.first_ns) >= ENOUGH_NS;
         match outcome {
@@ -436,7 +442,7 @@ impl Gallery {
         let Some(binding) = self.bindings.get(&key) else {
             return;
         };
-        let (Some(id), Some(mean)) = (binding.identity, binding.evidence.mean().cloned()) else {
+        let (Some(id), Some(mean)) = (binding.identity, binding.evidence.mean()) else {
             return;
         };
         let quality = binding.evidence.quality();
@@ -493,7 +499,7 @@ impl Gallery {
         };
         let age = now.saturating_sub(binding.first_ns);
         binding.review_ns = now.saturating_add(age.max(REVIEW_NS));
-        let (Some(own), Some(mean)) = (binding.identity, binding.evidence.mean().cloned()) else {
+        let (Some(own), Some(mean)) = (binding.identity, binding.evidence.mean()) else {
             return;
         };
         if let Some((other, score, margin)) = self.double_of(own, &mean, camera, sightings) {

@@ -132,6 +132,8 @@ pub struct Tracker {
     interval_ns: f64,
     confidence: ConfidenceScale,
     looks: ScoreScale,
+    /// When strangers were last compared, ns.
+    compared_ns: Option<u64>,
     ended: Vec<TrackId>,
     outputs: Vec<TrackOutput>,
 }
@@ -147,6 +149,7 @@ impl Tracker {
             time_ns: None,
             interval_ns: 0.0,
             looks: ScoreScale::default(),
+            compared_ns: None,
             ended: Vec::new(),
             outputs: Vec::new(),
         }
@@ -452,9 +455,14 @@ impl Tracker {
             .filter_map(|t| t.observation);
         self.confidence
             .learn(believed.map(|i| observations[i].confidence));
-        if !self.config.use_appearance {
+        let now = self.now();
+        let due = self
+            .compared_ns
+            .is_none_or(|t| now < t || now - t >= STRANGERS_NS);
+        if !self.config.use_appearance || !due {
             return;
         }
+        self.compared_ns = Some(now);
         let seen: Vec<&Observation<'_>> = self
             .tracks
             .iter()
@@ -533,6 +541,8 @@ impl Tracker {
     }
 }
 
+/// Strangers of one frame are compared this often, ns: neighbouring frames are near-copies.
+const STRANGERS_NS: u64 = 200_000_000;
 /// Most people of a frame whose looks are compared with one another to learn what strangers score.
 const MAX_STRANGERS: usize = 12;
 /// Boxes that overlap more than this show part of the other person: no certain strangers' score.

@@ -2,7 +2,7 @@
 
 use super::motion::Motion;
 use crate::core::{
-    embedding::{Embedding, dot},
+    embedding::{Embedding, ModelFingerprint, dot},
     geometry::Rect,
     person::{TrackId, TrackState},
 };
@@ -37,41 +37,42 @@ pub(super) struct Live {
 /// What a track looks like: a running mean of its crops' vectors, better crops counting more.
 #[derive(Clone, Debug)]
 pub(super) struct Appearance {
-    mean: Embedding,
+    model: ModelFingerprint,
+    /// Unit length.
+    mean: Vec<f32>,
 }
 
 impl Appearance {
     fn new(embedding: &Embedding) -> Self {
         Self {
-            mean: embedding.clone(),
+            model: embedding.model(),
+            mean: embedding.values().to_vec(),
         }
+    }
+
+    fn is_comparable(&self, embedding: &Embedding) -> bool {
+        self.model == embedding.model() && self.mean.len() == embedding.dimension()
     }
 
     /// Mixes in a crop of `quality` 0..=1. Another model's vector starts anew.
     fn update(&mut self, embedding: &Embedding, quality: f32) {
-        if !self.mean.is_comparable(embedding) {
+        if !self.is_comparable(embedding) {
             *self = Self::new(embedding);
             return;
         }
+        // At most a tenth is new, so that even opposite vectors never cancel.
         let part = (1.0 - APPEARANCE_MEMORY) * quality.clamp(0.0, 1.0);
-        let mixed: Vec<f32> = self
-            .mean
-            .values()
-            .iter()
-            .zip(embedding.values())
-            .map(|(old, new)| old * (1.0 - part) + new * part)
-            .collect();
-        // Opposite vectors may cancel: then the old appearance stays.
-        if let Ok(mean) = Embedding::normalised(&mixed, embedding.model()) {
-            self.mean = mean;
+        for (old, new) in self.mean.iter_mut().zip(embedding.values()) {
+            *old += part * (new - *old);
         }
+        let scale = 1.0 / dot(&self.mean, &self.mean).sqrt();
+        self.mean.iter_mut().for_each(|v| *v *= scale);
     }
 
     /// Cosine to a crop; `None` for another model's.
     pub(super) fn cosine(&self, embedding: &Embedding) -> Option<f32> {
-        self.mean
-            .is_comparable(embedding)
-            .then(|| dot(self.mean.values(), embedding.values()))
+        self.is_comparable(embedding)
+            .then(|| dot(&self.mean, embedding.values()))
     }
 }
 
