@@ -5,7 +5,8 @@
 //! Every file is a camera of one gallery; all run in step by their time. A line is a frame:
 //! `{"t": ns, "n": frame number, "w": px, "h": px, "o": [{"r": [x, y, w, h], "c": score, "e": [numbers] or null}]}`.
 //! Writes `OUT_DIR/<name>.global.txt` and `OUT_DIR/<name>.track.txt`. Options before OUT_DIR: `min=0.25` lowest score
-//! that is looked at, `looks=0` motion only, `sure=0.5` a fixed tracker threshold, `match=0.5` a fixed gallery threshold.
+//! that is looked at, `looks=0` motion only, `sure=0.5` a fixed tracker threshold, `match=0.5` a fixed gallery threshold,
+//! `truth=1` tracks as the file's own `"g"` says, to measure the gallery alone.
 
 use std::{
     error::Error,
@@ -18,12 +19,13 @@ use gstreid::core::{
     embedding::{Embedding, ModelFingerprint},
     geometry::Rect,
     identity::{CameraId, Gallery, GalleryConfig, Sighting},
-    person::TrackState,
+    person::{TrackId, TrackState},
     quality::crop_quality,
     tracking::{Observation, Tracker, TrackerConfig},
 };
 
 struct Camera {
+    true_tracks: bool,
     frames: std::iter::Peekable<std::vec::IntoIter<serde_json::Value>>,
     tracker: Tracker,
     id: CameraId,
@@ -35,6 +37,8 @@ struct Detected {
     rect: Rect,
     confidence: f32,
     embedding: Option<Embedding>,
+    /// The true person, where the file says it (`"g"`).
+    truth: Option<u32>,
 }
 
 fn detected(value: &serde_json::Value) -> Option<Detected> {
@@ -47,6 +51,7 @@ fn detected(value: &serde_json::Value) -> Option<Detected> {
         rect: Rect::new(*r.first()?, *r.get(1)?, *r.get(2)?, *r.get(3)?),
         confidence: number(&value["c"])?,
         embedding: Embedding::normalised(&raw, ModelFingerprint(1)).ok(),
+        truth: value["g"].as_u64().and_then(|g| u32::try_from(g).ok()),
     })
 }
 
@@ -54,10 +59,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut config = TrackerConfig::default();
     let mut rules = GalleryConfig::default();
     let mut lowest = 0.25;
+    let mut true_tracks = false;
     let mut files = Vec::new();
     for argument in std::env::args().skip(1) {
         match argument.split_once('=') {
             Some(("min", v)) => lowest = v.parse()?,
+            Some(("truth", v)) => true_tracks = v != "0",
             Some(("looks", v)) => config.use_appearance = v != "0",
             Some(("sure", v)) => config.sure_score = Some(v.parse()?),
             Some(("hits", v)) => config.min_hits = v.parse()?,
@@ -81,6 +88,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let create =
             |kind: &str| File::create(format!("{out}/{name}.{kind}.txt")).map(BufWriter::new);
         cameras.push(Camera {
+            true_tracks,
             frames: frames.into_iter().peekable(),
             tracker: Tracker::new(config.clone()),
             id: gallery.attach(name, config.use_appearance),
@@ -146,9 +154,11 @@ fn step(
         .iter()
         .filter(|o| o.state == TrackState::Confirmed)
         .filter_map(|o| {
-            let seen = &observations[o.observation?];
+            let index = o.observation?;
+            let seen = &observations[index];
+            let truth = found[index].truth.filter(|_| camera.true_tracks);
             let sighting = Sighting {
-                track: o.track,
+                track: truth.map_or(o.track, TrackId),
                 rect: seen.rect,
                 embedding: seen.embedding,
                 quality: seen.quality,
@@ -156,7 +166,10 @@ fn step(
             Some((seen.rect, sighting))
         })
         .collect();
-    let ended = camera.tracker.take_ended();
+    let mut ended = camera.tracker.take_ended();
+    if camera.true_tracks {
+        ended.clear();
+    }
     let sightings: Vec<Sighting<'_>> = visible.iter().map(|(_, s)| *s).collect();
     let decision = gallery.observe(camera.id, time, &sightings, &ended);
     let spent = begun.elapsed();

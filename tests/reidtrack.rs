@@ -104,7 +104,7 @@ fn ids(people: &[Person]) -> Vec<u32> {
 
 #[test]
 fn tentative_people_carry_a_track_and_confirmed_ones_an_identity() {
-    let mut camera = Camera::new("reidtrack");
+    let mut camera = Camera::new("reidtrack min-hits=3");
     for frame in 0..5 {
         let people = camera.frames(1, &[0, 1], true);
         let state = people[0].track.unwrap().state;

@@ -343,8 +343,14 @@ impl Gallery {
                     },
                 })
                 .collect();
-            for ((key, _), outcome) in rows.iter().zip(verdicts) {
-                self.conclude(*key, outcome);
+            // Recognised people first: who is in view cannot be crowded out by those who are new.
+            let (known, new): (Vec<_>, Vec<_>) = rows
+                .iter()
+                .map(|(key, _)| *key)
+                .zip(verdicts)
+                .partition(|(_, outcome)| matches!(outcome, Outcome::Known { .. }));
+            for (key, outcome) in known.into_iter().chain(new) {
+                self.conclude(key, outcome);
             }
         }
     }
@@ -399,6 +405,10 @@ impl Gallery {
 
     /// A track turns out to be somebody known.
     fn recognise(&mut self, key: TrackKey, id: IdentityId, score: f32, margin: f32) {
+        // Somebody new may have crowded the person out in this very frame: then look again next time.
+        if !self.people.contains_key(&id) {
+            return;
+        }
         let provisional = self.bindings.get(&key).and_then(|b| b.identity);
         if let Some(from) = provisional {
             self.unite(from, id);

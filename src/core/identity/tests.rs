@@ -437,7 +437,7 @@ fn memory_stays_flat_over_many_people() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(256))]
 
     /// Whatever comes: everybody visible carries a number, no two of a frame the same, none beyond 31 bits, and a track
     /// changes its number only with an event.

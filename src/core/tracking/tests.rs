@@ -151,7 +151,10 @@ fn dropped_frames_do_not_matter() {
 
 #[test]
 fn tracks_are_numbered_from_one_and_confirmed_after_min_hits() {
-    let mut tracker = Tracker::new(TrackerConfig::default());
+    let mut tracker = Tracker::new(TrackerConfig {
+        min_hits: 3,
+        ..TrackerConfig::default()
+    });
     for frame in 0..4_u32 {
         let out = tracker.update(
             ns(f64::from(frame) / 25.0),
