@@ -14,14 +14,14 @@ const PRIOR_KNOWN: f32 = 0.5;
 /// 0.50 (MATRIX, true boxes, retail-0267), 0.58 (pose2sim).
 const ACROSS_CAMERAS: f32 = 0.55;
 /// Separation in deviations is believed to lie within these bounds. 1.6 is measured in MATRIX (far, small people, single
-/// crops), 3.5 in pose2sim; tracks are judged by their mean, which lies further out than a crop.
+/// crops); tracks are judged by their mean, which lies further out than a crop. The upper bound is chosen, not measured.
 const SEPARATION: (f32, f32) = (2.0, 3.5);
 /// Known people count with their number to this power: not all of them are about. MATRIX, true tracks, eight views at
-/// once (the hardest case there is): with 1, 97 % of an identity's boxes are one person's and IDF1 is 27; with 0.75, 88 %
-/// and 39; with 0.5, 80 % and 43. The four views of pose2sim are right with any.
+/// once, retail-0267: with 1, 96 % of an identity's boxes are one person's and IDF1 is 29; with 0.75, 88 % and 39; with
+/// 0.5, 80 % and 45. Tuned there and looked at in pose2sim: no independent figure yet.
 const CROWDING: f32 = 0.75;
 /// The best of several rows scores higher by chance: deviations per natural logarithm of their number (0.7 for the 8
-/// correlated rows of one stranger, MATRIX).
+/// rows at most). Chosen, not measured.
 const BEST_OF_ROWS: f32 = 0.35;
 /// With a fixed threshold: odds change by e for this many hundredths of cosine.
 const FIXED_SLOPE: f32 = 0.025;
