@@ -148,6 +148,13 @@ pub struct Picture {
 impl Picture {
     /// Decodes a JPEG or PNG file's bytes; the error says why it is none.
     pub fn decode(bytes: &[u8]) -> Result<Self, String> {
+        let decoded = match bytes {
+            [0xff, 0xd8, ..] => Self::jpeg(bytes),
+            _ => None,
+        };
+        if let Some(picture) = decoded {
+            return Ok(picture);
+        }
         let rgb = image::load_from_memory(bytes)
             .map_err(|error| error.to_string())?
             .into_rgb8();
@@ -156,6 +163,17 @@ impl Picture {
             height: rgb.height() as usize,
             rgb: rgb.into_raw(),
         })
+    }
+
+    /// Colour JPEG with chroma interpolated as libjpeg does it, which models are trained and measured with: `image`'s own
+    /// decoder moved a detector's AP50 by 0.3. `None` for other kinds of JPEG.
+    fn jpeg(bytes: &[u8]) -> Option<Self> {
+        let mut decoder = jpeg_decoder::Decoder::new(bytes);
+        let rgb = decoder.decode().ok()?;
+        let info = decoder.info()?;
+        let (width, height) = (usize::from(info.width), usize::from(info.height));
+        let is_rgb = info.pixel_format == jpeg_decoder::PixelFormat::RGB24;
+        (is_rgb && rgb.len() == width * height * 3).then_some(Self { width, height, rgb })
     }
 
     /// Reads and decodes a file.
