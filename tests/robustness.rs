@@ -127,6 +127,9 @@ fn the_smallest_frame_passes_and_the_largest_is_refused() {
             "videotestsrc num-buffers=2 ! video/x-raw,format=I420,width=1,height=1 ! {} ! fakesink",
             fragment(name)
         ));
+        if name == "reidpublish" {
+            continue; // looks at no pixel and takes any video
+        }
         // Refused by the caps, before anything is allocated.
         init();
         let element = gst::ElementFactory::make(name).build().unwrap();

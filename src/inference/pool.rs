@@ -68,6 +68,8 @@ pub struct SharedModel {
     pool: Arc<Pool>,
     // Counts the users, so that the pool knows how many sessions pay.
     _user: Arc<User>,
+    // Keeps the instance id bound to the request while anybody uses it.
+    _claim: Option<Arc<()>>,
 }
 
 struct Pool {
@@ -99,7 +101,13 @@ impl Drop for User {
 #[derive(Default)]
 struct Pools {
     by_request: HashMap<ModelRequest, Weak<Pool>>,
-    by_id: HashMap<String, Weak<Pool>>,
+    by_id: HashMap<String, Claim>,
+}
+
+/// What an instance id stands for while somebody holds it.
+struct Claim {
+    request: ModelRequest,
+    holders: Weak<()>,
 }
 
 static POOLS: LazyLock<Mutex<Pools>> = LazyLock::new(Mutex::default);
@@ -119,44 +127,58 @@ impl SharedModel {
             ..request.clone()
         };
         let id = instance_id.filter(|id| !id.is_empty());
-        let pool = match Self::known(&request, id)? {
+        let claim = id.map(|id| Self::claim(id, &request)).transpose()?;
+        let pool = match Self::known(&request) {
             Some(pool) => pool,
-            None => Self::load(request, id)?,
+            None => Self::load(request)?,
         };
         lock(&pool.state).users += 1;
         let user = Arc::new(User(Arc::downgrade(&pool)));
         pool.open_for_users()?;
-        Ok(Self { pool, _user: user })
+        Ok(Self {
+            pool,
+            _user: user,
+            _claim: claim,
+        })
     }
 
-    fn known(
-        request: &ModelRequest,
-        id: Option<&str>,
-    ) -> Result<Option<Arc<Pool>>, InferenceError> {
+    /// Binds an instance id to a request, or joins those who have bound it to the same one.
+    fn claim(id: &str, request: &ModelRequest) -> Result<Arc<()>, InferenceError> {
         let mut pools = lock(&POOLS);
-        pools.by_id.retain(|_, pool| pool.strong_count() > 0);
-        pools.by_request.retain(|_, pool| pool.strong_count() > 0);
-        let by_request = pools.by_request.get(request).and_then(Weak::upgrade);
-        let Some(id) = id else {
-            return Ok(by_request);
-        };
-        match pools.by_id.get(id).and_then(Weak::upgrade) {
-            Some(pool) if pool.request != *request => Err(InferenceError::InstanceConflict {
-                id: id.into(),
-                other: format!("{} on {}", pool.request.path.display(), pool.request.device),
-            }),
-            Some(pool) => Ok(Some(pool)),
-            None => {
-                if let Some(pool) = &by_request {
-                    pools.by_id.insert(id.into(), Arc::downgrade(pool));
-                }
-                Ok(by_request)
+        pools
+            .by_id
+            .retain(|_, claim| claim.holders.strong_count() > 0);
+        if let Some((holders, claim)) = pools
+            .by_id
+            .get(id)
+            .and_then(|c| Some((c.holders.upgrade()?, c)))
+        {
+            if claim.request == *request {
+                return Ok(holders);
             }
+            return Err(InferenceError::InstanceConflict {
+                id: id.into(),
+                other: format!(
+                    "{} on {}",
+                    claim.request.path.display(),
+                    claim.request.device
+                ),
+            });
         }
+        let holder = Arc::new(());
+        let (request, holders) = (request.clone(), Arc::downgrade(&holder));
+        pools.by_id.insert(id.into(), Claim { request, holders });
+        Ok(holder)
+    }
+
+    fn known(request: &ModelRequest) -> Option<Arc<Pool>> {
+        let mut pools = lock(&POOLS);
+        pools.by_request.retain(|_, pool| pool.strong_count() > 0);
+        pools.by_request.get(request).and_then(Weak::upgrade)
     }
 
     /// Loads outside the lock; when two load at once, the first to finish is shared and the other's work is dropped.
-    fn load(request: ModelRequest, id: Option<&str>) -> Result<Arc<Pool>, InferenceError> {
+    fn load(request: ModelRequest) -> Result<Arc<Pool>, InferenceError> {
         let session = open_session(&request)?;
         let info = read_info(&request.path, &session)?;
         let limit = thread::available_parallelism().map_or(1, usize::from);
@@ -172,14 +194,12 @@ impl SharedModel {
             state,
             returned: Condvar::new(),
         });
-        if let Some(earlier) = Self::known(&request, id)? {
+        if let Some(earlier) = Self::known(&request) {
             return Ok(earlier);
         }
-        let mut pools = lock(&POOLS);
-        pools.by_request.insert(request, Arc::downgrade(&loaded));
-        if let Some(id) = id {
-            pools.by_id.insert(id.into(), Arc::downgrade(&loaded));
-        }
+        lock(&POOLS)
+            .by_request
+            .insert(request, Arc::downgrade(&loaded));
         Ok(loaded)
     }
 
@@ -477,6 +497,18 @@ mod tests {
             device: Device::Cpu,
             threads: 1,
         }
+    }
+
+    #[test]
+    fn an_id_is_free_again_when_nobody_holds_it() {
+        let (a, b) = (request(Path::new("a")), request(Path::new("b")));
+        let first = SharedModel::claim("free-again", &a).unwrap();
+        let second = SharedModel::claim("free-again", &a).unwrap();
+        assert!(SharedModel::claim("free-again", &b).is_err());
+        drop(first);
+        assert!(SharedModel::claim("free-again", &b).is_err());
+        drop(second);
+        assert!(SharedModel::claim("free-again", &b).is_ok());
     }
 
     #[test]
