@@ -13,7 +13,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from reid_training import checkpoint, detection  # noqa: E402
-from reid_training.detection import (  # noqa: E402  # noqa: E402
+from reid_training.detection import (  # noqa: E402
     augment,
     boxes,
     data,
@@ -179,7 +179,7 @@ def test_labels_are_checked_by_the_teachers() -> None:
         np.array(
             [[0.1, 0.1, 0.2, 0.5], [0.3, 0.1, 0.4, 0.5], [0.55, 0.2, 0.7, 0.8], [0.75, 0.2, 0.9, 0.8], [0.0, 0.8, 0.1, 0.9]]
         ),
-        np.array([0.8, 0.7, 0.6, 0.6, 0.2]),
+        np.array([0.8, 0.7, 0.6, 0.6, 0.4]),
     )
     truth = labels.checked(people, found)
     by_box = {tuple(b.round(2).tolist()): float(w) for b, w in zip(truth.boxes, truth.weights, strict=True)}

@@ -18,8 +18,10 @@ from .teachers import Cache, Detections, fuse
 
 #: Fused score from which a box is a person, and from which it is worth ignoring (models/README.md of the data, "Teachers").
 PERSON, DOUBTFUL = 0.35, 0.15
-#: The same for one teacher alone, whose weak boxes are many.
-DOUBTFUL_ALONE = 0.2
+#: The same for one teacher alone, whose false boxes are stronger: RTMDet-nano gives empty pictures boxes of up to 0.43.
+PERSON_ALONE, DOUBTFUL_ALONE = 0.45, 0.2
+#: Between this and `MISSING_PERSON` an unlabelled box of a labelled picture is ignored; below, the labels are right.
+MISSING_DOUBTFUL = 0.35
 #: A person missing from the labels of a labelled picture must be surer than that.
 MISSING_PERSON = 0.5
 #: Weight of a labelled box that no teacher confirms.
@@ -34,15 +36,15 @@ class Truth:
     weights: np.ndarray
 
 
-def pseudo_weight(scores: np.ndarray) -> np.ndarray:
+def pseudo_weight(scores: np.ndarray, person: float = PERSON) -> np.ndarray:
     """Weight of a teacher's box: 0 when doubtful, 0.5 at the person threshold, 1 from a quarter above."""
-    return np.where(scores >= PERSON, np.clip(0.5 + 2 * (scores - PERSON), 0.5, 1), 0).astype(np.float32)
+    return np.where(scores >= person, np.clip(0.5 + 2 * (scores - person), 0.5, 1), 0).astype(np.float32)
 
 
-def from_teachers(found: Detections) -> Truth:
-    """Truth of an unlabelled picture."""
-    keep = found.scores >= DOUBTFUL
-    return Truth(found.boxes[keep], pseudo_weight(found.scores[keep]))
+def from_teachers(found: Detections, alone: bool = False) -> Truth:
+    """Truth of an unlabelled picture from fused teachers, or from one alone."""
+    keep = found.scores >= (DOUBTFUL_ALONE if alone else DOUBTFUL)
+    return Truth(found.boxes[keep], pseudo_weight(found.scores[keep], PERSON_ALONE if alone else PERSON))
 
 
 def tidy(found: Detections) -> Detections:
@@ -61,7 +63,7 @@ def checked(boxes: np.ndarray, found: Detections) -> Truth:
     groups = ~confirmed & ((share_inside(sure, boxes) > 0.8).sum(0) >= 2)
     weights[groups] = 0
     people = boxes[~groups]
-    new = (iou_matrix(found.boxes, people).max(1, initial=0) < 0.4) & (found.scores >= DOUBTFUL)
+    new = (iou_matrix(found.boxes, people).max(1, initial=0) < 0.4) & (found.scores >= MISSING_DOUBTFUL)
     # part of a person that the labels have already (a torso in a whole-body box) is not another person
     new &= share_inside(found.boxes, people).max(1, initial=0) < 0.7
     extra = np.where(found.scores >= MISSING_PERSON, pseudo_weight(found.scores), 0)[new].astype(np.float32)
@@ -76,7 +78,7 @@ def gather(pictures: Sequence[Picture], caches: Mapping[str, Cache], check: bool
         found = tidy(results[0]) if len(results) == 1 else fuse(results) if results else None
         if picture.boxes is None:
             if found is not None:
-                truths[picture.key] = from_teachers(found)
+                truths[picture.key] = from_teachers(found, len(results) == 1)
         elif found is not None and check:
             truths[picture.key] = checked(picture.boxes, found)
         else:

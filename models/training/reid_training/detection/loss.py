@@ -134,11 +134,25 @@ def detection_loss(scores: Tensor, boxes: Tensor, centres: Tensor, strides: Tens
     return score_loss, box_loss * BOX_WEIGHT
 
 
+def _near_someone(centres: Tensor, targets: Targets) -> Tensor:
+    """Places `[b, n]` bool that lie in a box of a person or of a doubtful one."""
+    return torch.stack([_nearness(centres, b[real])[0].any(0) for b, real in zip(targets.boxes, targets.real, strict=True)])
+
+
 def distillation_loss(
-    scores: Tensor, boxes: Tensor, centres: Tensor, strides: Tensor, teacher_logits: Tensor, teacher_boxes: Tensor
+    scores: Tensor,
+    boxes: Tensor,
+    centres: Tensor,
+    strides: Tensor,
+    teacher_logits: Tensor,
+    teacher_boxes: Tensor,
+    targets: Targets,
 ) -> tuple[Tensor, Tensor]:
-    """The same two losses against a teacher on the same grid: `[b, n]` logits and `[b, n, 4]` corners in pixels."""
-    target = teacher_logits.sigmoid()
+    """The same two losses against a teacher on the same grid: `[b, n]` logits and `[b, n, 4]` corners in pixels.
+
+    The teacher is believed only where the labels have a person or a doubt: elsewhere its boxes are known to be false.
+    """
+    target = teacher_logits.sigmoid() * _near_someone(centres, targets)
     weight = torch.where(target > 0.1, target, 0.0)
     total = weight.sum().clamp(min=1)
     score_loss = quality_focal(scores.squeeze(1), target, torch.ones_like(target)) / total

@@ -308,7 +308,7 @@ def losses(run: Run, batch: Batch) -> dict[str, Tensor]:
     parts = {"score": score, "box": box}
     if batch.lesson:
         lesson = batch.lesson
-        taught = distillation_loss(scores, boxes, centres, strides, lesson.logits.to(device), lesson.boxes.to(device))
+        taught = distillation_loss(scores, boxes, centres, strides, lesson.logits.to(device), lesson.boxes.to(device), targets)
         parts |= {"taught_score": config.distillation * taught[0], "taught_box": config.distillation * taught[1]}
         parts["imitation"] = config.imitation * distil.feature_loss(adapted, [f.to(device) for f in lesson.features])
     return parts
