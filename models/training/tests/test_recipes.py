@@ -161,6 +161,15 @@ def test_triplets_on_an_own_folder(tree: Path, tmp_path: Path, distance: str) ->
     assert len(history) == 2 and "validation mAP" in history[-1]
 
 
+def test_the_readme_recipe_for_own_people_tells_them_apart(tree: Path, tmp_path: Path) -> None:
+    """configs/own-people.toml as it stands: better than at the start, and a file with the agreed metadata."""
+    config = Path(__file__).parent.parent / "configs/own-people.toml"
+    assert main(command(config, tree, tmp_path)) == 0
+    figures = json.loads((tmp_path / "out/figures.json").read_text())
+    assert figures["validation mAP"] > 70
+    assert (tmp_path / "out/own-people.onnx").stat().st_size < 1_000_000
+
+
 def test_pairs_by_both_optimisers(market: Path, tmp_path: Path) -> None:
     config = tmp_path / "pair.toml"
     config.write_text(
