@@ -148,21 +148,21 @@ fn functions_fit_a_screen() {
                 && line.trim_end().ends_with('{')
             {
                 start = Some((number, indent, line.trim().to_owned()));
-            } else if line.trim_end() == format!("{}}}", " ".repeat(indent)) {
-                if let Some((from, depth, name)) = start.take_if(|(_, depth, _)| *depth == indent) {
-                    let _ = depth;
-                    // Property tables are data.
-                    if number - from > LINES
-                        && !name.contains("fn properties")
-                        && !name.contains("fn signals")
-                    {
-                        long.push(format!(
-                            "{}:{from}: {} lines: {name}",
-                            source.path,
-                            number - from
-                        ));
-                    }
-                }
+                continue;
+            }
+            let is_end = line.trim_end() == format!("{}}}", " ".repeat(indent));
+            let ended = start.take_if(|(_, depth, _)| is_end && *depth == indent);
+            let Some((from, _, name)) = ended else {
+                continue;
+            };
+            // Property tables are data.
+            let is_table = name.contains("fn properties") || name.contains("fn signals");
+            if number - from > LINES && !is_table {
+                long.push(format!(
+                    "{}:{from}: {} lines: {name}",
+                    source.path,
+                    number - from
+                ));
             }
         }
     }
