@@ -1,5 +1,6 @@
 //! The elements: properties and glue, no algorithm.
 
+mod model;
 pub mod reidembed;
 pub mod reidoverlay;
 pub mod reidpublish;

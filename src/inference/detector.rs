@@ -5,14 +5,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use half::f16;
-
 use super::{
     error::InferenceError,
     facts::{DetectorFacts, DetectorInputs, DetectorWishes, FactsError, PictureInput, Size},
-    model::{ElementType, ModelInfo},
+    model::ModelInfo,
     pool::{InputTensor, ModelRequest, SharedModel},
     sidecar::Sidecar,
+    tensor::Tensor,
 };
 use crate::core::{
     image::ImageView,
@@ -80,28 +79,6 @@ pub enum DetectError {
     Decode(#[from] DecodeError),
     #[error(transparent)]
     Preprocess(#[from] PreprocessError),
-}
-
-/// The input tensor, kept from frame to frame.
-enum Tensor {
-    F32(Vec<f32>),
-    F16(Vec<f16>),
-}
-
-impl Tensor {
-    fn zeros(element: ElementType, len: usize) -> Self {
-        match element {
-            ElementType::F16 => Self::F16(vec![f16::ZERO; len]),
-            _ => Self::F32(vec![0.0; len]),
-        }
-    }
-
-    fn input<'a>(&'a self, shape: &'a [i64]) -> InputTensor<'a> {
-        match self {
-            Self::F32(data) => InputTensor::F32(shape, data),
-            Self::F16(data) => InputTensor::F16(shape, data),
-        }
-    }
 }
 
 /// A detector with everything that one stream needs.

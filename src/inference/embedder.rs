@@ -2,14 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use half::f16;
-
 use super::{
     error::InferenceError,
     facts::EmbedderFacts,
-    model::{self, ElementType, ModelInfo},
-    pool::{InputTensor, ModelRequest, OutputTensor, SharedModel},
+    model::{self, ModelInfo},
+    pool::{ModelRequest, OutputTensor, SharedModel},
     sidecar::Sidecar,
+    tensor::Tensor,
 };
 use crate::core::{
     embedding::{Embedding, EmbeddingError, ModelFingerprint},
@@ -64,36 +63,8 @@ enum Batch {
     Open(usize),
 }
 
-/// The input tensor, kept from frame to frame.
-enum Tensor {
-    F32(Vec<f32>),
-    F16(Vec<f16>),
-}
-
 impl Tensor {
-    fn new(element: ElementType) -> Self {
-        match element {
-            ElementType::F16 => Self::F16(Vec::new()),
-            _ => Self::F32(Vec::new()),
-        }
-    }
-
-    /// Grows, never shrinks.
-    fn reserve(&mut self, len: usize) {
-        match self {
-            Self::F32(data) if data.len() < len => data.resize(len, 0.0),
-            Self::F16(data) if data.len() < len => data.resize(len, f16::ZERO),
-            _ => {}
-        }
-    }
-
-    fn input<'a>(&'a self, shape: &'a [i64], len: usize) -> InputTensor<'a> {
-        match self {
-            Self::F32(data) => InputTensor::F32(shape, &data[..len]),
-            Self::F16(data) => InputTensor::F16(shape, &data[..len]),
-        }
-    }
-
+    /// Fills the place of crop number `slot`.
     fn fill_crop(
         &mut self,
         preprocessor: &mut Preprocessor,
@@ -148,7 +119,7 @@ impl Embedder {
                 None => Batch::Open(MAX_BATCH),
             },
             preprocessor: Preprocessor::new(facts.spec),
-            tensor: Tensor::new(facts.picture.element),
+            tensor: Tensor::zeros(facts.picture.element, 0),
             remark: None,
             model,
             facts,
@@ -234,9 +205,7 @@ impl Embedder {
     ) -> Result<R, InferenceError> {
         // Lengths of tensors in memory fit into i64.
         let shape = self.facts.spec.shape(crops).map(|length| length as i64);
-        let input = self
-            .tensor
-            .input(&shape, crops * self.facts.spec.tensor_len());
+        let input = self.tensor.input(&shape);
         self.model.run(&[input], read)
     }
 

@@ -13,6 +13,7 @@ mod places;
 pub mod pool;
 pub mod runtime;
 pub mod sidecar;
+mod tensor;
 
 pub use detector::{
     DetectError, DetectOutcome, DetectParams, DetectTimes, Detector, DetectorRequest, read_labels,

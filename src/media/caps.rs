@@ -46,6 +46,19 @@ pub fn template() -> gst::Caps {
         .build()
 }
 
+/// An always-present sink and source pad of `caps`, for elements that pass frames on.
+pub fn pad_templates(caps: &gst::Caps) -> Vec<gst::PadTemplate> {
+    [
+        ("sink", gst::PadDirection::Sink),
+        ("src", gst::PadDirection::Src),
+    ]
+    .into_iter()
+    .filter_map(|(name, direction)| {
+        gst::PadTemplate::new(name, direction, gst::PadPresence::Always, caps).ok()
+    })
+    .collect()
+}
+
 /// Matrix and range of the caps. BT.709 and its relatives (SMPTE 240M, BT.2020) are closer to 709 than to 601; what is
 /// left open follows GStreamer's own default by height.
 pub fn colorimetry(info: &gst_video::VideoInfo) -> Colorimetry {

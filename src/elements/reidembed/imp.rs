@@ -14,10 +14,9 @@ use crate::{
         geometry::Rect,
         person::Person,
     },
+    elements::model::ModelSettings,
     inference::{
-        CropError, EmbedOutcome, Embedder, EmbedderRequest, InferenceError, ModelRequest,
-        device::{DEVICE_HELP, Device},
-        embedder::MAX_BATCH,
+        CropError, EmbedOutcome, Embedder, EmbedderRequest, InferenceError, embedder::MAX_BATCH,
         models,
     },
     media::{self, FrameError, FrameSize, MappedFrame, PeopleMeta, caps},
@@ -34,26 +33,20 @@ static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
 /// Most people of a frame that the property `max-objects` allows.
 const MAX_OBJECTS: u32 = 10_000;
 
-/// Most threads of a session that the property `threads` allows.
-const MAX_THREADS: u32 = 1024;
-
 #[derive(Clone, Debug)]
 struct Settings {
-    model: Option<String>,
+    model: ModelSettings,
     object_class: String,
     min_height: u32,
     max_objects: u32,
     batch_size: u32,
     reuse_interval: u32,
-    device: String,
-    threads: u32,
-    model_instance_id: Option<String>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            model: None,
+            model: ModelSettings::default(),
             object_class: "person".into(),
             // An eighth of an embedder's usual 256 rows: below, the picture is mostly interpolated.
             min_height: 32,
@@ -62,9 +55,6 @@ impl Default for Settings {
             // Measured with OSNet: larger batches gain nothing more on a processor.
             batch_size: 8,
             reuse_interval: 0,
-            device: "cpu".into(),
-            threads: 0,
-            model_instance_id: None,
         }
     }
 }
@@ -78,15 +68,11 @@ impl TryFrom<Settings> for Config {
     type Error = InferenceError;
 
     fn try_from(settings: Settings) -> Result<Self, InferenceError> {
-        let model = ModelRequest {
-            path: models::resolve(settings.model.as_deref(), models::DEFAULT_EMBEDDER)?,
-            device: Device::parse(&settings.device)?,
-            threads: settings.threads,
-        };
+        let model = settings.model.request(models::DEFAULT_EMBEDDER)?;
         Ok(Self {
             request: EmbedderRequest {
                 model,
-                instance_id: settings.model_instance_id,
+                instance_id: settings.model.instance_id,
             },
         })
     }
@@ -217,7 +203,7 @@ impl ObjectImpl for ReidEmbed {
     fn properties() -> &'static [glib::ParamSpec] {
         static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
             let defaults = Settings::default();
-            let mut all = model_properties(&defaults);
+            let mut all = ModelSettings::properties("embedder");
             all.extend(selection_properties(&defaults));
             all
         });
@@ -226,9 +212,11 @@ impl ObjectImpl for ReidEmbed {
 
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
         let mut settings = self.settings();
+        if settings.model.set(pspec.name(), value) {
+            return;
+        }
         // The values' types and ranges are those of the specifications.
         match pspec.name() {
-            "model" => settings.model = value.get().expect("checked by GObject"),
             "object-class" => {
                 let classes: Option<String> = value.get().expect("checked by GObject");
                 settings.object_class = classes.unwrap_or_default();
@@ -237,14 +225,6 @@ impl ObjectImpl for ReidEmbed {
             "max-objects" => settings.max_objects = value.get().expect("checked by GObject"),
             "batch-size" => settings.batch_size = value.get().expect("checked by GObject"),
             "reuse-interval" => settings.reuse_interval = value.get().expect("checked by GObject"),
-            "device" => {
-                let device: Option<String> = value.get().expect("checked by GObject");
-                settings.device = device.unwrap_or_else(|| Settings::default().device);
-            }
-            "threads" => settings.threads = value.get().expect("checked by GObject"),
-            "model-instance-id" => {
-                settings.model_instance_id = value.get().expect("checked by GObject");
-            }
             other => unreachable!("no property {other}"),
         }
     }
@@ -254,48 +234,18 @@ impl ObjectImpl for ReidEmbed {
             return self.stats().to_structure().to_value();
         }
         let settings = self.settings();
+        if let Some(value) = settings.model.get(pspec.name()) {
+            return value;
+        }
         match pspec.name() {
-            "model" => settings.model.to_value(),
             "object-class" => settings.object_class.to_value(),
             "min-height" => settings.min_height.to_value(),
             "max-objects" => settings.max_objects.to_value(),
             "batch-size" => settings.batch_size.to_value(),
             "reuse-interval" => settings.reuse_interval.to_value(),
-            "device" => settings.device.to_value(),
-            "threads" => settings.threads.to_value(),
-            "model-instance-id" => settings.model_instance_id.to_value(),
             other => unreachable!("no property {other}"),
         }
     }
-}
-
-/// Which model, and how it runs.
-fn model_properties(defaults: &Settings) -> Vec<glib::ParamSpec> {
-    vec![
-        glib::ParamSpecString::builder("model")
-            .nick("Model")
-            .blurb("Path of the embedder's .onnx file; not set: the one that ships. A .toml file of the same name overrules its metadata. Can be changed in NULL and READY")
-            .mutable_ready()
-            .build(),
-        glib::ParamSpecString::builder("device")
-            .nick("Device")
-            .blurb(&format!("Where the model runs: {DEVICE_HELP}. Can be changed in NULL and READY"))
-            .default_value(Some(defaults.device.as_str()))
-            .mutable_ready()
-            .build(),
-        glib::ParamSpecUInt::builder("threads")
-            .nick("Threads")
-            .blurb("Threads that one inference uses, 0 to 1024; 0 chooses by the number of cores. Can be changed in NULL and READY")
-            .maximum(MAX_THREADS)
-            .default_value(defaults.threads)
-            .mutable_ready()
-            .build(),
-        glib::ParamSpecString::builder("model-instance-id")
-            .nick("Model instance id")
-            .blurb("Elements with the same id must use the same model, device and threads, else starting fails; the same model is shared in any case. Can be changed in NULL and READY")
-            .mutable_ready()
-            .build(),
-    ]
 }
 
 /// Which boxes, and how often.
@@ -358,18 +308,8 @@ impl ElementImpl for ReidEmbed {
     }
 
     fn pad_templates() -> &'static [gst::PadTemplate] {
-        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
-            let caps = caps::template();
-            [
-                ("sink", gst::PadDirection::Sink),
-                ("src", gst::PadDirection::Src),
-            ]
-            .into_iter()
-            .filter_map(|(name, direction)| {
-                gst::PadTemplate::new(name, direction, gst::PadPresence::Always, &caps).ok()
-            })
-            .collect()
-        });
+        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> =
+            LazyLock::new(|| caps::pad_templates(&caps::template()));
         &TEMPLATES
     }
 }

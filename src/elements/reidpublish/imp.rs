@@ -10,7 +10,7 @@ use gst_base::{prelude::*, subclass::prelude::*};
 use super::{PublishFormat, output::Output};
 use crate::{
     core::publish::{FrameFacts, json_line, mot_lines},
-    media::{self, FrameSize},
+    media::{self, FrameSize, caps},
 };
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
@@ -145,15 +145,7 @@ impl ElementImpl for ReidPublish {
         static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
             // The pixels are never looked at: any raw video in any memory.
             let caps = gst::Caps::builder("video/x-raw").any_features().build();
-            [
-                ("sink", gst::PadDirection::Sink),
-                ("src", gst::PadDirection::Src),
-            ]
-            .into_iter()
-            .filter_map(|(name, direction)| {
-                gst::PadTemplate::new(name, direction, gst::PadPresence::Always, &caps).ok()
-            })
-            .collect()
+            caps::pad_templates(&caps)
         });
         &TEMPLATES
     }

@@ -16,9 +16,10 @@ use crate::{
         person::Person,
         yolo::{Detection, Health},
     },
+    elements::model::ModelSettings,
     inference::{
         DetectError, DetectOutcome, DetectParams, Detector, DetectorRequest, InferenceError,
-        ModelRequest, device::DEVICE_HELP, device::Device, models, read_labels,
+        models, read_labels,
     },
     media::{self, FrameError, FrameSize, MappedFrame, caps, roi::Origin},
 };
@@ -34,12 +35,9 @@ static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
 /// Most boxes of a frame that the property `max-detections` allows.
 const MAX_DETECTIONS: u32 = 10_000;
 
-/// Most threads of a session that the property `threads` allows.
-const MAX_THREADS: u32 = 1024;
-
 #[derive(Clone, Debug)]
 struct Settings {
-    model: Option<String>,
+    model: ModelSettings,
     labels_file: Option<String>,
     layout: DetectLayout,
     object_class: String,
@@ -47,15 +45,12 @@ struct Settings {
     iou_threshold: f32,
     max_detections: u32,
     inference_interval: u32,
-    device: String,
-    threads: u32,
-    model_instance_id: Option<String>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            model: None,
+            model: ModelSettings::default(),
             labels_file: None,
             layout: DetectLayout::Auto,
             object_class: "person".into(),
@@ -64,9 +59,6 @@ impl Default for Settings {
             iou_threshold: 0.45,
             max_detections: 300,
             inference_interval: 1,
-            device: "cpu".into(),
-            threads: 0,
-            model_instance_id: None,
         }
     }
 }
@@ -82,15 +74,11 @@ impl TryFrom<Settings> for Config {
 
     fn try_from(settings: Settings) -> Result<Self, InferenceError> {
         let labels_file = settings.labels_file.filter(|file| !file.is_empty());
-        let model = ModelRequest {
-            path: models::resolve(settings.model.as_deref(), models::DEFAULT_DETECTOR)?,
-            device: Device::parse(&settings.device)?,
-            threads: settings.threads,
-        };
+        let model = settings.model.request(models::DEFAULT_DETECTOR)?;
         Ok(Self {
             request: DetectorRequest {
                 model,
-                instance_id: settings.model_instance_id,
+                instance_id: settings.model.instance_id,
                 layout: settings.layout.into(),
                 labels: labels_file
                     .map(|file| read_labels(Path::new(&file)))
@@ -193,7 +181,8 @@ impl ObjectImpl for YoloDetect {
     fn properties() -> &'static [glib::ParamSpec] {
         static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
             let defaults = Settings::default();
-            let mut all = model_properties(&defaults);
+            let mut all = ModelSettings::properties("detector");
+            all.extend(output_properties(&defaults));
             all.extend(detection_properties(&defaults));
             all
         });
@@ -202,9 +191,11 @@ impl ObjectImpl for YoloDetect {
 
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
         let mut settings = self.settings();
+        if settings.model.set(pspec.name(), value) {
+            return;
+        }
         // The values' types and ranges are those of the specifications.
         match pspec.name() {
-            "model" => settings.model = value.get().expect("checked by GObject"),
             "labels-file" => settings.labels_file = value.get().expect("checked by GObject"),
             "layout" => settings.layout = value.get().expect("checked by GObject"),
             "object-class" => {
@@ -217,14 +208,6 @@ impl ObjectImpl for YoloDetect {
             "inference-interval" => {
                 settings.inference_interval = value.get().expect("checked by GObject");
             }
-            "device" => {
-                let device: Option<String> = value.get().expect("checked by GObject");
-                settings.device = device.unwrap_or_else(|| Settings::default().device);
-            }
-            "threads" => settings.threads = value.get().expect("checked by GObject"),
-            "model-instance-id" => {
-                settings.model_instance_id = value.get().expect("checked by GObject");
-            }
             other => unreachable!("no property {other}"),
         }
     }
@@ -234,8 +217,10 @@ impl ObjectImpl for YoloDetect {
             return self.stats().to_structure().to_value();
         }
         let settings = self.settings();
+        if let Some(value) = settings.model.get(pspec.name()) {
+            return value;
+        }
         match pspec.name() {
-            "model" => settings.model.to_value(),
             "labels-file" => settings.labels_file.to_value(),
             "layout" => settings.layout.to_value(),
             "object-class" => settings.object_class.to_value(),
@@ -243,22 +228,14 @@ impl ObjectImpl for YoloDetect {
             "iou-threshold" => settings.iou_threshold.to_value(),
             "max-detections" => settings.max_detections.to_value(),
             "inference-interval" => settings.inference_interval.to_value(),
-            "device" => settings.device.to_value(),
-            "threads" => settings.threads.to_value(),
-            "model-instance-id" => settings.model_instance_id.to_value(),
             other => unreachable!("no property {other}"),
         }
     }
 }
 
-/// Which model, and how it runs.
-fn model_properties(defaults: &Settings) -> Vec<glib::ParamSpec> {
+/// How the model's output is read.
+fn output_properties(defaults: &Settings) -> Vec<glib::ParamSpec> {
     vec![
-        glib::ParamSpecString::builder("model")
-            .nick("Model")
-            .blurb("Path of the detector's .onnx file; not set: the one that ships. A .toml file of the same name overrules its metadata. Can be changed in NULL and READY")
-            .mutable_ready()
-            .build(),
         glib::ParamSpecString::builder("labels-file")
             .nick("Labels file")
             .blurb("Text file with one class name a line, in the model's order; not set: from the model. Can be changed in NULL and READY")
@@ -267,24 +244,6 @@ fn model_properties(defaults: &Settings) -> Vec<glib::ParamSpec> {
         glib::ParamSpecEnum::builder_with_default("layout", defaults.layout)
             .nick("Layout")
             .blurb("How the model writes its boxes (C classes, N boxes). Can be changed in NULL and READY")
-            .mutable_ready()
-            .build(),
-        glib::ParamSpecString::builder("device")
-            .nick("Device")
-            .blurb(&format!("Where the model runs: {DEVICE_HELP}. Can be changed in NULL and READY"))
-            .default_value(Some(defaults.device.as_str()))
-            .mutable_ready()
-            .build(),
-        glib::ParamSpecUInt::builder("threads")
-            .nick("Threads")
-            .blurb("Threads that one inference uses, 0 to 1024; 0 chooses by the number of cores. Can be changed in NULL and READY")
-            .maximum(MAX_THREADS)
-            .default_value(defaults.threads)
-            .mutable_ready()
-            .build(),
-        glib::ParamSpecString::builder("model-instance-id")
-            .nick("Model instance id")
-            .blurb("Elements with the same id must use the same model, device and threads, else starting fails; the same model is shared in any case. Can be changed in NULL and READY")
             .mutable_ready()
             .build(),
     ]
@@ -354,18 +313,8 @@ impl ElementImpl for YoloDetect {
     }
 
     fn pad_templates() -> &'static [gst::PadTemplate] {
-        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> = LazyLock::new(|| {
-            let caps = caps::template();
-            [
-                ("sink", gst::PadDirection::Sink),
-                ("src", gst::PadDirection::Src),
-            ]
-            .into_iter()
-            .filter_map(|(name, direction)| {
-                gst::PadTemplate::new(name, direction, gst::PadPresence::Always, &caps).ok()
-            })
-            .collect()
-        });
+        static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> =
+            LazyLock::new(|| caps::pad_templates(&caps::template()));
         &TEMPLATES
     }
 }
