@@ -337,7 +337,8 @@ fn open_session(request: &ModelRequest) -> Result<Session, InferenceError> {
     let provider = request.device.provider()?;
     let builder = Session::builder(runtime.environment()).map_err(|error| refused(&error))?;
     let builder = builder
-        .with_optimization_level(GraphOptimizationLevel::Level3)
+        // Not Level3: that number is new, and ONNX Runtime 1.21 refuses it.
+        .with_optimization_level(GraphOptimizationLevel::All)
         .map_err(|error| refused(&error))?;
     let builder = builder
         .with_intra_threads(threads)
