@@ -16,13 +16,17 @@ if ! have_plugin; then
 fi
 
 FRAMES=${FRAMES:-300}
-if [ -z "${SINK:-}" ]; then
-    if [ -n "${DISPLAY:-}${WAYLAND_DISPLAY:-}" ]; then SINK=autovideosink; else
-        echo "no display: the picture goes nowhere (set SINK to something else)" >&2
-        SINK="fakesink sync=true"
+
+# screen: sets the array `sink`, what shows the picture.
+screen() {
+    if [ -z "${SINK:-}" ]; then
+        if [ -n "${DISPLAY:-}${WAYLAND_DISPLAY:-}" ]; then SINK=autovideosink; else
+            echo "no display: the picture goes nowhere (set SINK to something else)" >&2
+            SINK="fakesink sync=true"
+        fi
     fi
-fi
-read -ra sink <<<"$SINK"
+    read -ra sink <<<"$SINK"
+}
 
 # source_of INPUT INDEX COUNT: sets the array `source`, raw video of camera INDEX of COUNT.
 source_of() {

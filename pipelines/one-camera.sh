@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # One camera to the screen.   one-camera.sh [INPUT]
 . "$(dirname "$0")/common.sh"
+screen
 source_of "${1:-}" 0 1
 identify lobby camera
 exec gst-launch-1.0 -e "${source[@]}" ! "${identify[@]}" ! reidoverlay ! videoconvert ! "${sink[@]}"

@@ -2,6 +2,7 @@
 # A network camera to the screen with low latency: a queue that is full drops its oldest frame instead of waiting, so the
 # picture never lags behind.   rtsp.sh [rtsp://camera/stream]    Without a URL it starts a camera of its own.
 . "$(dirname "$0")/common.sh"
+screen
 url=${1:-}
 if [ -z "$url" ]; then
     url=rtsp://127.0.0.1:${PORT:-8554}/camera
