@@ -152,7 +152,7 @@ impl Sampler {
         /// with weight zero.
         const BEYOND: usize = 4 * (1 + Pattern::MOST_SAMPLES as usize);
         let row = (0..view.planes().len()).map(|plane| view.row(plane, 0).len());
-        let longest = row.max().unwrap_or(0) + BEYOND;
+        let longest = row.max().unwrap_or(0) + BEYOND.max(kernels::WINDOW);
         if self.scratch.source.len() < longest {
             self.scratch.source.resize(longest, 0);
         }
