@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from reid_training.config import Config, parse, read_raw
+from reid_training.ending import add_options, ending_at
 from reid_training.errors import ConfigError, UserError
 from reid_training.progress import say
 
@@ -42,6 +43,7 @@ def parser() -> argparse.ArgumentParser:
     _recipe_options(train)
     train.add_argument("--resume", action="store_true", help="continue from the checkpoint in --out")
     train.add_argument("--minutes", type=float, help="stop, saved, after so many minutes")
+    add_options(train)
 
     teach = _command(commands, "teach", run_teach, "cache the teachers' answers, from where an earlier run stopped")
     _recipe_options(teach)
@@ -112,18 +114,22 @@ def run_train(options: argparse.Namespace) -> None:
         raise ConfigError(f"--data {options.data} does not exist")
     device = pick_device(options.device, options.threads)
     say(f"{raw['recipe']} on {device}")
+    ending = ending_at(options.until, options.fall)
+    more = {"ending": ending} if ending else {}
+    if ending and raw["task"] not in ("embed", "compact", "detect"):
+        raise ConfigError(f"--until: recipes of task {raw['task']!r} have a schedule of epochs; change `epochs` instead")
     if raw["task"] == "detect":
         from reid_training import detection
 
         out = options.out or Path("runs") / raw["recipe"]
         out.mkdir(parents=True, exist_ok=True)
-        detection.run(raw, options.data, out, device, options.resume, cache=options.cache, minutes=options.minutes)
+        detection.run(raw, options.data, out, device, options.resume, cache=options.cache, minutes=options.minutes, **more)
         return
     config, out = load_config(options)
     module = importlib.import_module(TASK_MODULES[config.task])
     module.run(
         config, options.data, out, device, options.resume,
-        cache=options.cache, teachers=options.teachers, minutes=options.minutes,
+        cache=options.cache, teachers=options.teachers, minutes=options.minutes, **more,
     )
 
 

@@ -90,8 +90,6 @@ def export_checked(net: nn.Module, facts: Facts, path: Path, inputs: int = 1) ->
     """Writes the network with unit-length output, dynamic batch; returns the largest difference to PyTorch.
 
     Raises `UserError`, leaving an older file alone, when the difference exceeds 1e-4."""
-    import onnx
-
     shape = (2, 3, facts.height, facts.width)
     model = Unit(fold_norms(net)).eval()
     x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
@@ -101,20 +99,64 @@ def export_checked(net: nn.Module, facts: Facts, path: Path, inputs: int = 1) ->
         model, (x,), str(draft), input_names=["input"], output_names=["embedding"], opset_version=OPSET,
         dynamic_axes={"input": {0: "batch"}, "embedding": {0: "batch"}}, dynamo=False,
     )
-    proto = onnx.load(draft)
     with torch.no_grad():
         dimension = model(x).shape[1]
+    finish(draft, facts, dimension)
+    worst = difference(model, draft, facts)
+    keep_if_equal(draft, path, worst)
+    return worst
+
+
+def export_pair_checked(net: nn.Module, facts: Facts, dimension: int, path: Path) -> float:
+    """Writes a network of two pictures, inputs `a` and `b`, output `similarity` [b] in 0..1; returns the largest difference
+    to PyTorch. Raises `UserError`, leaving an older file alone, when that exceeds 1e-4."""
+
+    class Similarity(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = fold_norms(net)
+
+        def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+            return torch.sigmoid(self.net(a, b))
+
+    model = Similarity().eval()
+    noise = torch.Generator().manual_seed(0)
+    shape = (facts.height, facts.width)
+    pairs = [[torch.randn((count, 3, *shape), generator=noise) for _ in "ab"] for count in (2, 1, 5)]
+    draft = path.with_name(path.name + ".tmp")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.onnx.export(
+        model, tuple(pairs[0]), str(draft), input_names=["a", "b"], output_names=["similarity"], opset_version=OPSET,
+        dynamic_axes={name: {0: "batch"} for name in ("a", "b", "similarity")}, dynamo=False,
+    )
+    finish(draft, facts, dimension)
+    session, worst = open_session(draft), 0.0
+    for a, b in pairs:
+        with torch.no_grad():
+            wanted = model(a, b).numpy()
+        worst = max(worst, float(np.abs(wanted - session.run(None, {"a": a.numpy(), "b": b.numpy()})[0]).max()))
+    keep_if_equal(draft, path, worst)
+    return worst
+
+
+def finish(draft: Path, facts: Facts, dimension: int) -> None:
+    """Adds the metadata to an exported file and checks it."""
+    import onnx
+
+    proto = onnx.load(draft)
     for key, value in facts.metadata(dimension).items():
         proto.metadata_props.add(key=key, value=value)
     onnx.checker.check_model(proto)
     draft.write_bytes(proto.SerializeToString())
-    worst = difference(model, draft, facts)
+
+
+def keep_if_equal(draft: Path, path: Path, worst: float) -> None:
+    """Puts an exported file in its place when it differs little enough from PyTorch."""
     if not worst <= TOLERANCE:
         draft.unlink()
         raise UserError(f"ONNX Runtime and PyTorch differ by {worst:.2g} (allowed {TOLERANCE:g}); {path} not written")
     os.replace(draft, path)
     say(f"exported {path} ({path.stat().st_size / 1e6:.1f} MB, differs from PyTorch by {worst:.1e})")
-    return worst
 
 
 def difference(model: nn.Module, path: Path, facts: Facts) -> float:

@@ -16,4 +16,4 @@ def make_optimizer(modules: Iterable[nn.Module], lr: float, weight_decay: float)
         {"params": [p for p in params if p.ndim >= 2], "weight_decay": weight_decay},
         {"params": [p for p in params if p.ndim < 2], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr)
+    return torch.optim.AdamW(groups, lr, fused=True)

@@ -43,6 +43,15 @@ def average_gradients(modules: Iterable[nn.Module]) -> None:
         start_at += grad.numel()
 
 
+def from_first(value: float) -> float:
+    """The first process' value, in all of them."""
+    if world() == 1:
+        return value
+    answer = torch.tensor(value, dtype=torch.float64)
+    dist.broadcast(answer, 0)
+    return float(answer)
+
+
 def any_asks(flag: bool) -> bool:
     """Whether any process says yes: all of them must leave a loop together."""
     if world() == 1:

@@ -57,6 +57,22 @@ def draw_plane(points: np.ndarray, people: np.ndarray, title: str, path: Path) -
     _write(figure, path)
 
 
+def draw_confusion(panels: Mapping[str, np.ndarray], path: Path) -> None:
+    """Who was taken for whom; a panel an entry: title → int [people, people], rows the truth. Rows are scaled to 100 %."""
+    figure, axes = plt.subplots(1, len(panels), figsize=(4.2 * len(panels), 4), squeeze=False)
+    for side, (title, counts) in zip(axes[0], panels.items(), strict=True):
+        shares = 100.0 * counts / np.maximum(counts.sum(1, keepdims=True), 1)
+        side.imshow(shares, vmin=0, vmax=100, cmap="Blues")
+        side.set_title(title, fontsize=9)
+        side.set_xlabel("taken for")
+        side.set_ylabel("is")
+        if len(shares) <= 12:
+            for (row, column), value in np.ndenumerate(shares):
+                if value >= 0.5:
+                    side.text(column, row, f"{value:.0f}", ha="center", va="center", fontsize=7, color="white" if value > 50 else "black")
+    _write(figure, path)
+
+
 def _write(figure: plt.Figure, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.tight_layout()

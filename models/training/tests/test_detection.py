@@ -124,6 +124,41 @@ def test_a_run_in_two_parts_is_the_same_run(pictures: Path, tmp_path: Path) -> N
     assert torch.allclose(weights("whole"), weights("parts"), atol=1e-5)
 
 
+def test_a_run_ends_by_the_clock_with_a_fallen_rate(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rates: list[float] = []
+    plain = train.learning_rate
+
+    def spying(*given: object) -> float:
+        rates.append(plain(*given))
+        return rates[-1]
+
+    class Counting:
+        """A clock that goes forward by steps: full rate until the fifth, over at the tenth."""
+
+        def fallen(self) -> float:
+            return min(1.0, max(0.0, (len(rates) - 4) / 5))
+
+    monkeypatch.setattr(train, "learning_rate", spying)
+    recipe = {**RECIPE, "schedule": {**RECIPE["schedule"], "views": 4000}}
+    out = tmp_path / "run"
+    detection.run(recipe, pictures, out, "cpu", cache=tmp_path / "cache", workers=0, ending=Counting())
+    assert len(rates) == 10 and rates[3] == rates[4] > rates[5] > rates[9] > 0
+    stable, last = (checkpoint.load(out / name, train.RECIPE) for name in ("stable.pt", "last.pt"))
+    assert (stable["number"], stable["fallen"]) == (20, 0.0) and (last["number"], last["fallen"]) == (40, 1.0)
+    assert json.loads((out / "history.jsonl").read_text().splitlines()[-1])["number"] == 40
+
+
+def test_teachers_boxes_become_labels_of_unlabelled_pictures_alone(pictures: Path, tmp_path: Path) -> None:
+    cache = teachers.Cache(tmp_path / "teacher-rtmdet.npz")
+    sure = teachers.Detections.make(np.array([[0.25, 0.1, 0.75, 0.9], [0.0, 0.0, 0.2, 0.2]]), np.array([0.9, 0.3]))
+    cache.found = {"cctv_0.jpg": sure, "street_0.jpg": sure}
+    known = data.split(data.scan([pictures])).train
+    assert labels.write(known, {"rtmdet": cache}, tmp_path / "made") == 1
+    assert [p.name for p in (tmp_path / "made/labels").iterdir()] == ["cctv_0.txt"]
+    again = data.scan([tmp_path / "made"])
+    assert len(again) == 1 and np.allclose(again[0].boxes, [[0.25, 0.1, 0.75, 0.9]], atol=1e-4)
+
+
 def test_unusable_checkpoints_and_configurations(pictures: Path, tmp_path: Path) -> None:
     checkpoint.save(tmp_path / "last.pt", "reid-default", {})
     with pytest.raises(CheckpointError, match="reid-default"):

@@ -13,6 +13,7 @@ from reid_training import checkpoint
 from reid_training.cli import main
 from reid_training.config import parse
 from reid_training.data.pack import make_pack
+from reid_training.export import open_session
 from reid_training.recipes import embed
 from reid_training.teachers import open_view, work_order
 
@@ -82,6 +83,45 @@ def test_distillation_trains_resumes_and_exports(market: Path, tmp_path: Path, t
     wanted = ["evaluate", str(tmp_path / "again.onnx"), "--query", str(market), "--gallery", str(market), "--cache", str(tmp_path / "cache")]
     assert main(wanted) == 0
     assert '"mAP"' in capsys.readouterr().out
+
+
+def test_a_run_ends_by_the_clock_with_a_fallen_rate(
+    market: Path, tmp_path: Path, teacher: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    config = tmp_path / "tiny.toml"
+    config.write_text(embed_config(market, images=1_000_000, sizes=[[0.0, 64, 32], [0.9, 128, 64]]))
+    rates, sizes = [], []
+    monkeypatch.setattr("reid_training.cli.ending_at", lambda *_: Counting())
+    plain = embed.step
+
+    def spying(run: embed.Run, *rest: object) -> dict[str, float]:
+        rates.append(run.rate())
+        sizes.append(run.size())
+        return plain(run, *rest)
+
+    class Counting:
+        """A clock that goes forward by steps: full rate until the tenth, over at the twentieth, which is not taken."""
+
+        def fallen(self) -> float:
+            return min(1.0, max(0.0, (len(rates) - 9) / 10))
+
+    monkeypatch.setattr(embed, "step", spying)
+    arguments = command(config, market.parent, tmp_path, "--teachers", str(tmp_path))
+    assert main([*arguments, "--until", "23:59"]) == 0
+    assert len(rates) == 19 and rates[9] == 1.0 > rates[10] > rates[-1] > 0
+    assert sizes[9] == (64, 32) and sizes[10] == (128, 64)
+    stable, last = (checkpoint.load(tmp_path / "out" / name, "tiny") for name in ("stable.pt", "checkpoint.pt"))
+    assert (stable["fallen"], last["fallen"]) == (0.0, 1.0) and stable["seen"] / last["seen"] == pytest.approx(10 / 19)
+    facts = open_session(tmp_path / "out/tiny.onnx").get_modelmeta().custom_metadata_map
+    assert facts["reid.height"] == "128" and facts["reid.seen"] == str(last["seen"])
+    monkeypatch.setattr("reid_training.cli.ending_at", lambda *_: None)
+    assert main([*arguments, "--resume", "--minutes", "0.0001"]) == 1  # no clock: at full rate again
+    assert checkpoint.load(tmp_path / "out/checkpoint.pt", "tiny")["fallen"] == 0.0
+    monkeypatch.undo()
+    capsys.readouterr()
+    epochs = Path(__file__).parent.parent / "configs/reid-pair-resnet50.toml"
+    assert main(["train", str(epochs), "--data", str(tmp_path), "--out", str(tmp_path / "out"), "--until", "23:59"]) == 1
+    assert "--until" in capsys.readouterr().err
 
 
 def test_interrupted_teaching_continues_with_the_same_answers(market: Path, tmp_path: Path, teacher: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,10 +214,16 @@ def test_pairs_by_both_optimisers(market: Path, tmp_path: Path) -> None:
     config = tmp_path / "pair.toml"
     config.write_text(
         'recipe = "pairs"\ntask = "pair"\nseed = 1\n[net]\nname = "compact"\ndim = 16\n'
-        "[train]\noptimizers = { sgd = 0.01, nadam = 1e-3 }\nepochs = 1\nbatch = 8\npairs = 16\nvalidation_pairs = 16\n"
+        "[train]\noptimizers = { sgd = 0.01, nadam = 1e-3 }\nepochs = 1\nbatch = 8\npairs = 16\nvalidation_pairs = 16\nheight = 128\nwidth = 96\n"
     )
     assert main(command(config, market, tmp_path)) == 0
     assert set(json.loads((tmp_path / "out/figures.json").read_text())) == {"sgd", "nadam"}
+    session = open_session(tmp_path / "out/pairs.onnx")
+    facts = session.get_modelmeta().custom_metadata_map
+    assert facts["reid.task"] == "pair" and facts["reid.width"] == "96" and facts["reid.seen"] == "32"
+    a, b = (np.random.default_rng(n).normal(size=(3, 3, 128, 96)).astype(np.float32) for n in range(2))
+    one, other = session.run(None, {"a": a, "b": b})[0], session.run(None, {"a": b, "b": a})[0]
+    assert one.shape == (3,) and (one > 0).all() and (one < 1).all() and np.allclose(one, other, atol=1e-5)
 
 
 def test_compact_fills_its_table(tree: Path, tmp_path: Path) -> None:
@@ -189,6 +235,7 @@ def test_compact_fills_its_table(tree: Path, tmp_path: Path) -> None:
     )
     assert main(command(config, tree.parent, tmp_path)) == 0
     table = json.loads((tmp_path / "out/accuracy.json").read_text())["people"]
+    assert (tmp_path / "out/people-confusion.png").exists()
     assert table["test"] == 10 and "triplet + SVM accuracy" in table and "cross-entropy accuracy" in table
 
 

@@ -9,9 +9,10 @@ from pathlib import Path
 import cv2
 
 from reid_training.config import read_raw
+from reid_training.ending import add_options, ending_at
 from reid_training.errors import ConfigError, DataError, UserError
 
-from . import data, evaluate, export, pack, plots, synthetic, teachers, train, variants
+from . import data, evaluate, export, labels, pack, plots, synthetic, teachers, train, variants
 
 
 def _pack(args: argparse.Namespace) -> None:
@@ -33,6 +34,11 @@ def _teach(args: argparse.Namespace) -> None:
     print(f"{len(cache.found)} pictures done, {len(bad)} unreadable{': ' if bad else ''}{', '.join(bad[:20])}")
 
 
+def _label(args: argparse.Namespace) -> None:
+    people = labels.write(data.split(data.scan(args.data)).train, labels.open_caches(args.cache), args.out)
+    print(f"{people} people labelled in {len(list((args.out / 'labels').iterdir()))} pictures")
+
+
 def _train(args: argparse.Namespace) -> None:
     config = read_raw(args.config)
     if args.views:
@@ -51,6 +57,7 @@ def _train(args: argparse.Namespace) -> None:
         threads=args.threads,
         teacher=args.teacher,
         export_to=args.export,
+        ending=ending_at(args.until, args.fall),
     )
 
 
@@ -117,6 +124,9 @@ def main() -> int:
     command.add_argument("--name", help="name of the cache, the teacher's by default")
     command.add_argument("--sources", nargs="*", help="only pictures of these sources")
     command.set_defaults(call=_teach)
+    command = commands.add_parser("label", parents=[common], help="write the teachers' boxes of unlabelled pictures as labels")
+    command.add_argument("out", type=Path, help="folder to write in YOLO layout")
+    command.set_defaults(call=_label)
     command = commands.add_parser("train", parents=[common], help="train, or continue with --resume")
     command.add_argument("config", type=Path)
     command.add_argument("--out", type=Path, required=True)
@@ -128,6 +138,7 @@ def main() -> int:
     command.add_argument("--teacher", type=Path, help="RTMDet-nano in MMDeploy layout, for dense distillation")
     command.add_argument("--export", type=Path, help="ONNX file that is kept equal to the best checkpoint")
     command.add_argument("--minutes", type=float, help="stop, saved, after so many minutes")
+    add_options(command)
     command.add_argument("--workers", type=int, default=1)
     command.set_defaults(call=_train)
     command = commands.add_parser("export", help="write a checkpoint as ONNX")

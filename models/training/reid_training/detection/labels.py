@@ -86,6 +86,27 @@ def gather(pictures: Sequence[Picture], caches: Mapping[str, Cache], check: bool
     return truths
 
 
+def write(pictures: Sequence[Picture], caches: Mapping[str, Cache], out: Path) -> int:
+    """The people whom the teachers see in unlabelled pictures as a folder in YOLO layout, so that an embedder can be
+    trained on their crops; pictures are linked, not copied. Returns the number of people."""
+    truths = gather([p for p in pictures if p.boxes is None], caches)
+    (out / "images").mkdir(parents=True, exist_ok=True)
+    (out / "labels").mkdir(exist_ok=True)
+    people = 0
+    for picture in pictures:
+        truth = truths.get(picture.key)
+        sure = truth.boxes[truth.weights > 0] if truth is not None else []
+        if not len(sure):
+            continue
+        link = out / "images" / picture.path.name
+        if not link.exists():
+            link.symlink_to(picture.path.resolve())
+        lines = [f"0 {(x0 + x1) / 2:.5f} {(y0 + y1) / 2:.5f} {x1 - x0:.5f} {y1 - y0:.5f}\n" for x0, y0, x1, y1 in sure]
+        (out / "labels" / f"{picture.path.stem}.txt").write_text("".join(lines))
+        people += len(sure)
+    return people
+
+
 def open_caches(folder: Path) -> dict[str, Cache]:
     """Every teacher cache in a folder by teacher name."""
     return {path.stem.removeprefix("teacher-"): Cache.open(path) for path in sorted(folder.glob("teacher-*.npz"))}

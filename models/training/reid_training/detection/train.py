@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from reid_training import checkpoint
+from reid_training.ending import Ending
 from reid_training.errors import ConfigError, DataError, NanLoss
 from reid_training.progress import Progress, say
 
@@ -100,9 +101,9 @@ def side_of(schedule: Schedule, number: int, seed: int) -> int:
     return int(32 * np.random.default_rng((seed, 1, batch)).integers(low // 32, high // 32 + 1))
 
 
-def learning_rate(schedule: Schedule, number: int) -> float:
-    """Linear warm-up, flat, linear fall to a hundredth over the cooldown."""
-    left = (schedule.views - number) / max(schedule.cooldown, 1)
+def learning_rate(schedule: Schedule, number: int, fallen: float = 0.0) -> float:
+    """Linear warm-up, flat, linear fall to a hundredth over the cooldown, or with what has `fallen` by the clock."""
+    left = min((schedule.views - number) / max(schedule.cooldown, 1), 1 - fallen)
     return schedule.learning_rate * min(1.0, (number + 1) / max(schedule.warmup, 1), max(left, 0.01))
 
 
@@ -257,6 +258,8 @@ class Run:
     rank: int = 0
     world: int = 1
     export_to: Path | None = None
+    #: How much of a fall by the clock is over.
+    fallen: float = 0.0
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint holds."""
@@ -264,6 +267,7 @@ class Run:
             "config": json.dumps(asdict(self.config)),
             "size": asdict(self.config.size),
             "number": self.number,
+            "fallen": self.fallen,
             "best": self.best,
             "model": self.model.state_dict(),
             "adapters": self.adapters.state_dict(),
@@ -279,6 +283,7 @@ class Run:
         self.optimizer.load_state_dict(state["optimizer"])
         self.average.state = {k: v.to(self.device) for k, v in state["average"].items()}
         self.average.steps, self.number, self.best = state["average_steps"], state["number"], state["best"]
+        self.fallen = state.get("fallen", 0.0)
 
     def save(self, name: str) -> None:
         """Writes a checkpoint into the output folder; only the first process does."""
@@ -327,7 +332,7 @@ def step(run: Run, batch: Batch, stop: bool = False) -> tuple[dict[str, float], 
     ask, finite = share_gradients(run, float(loss.detach()), stop)
     if not finite:
         raise NanLoss(f"the loss is not finite at view {run.number}; {run.out / 'last.pt'} is the last good checkpoint")
-    rate = learning_rate(run.config.schedule, run.number)
+    rate = learning_rate(run.config.schedule, run.number, run.fallen)
     for group in run.optimizer.param_groups:
         group["lr"] = rate
     run.optimizer.step()
@@ -338,23 +343,25 @@ def step(run: Run, batch: Batch, stop: bool = False) -> tuple[dict[str, float], 
 
 @torch.no_grad()
 def share_gradients(run: Run, loss: float, stop: bool) -> tuple[bool, bool]:
-    """Makes the gradients the mean over all processes, clipped.
+    """Makes the gradients the mean over all processes, clipped; takes from the first how far the learning rate has fallen.
 
     Says whether any process was asked to stop, and whether all losses and gradients are finite.
     """
     holders = [p for p in (*run.model.parameters(), *run.adapters.parameters()) if p.grad is not None]
-    flat = torch.cat([p.grad.flatten() for p in holders] + [torch.tensor([loss, float(stop)], device=run.device)])
+    fallen = run.world * run.fallen if run.rank == 0 else 0.0  # the mean is the first process'
+    flat = torch.cat([p.grad.flatten() for p in holders] + [torch.tensor([loss, float(stop), fallen], device=run.device)])
     if run.world > 1:
         torch.distributed.all_reduce(flat)
         flat /= run.world
-    norm = flat[:-2].norm()
+    run.fallen = float(flat[-1])
+    norm = flat[:-3].norm()
     if norm > MAX_GRADIENT:
-        flat[:-2] *= MAX_GRADIENT / norm
+        flat[:-3] *= MAX_GRADIENT / norm
     start = 0
     for p in holders:
         p.grad.copy_(flat[start : start + p.numel()].view_as(p))
         start += p.numel()
-    return bool(flat[-1] > 0), bool(flat[-2].isfinite() and norm.isfinite())
+    return bool(flat[-2] > 0), bool(flat[-3].isfinite() and norm.isfinite())
 
 
 def check(run: Run, items: Sequence[evaluate.Item]) -> float:
@@ -389,8 +396,12 @@ def train(
     workers: int = 1,
     teacher: Path | None = None,
     minutes: float | None = None,
+    ending: Ending | None = None,
 ) -> None:
-    """Runs to the end of the schedule or of its time, checkpointing by the clock and measuring by the count of views."""
+    """Runs to the end of the schedule or of its time, checkpointing by the clock and measuring by the count of views.
+
+    When a fall by the clock begins, the checkpoint is kept as `stable.pt`: later runs go on from there.
+    """
     schedule = run.config.schedule
     share = schedule.batch // run.world
     starts = range(run.number + run.rank * share, schedule.views // schedule.batch * schedule.batch, schedule.batch)
@@ -411,6 +422,7 @@ def train(
     )
     recent: list[dict[str, float]] = []
     for batch in loader:
+        follow_clock(run, ending)
         over = stop.asked or bool(minutes and time.monotonic() - started > 60 * minutes)
         parts, over = step(run, batch, over)
         recent.append(parts)
@@ -419,16 +431,29 @@ def train(
         if len(recent) == LOG_EVERY:
             run.log(**means, side=batch.pictures.shape[-1])
             recent = []
-        if run.number % schedule.evaluate_every < schedule.batch:
+        done = run.fallen >= 1
+        if done or run.number % schedule.evaluate_every < schedule.batch:
             check(run, items)
         if timer.due():
             run.save("last.pt")
-        if over:
+        if over or done:
             break
     else:
         check(run, items)
     run.save("last.pt")
     progress.close()
+
+
+def follow_clock(run: Run, ending: Ending | None) -> None:
+    """In the first process, notes how far the learning rate has fallen; keeps the state before as `stable.pt`."""
+    if run.rank:
+        return
+    fallen = ending.fallen() if ending else 0.0
+    if fallen and not run.fallen:
+        say(f"the learning rate falls from view {run.number} on; {run.out / 'stable.pt'} is the state before")
+        run.fallen = 0.0
+        run.save("stable.pt")
+    run.fallen = fallen
 
 
 def join_others(device: torch.device) -> tuple[int, int]:
@@ -453,12 +478,13 @@ def run(
     threads: int | None = None,
     teacher: Path | None = None,
     export_to: Path | None = None,
+    ending: Ending | None = None,
 ) -> Path:
     """Trains the recipe; returns the best checkpoint. `resume` is True for `out_dir/last.pt`, or a checkpoint to start from.
 
     Started by `torchrun --nproc-per-node n` (one thread each) it shares every batch between n processes. `cache` holds packed
     pictures and teacher results (`out_dir/cache` by default), `teacher` is an MMDeploy export of RTMDet-nano for dense
-    distillation, `minutes` ends the run early, saved; `export_to` is an
+    distillation, `minutes` ends the run early, saved, `ending` with a learning rate that has fallen; `export_to` is an
     ONNX file kept equal to the best checkpoint.
     """
     settings = Config.from_dict(config)
@@ -479,5 +505,5 @@ def run(
     if resume:
         state.restore(checkpoint.load(resume if isinstance(resume, Path) else out_dir / "last.pt", RECIPE))
         say(f"continued at view {state.number}")
-    train(state, views, items, workers, teacher, minutes)
+    train(state, views, items, workers, teacher, minutes, ending)
     return out_dir / "best.pt"

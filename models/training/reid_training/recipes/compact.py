@@ -20,12 +20,13 @@ from torch.nn import functional as F
 from reid_training.config import Config, typed
 from reid_training.data.pack import Pack, make_pack
 from reid_training.data.sources import Source
+from reid_training.ending import Ending
 from reid_training.errors import DataError
 from reid_training.evaluation import net_embedder
 from reid_training.losses import all_triplets_loss
 from reid_training.metrics import unit
 from reid_training.nets import make_net
-from reid_training.plots import draw_history, draw_plane
+from reid_training.plots import draw_confusion, draw_history, draw_plane
 from reid_training.progress import say
 from reid_training.recipes import embed
 from reid_training.recipes.loop import Fit, cosine_schedule, fit, pictures
@@ -52,11 +53,11 @@ class ClassifyTable:
 
 def run(
     config: Config, data: Path, out_dir: Path, device: str, resume: bool, *, cache: Path, teachers: Path | None,
-    minutes: float | None = None,
+    minutes: float | None = None, ending: Ending | None = None,
 ) -> None:
     """The embedder that ships first, then the table."""
     if config.sources:
-        embed.run(config, data, out_dir, device, resume, cache=cache, teachers=teachers, minutes=minutes)
+        embed.run(config, data, out_dir, device, resume, cache=cache, teachers=teachers, minutes=minutes, ending=ending)
     table = {}
     for entry in config.tables.get("classify", []):
         setting = typed(ClassifyTable, entry, "[[classify]]")
@@ -81,12 +82,14 @@ def classify_set(
     class_of[rows] = classes
     say(f"{source.name}: {len(train_rows)} pictures to train, {len(test_rows)} to test, {classes.max() + 1} people")
     figures = {"people": int(classes.max() + 1), "train": len(train_rows), "test": len(test_rows)}
+    confusions: dict[str, np.ndarray] = {}
     for loss in ("triplet", "cross-entropy"):
         net = train_classifier(config, setting, pack, train_rows, test_rows, class_of, loss, source.name, out_dir, device, resume)
         vectors = net_embedder(net.body, *pack.size, device=device)(pack.images[rows])
-        figures |= accuracies(net, vectors, rows, test, class_of, loss, device)
+        figures |= accuracies(net, vectors, rows, test, class_of, loss, device, confusions)
         if loss == "triplet":
             draw_tsne(vectors[test[rows]], class_of[test_rows], source.name, out_dir, config.seed)
+    draw_confusion({f"{source.name}, {title}": counts for title, counts in confusions.items()}, out_dir / f"{source.name}-confusion.png")
     return figures
 
 
@@ -135,16 +138,18 @@ def train_classifier(
 
 
 def accuracies(
-    net: Classifier, vectors: np.ndarray, rows: np.ndarray, test: np.ndarray, class_of: np.ndarray, loss: str, device: str
+    net: Classifier, vectors: np.ndarray, rows: np.ndarray, test: np.ndarray, class_of: np.ndarray, loss: str, device: str,
+    confusions: dict[str, np.ndarray],
 ) -> dict[str, float]:
-    """Accuracy of a support vector machine on the embeddings, and of the network's own classes."""
-    from sklearn.metrics import accuracy_score, balanced_accuracy_score
+    """Accuracy of a support vector machine on the embeddings, and of the network's own classes; adds to `confusions`."""
+    from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix
     from sklearn.svm import SVC
 
     held = test[rows]
     machine = SVC(C=10.0, class_weight="balanced")
     machine.fit(unit(vectors[~held]), class_of[rows][~held])
     wanted, guess = class_of[rows][held], machine.predict(unit(vectors[held]))
+    confusions[f"{loss} + SVM"] = confusion_matrix(wanted, guess)
     figures = {
         f"{loss} + SVM accuracy": round(100 * accuracy_score(wanted, guess), 2),
         f"{loss} + SVM balanced accuracy": round(100 * balanced_accuracy_score(wanted, guess), 2),
@@ -152,6 +157,7 @@ def accuracies(
     if loss == "cross-entropy":
         with torch.no_grad():
             own = net.head(F.relu(torch.from_numpy(vectors[held]).to(device))).argmax(1).cpu().numpy()
+        confusions["cross-entropy"] = confusion_matrix(wanted, own, labels=np.unique(wanted))
         figures["cross-entropy accuracy"] = round(100 * accuracy_score(wanted, own), 2)
     say(f"  {figures}")
     return figures

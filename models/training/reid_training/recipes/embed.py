@@ -23,6 +23,7 @@ from reid_training.config import Config, typed
 from reid_training.data.batches import PeopleSampler, ViewBatches, erase, to_input, training_rows
 from reid_training.data.pack import Pack, make_pack
 from reid_training.data.sources import Source
+from reid_training.ending import Ending
 from reid_training.errors import DataError, NanLoss, Stopped
 from reid_training.evaluation import Probe, cross_view_probe, net_embedder, probes_of
 from reid_training.export import Facts, export_checked
@@ -95,37 +96,39 @@ class Run:
         nn.init.normal_(self.head.weight, std=0.001)
         self.optimizer = make_optimizer([self.net, self.head], train.lr, train.weight_decay)
         self.seen, self.steps, self.seconds = 0, 0, 0.0
+        self.born, self.fallen = 0, 0.0  # pictures seen before the optimiser started; how much of a fall by the clock is over
         self.history: list[dict[str, Any]] = []
 
     def state(self) -> dict[str, Any]:
         return {
             "net": self.net.state_dict(), "average": self.average.state_dict(), "head": self.head.state_dict(),
             "optimizer": self.optimizer.state_dict(), "seen": self.seen, "steps": self.steps,
-            "seconds": self.seconds, "history": self.history,
+            "seconds": self.seconds, "history": self.history, "born": self.born, "fallen": self.fallen,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Continues from a checkpoint. A classifier for other people (sources were added) starts anew."""
         self.net.load_state_dict(state["net"])
         self.average.load_state_dict(state["average"])
+        self.seen, self.steps, self.seconds = state["seen"], state["steps"], state["seconds"]
+        self.history, self.born, self.fallen = state["history"], state.get("born", 0), state.get("fallen", 0.0)
         if state["head"]["weight"].shape == self.head.weight.shape:
             self.head.load_state_dict(state["head"])
             self.optimizer.load_state_dict(state["optimizer"])
         else:
             say("other people than in the checkpoint: classifier and optimiser start anew")
-        self.seen, self.steps, self.seconds = state["seen"], state["steps"], state["seconds"]
-        self.history = state["history"]
+            self.born = self.seen
 
     def size(self) -> tuple[int, int]:
-        """Height and width of the input at this point of the schedule."""
-        share = self.seen / self.train.images
+        """Height and width of the input at this point of the schedule; in a fall by the clock, the last ones."""
+        share = 1.0 if self.fallen else self.seen / self.train.images
         return next((h, w) for start, h, w in reversed(self.train.sizes) if share >= start)
 
     def rate(self) -> float:
-        """Share of the learning rate: linear warm-up, constant, cosine to one percent."""
-        warm = min(1.0, (self.seen + 1) / self.train.warmup)
+        """Share of the learning rate: linear warm-up, constant, cosine to one percent by the pictures seen or the clock."""
+        warm = min(1.0, (self.seen - self.born + 1) / self.train.warmup)
         share = self.seen / self.train.images
-        fall = max(0.0, (share - self.train.hold) / (1 - self.train.hold))
+        fall = max(self.fallen, (share - self.train.hold) / (1 - self.train.hold))
         return warm * (0.01 + 0.99 * 0.5 * (1 + float(np.cos(np.pi * min(1.0, fall)))))
 
     def follow(self) -> None:
@@ -225,7 +228,7 @@ def teach(config: Config, data: Path, cache: Path, teachers: Path) -> None:
 
 def run(
     config: Config, data: Path, out_dir: Path, device: str, resume: bool, *, cache: Path, teachers: Path | None,
-    minutes: float | None = None,
+    minutes: float | None = None, ending: Ending | None = None,
 ) -> None:
     """Trains, evaluates on the probes now and then, exports after every evaluation."""
     net_table, train = config.table(NetTable, "net"), config.table(TrainTable, "train")
@@ -245,14 +248,16 @@ def run(
         state.restore(checkpoint.load(path, config.recipe))
         say(f"resumed after {state.seen} pictures, {clock(state.seconds)}")
     say(f"{int(rows.sum())} crops to train on, {sampler.people} people ({sampler.single} with one picture)")
-    train_loop(config, state, batches, sampler, probes, path, minutes)
+    train_loop(config, state, batches, sampler, probes, path, minutes, ending)
 
 
 def train_loop(
     config: Config, state: Run, batches: ViewBatches, sampler: PeopleSampler, probes: list[Probe], path: Path,
-    minutes: float | None,
+    minutes: float | None, ending: Ending | None,
 ) -> None:
     """Steps until the schedule, the time or the user ends it; the checkpoint on the disk is always a good one.
+
+    When a fall by the clock begins, the checkpoint is kept as `stable.pt`: later runs go on from there.
 
     Of several processes only the first measures, exports and saves."""
     train, first = state.train, parallel.rank() == 0
@@ -263,11 +268,13 @@ def train_loop(
     end = float("inf") if minutes is None else time.monotonic() + 60 * minutes
     means: dict[str, float] = {}
     now = time.monotonic()
-    while state.seen < train.images and not parallel.any_asks(stop.asked or now >= end):
+    follow_clock(config, state, ending, path)
+    while not over(state) and not parallel.any_asks(stop.asked or now >= end):
         for name, value in step(state, batches, sampler, rng).items():
             means[name] = 0.98 * means.get(name, value) + 0.02 * value
         before, now = now, time.monotonic()
         state.seconds += now - before
+        follow_clock(config, state, ending, path)
         if refresh.due():
             batches.refresh()
         if not first:
@@ -279,11 +286,25 @@ def train_loop(
             checkpoint.save(path, config.recipe, state.state())
     if first:
         progress.close()
-        if state.seen >= train.images:
+        if over(state):
             measure_and_export(config, state, means, probes, path)
         checkpoint.save(path, config.recipe, state.state())
-    if state.seen < train.images:
+    if not over(state):
         raise Stopped(f"stopped after {state.seen} of {train.images} pictures; --resume continues")
+
+
+def over(state: Run) -> bool:
+    """Whether the schedule, by pictures or by the clock, has come to its end."""
+    return state.seen >= state.train.images or state.fallen >= 1.0
+
+
+def follow_clock(config: Config, state: Run, ending: Ending | None, path: Path) -> None:
+    """Takes the state of the fall from the clock of the first process."""
+    before, state.fallen = state.fallen, parallel.from_first(ending.fallen()) if ending else 0.0
+    if state.fallen and not before:
+        say(f"the learning rate falls from {state.seen} pictures on; {path.with_name('stable.pt')} is the state before")
+        if parallel.rank() == 0:
+            checkpoint.save(path.with_name("stable.pt"), config.recipe, {**state.state(), "fallen": 0.0})
 
 
 def measure_and_export(config: Config, state: Run, means: dict[str, float], probes: list[Probe], path: Path) -> None:

@@ -92,10 +92,12 @@ def _step(job: Fit, terms: dict[str, Tensor]) -> dict[str, float]:
     return {name: float(value.detach()) for name, value in terms.items()}
 
 
-def pictures(pack: Pack, rows: np.ndarray, rng: np.random.Generator, augmented: bool = True) -> Tensor:
-    """Packed rows as network input [n, 3, h, w], augmented on the fly."""
+def pictures(
+    pack: Pack, rows: np.ndarray, rng: np.random.Generator, augmented: bool = True, size: tuple[int, int] | None = None
+) -> Tensor:
+    """Packed rows as network input [n, 3, h, w], augmented on the fly; in the pack's size unless another is wanted."""
     images = [augment(pack.images[row], rng) if augmented else pack.images[row] for row in rows]
-    return to_input(np.stack(images), *pack.size)
+    return to_input(np.stack(images), *(size or pack.size))
 
 
 def cosine_schedule(optimizer: torch.optim.Optimizer, epochs: int, warmup: int = 1) -> torch.optim.lr_scheduler.LRScheduler:

@@ -16,6 +16,7 @@ from reid_training.config import Config
 from reid_training.data.batches import training_rows
 from reid_training.data.pack import make_pack, sources_below
 from reid_training.errors import ConfigError
+from reid_training.export import Facts, export_pair_checked
 from reid_training.nets import make_net
 from reid_training.plots import draw_history
 from reid_training.progress import say
@@ -31,7 +32,8 @@ OPTIMIZERS = {
 
 @dataclass(frozen=True)
 class PairTable:
-    """`[train]`. `optimizers`: learning rate of each optimiser to train with. `pairs`: of one epoch, half positive."""
+    """`[train]`. `optimizers`: learning rate of each optimiser to train with. `pairs`: of one epoch, half positive.
+    `height`, `width`: of the input in pixels."""
 
     optimizers: dict[str, float]
     epochs: int = 10
@@ -40,6 +42,8 @@ class PairTable:
     validation_pairs: int = 1024
     hold_out_share: float = 0.1
     bfloat16: bool = False
+    height: int = 128
+    width: int = 64
 
 
 class PairNet(nn.Module):
@@ -69,7 +73,7 @@ def run(
     config: Config, data: Path, out_dir: Path, device: str, resume: bool, *, cache: Path, teachers: Path | None = None,
     minutes: float | None = None,
 ) -> None:
-    """Trains once with each optimiser and writes the figures of both."""
+    """Trains once with each optimiser, writes the figures of both, exports the one that tells pairs apart better."""
     table, net_table = config.table(PairTable, "train"), config.table(NetTable, "net")
     unknown = sorted(set(table.optimizers) - set(OPTIMIZERS))
     if unknown:
@@ -79,8 +83,8 @@ def run(
     train = Triplets(pack, training_rows(pack, ()) & ~held)
     checked = Triplets(pack, held if held.any() else training_rows(pack, ()))
     rows, labels = draw_pairs(checked, np.random.default_rng(config.seed), table.validation_pairs)
-    kind = device.split(":")[0]
-    figures = {}
+    kind, size = device.split(":")[0], (table.height, table.width)
+    figures, nets = {}, {}
     for name, rate in table.optimizers.items():
         torch.manual_seed(config.seed)
         net = PairNet(net_table.name, net_table.dim, **net_table.options).to(device, memory_format=torch.channels_last)
@@ -88,7 +92,7 @@ def run(
         job = Fit(f"{config.recipe}-{name}", net, optimizer, cosine_schedule(optimizer, table.epochs))
 
         def scores(pairs: np.ndarray, rng: np.random.Generator, augmented: bool, net: PairNet = net) -> Tensor:
-            a, b = (pictures(pack, side, rng, augmented).to(device) for side in pairs)
+            a, b = (pictures(pack, side, rng, augmented, size).to(device) for side in pairs)
             with torch.autocast(kind, torch.bfloat16, enabled=table.bfloat16):
                 return net(a, b).float()
 
@@ -107,10 +111,14 @@ def run(
 
         steps = max(1, table.pairs // table.batch)
         fit(job, table.epochs, steps, table.batch, loss_of, validate, out_dir / f"{name}.pt", config.seed, resume, minutes)
-        figures[name] = {**validate(), "seconds": round(job.seconds)}
+        figures[name], nets[name] = {**validate(), "seconds": round(job.seconds)}, net
         draw_history(job.history, out_dir / f"{name}.png")
         say(f"{name}: {figures[name]}")
         (out_dir / "figures.json").write_text(json.dumps(figures, indent=1))
+    best = max(figures, key=lambda name: figures[name]["validation AUC"])
+    seen = 2 * table.epochs * max(1, table.pairs // table.batch) * table.batch
+    facts = Facts(config.recipe, *size, task="pair", seen=seen, **config.tables.get("facts", {}))
+    export_pair_checked(nets[best].eval(), facts, net_table.dim, out_dir / f"{config.recipe}.onnx")
 
 
 def pair_figures(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:

@@ -31,7 +31,8 @@ from reid_training.recipes.loop import Fit, cosine_schedule, fit, pictures
 @dataclass(frozen=True)
 class TripletTable:
     """`[train]`. `distance`: `euclidean` or `cosine`, both on unit embeddings. `triplets`: of one epoch, 0 for one a
-    picture. `hold_out_share`: share of the people kept for validation where the sources keep none themselves."""
+    picture. `hold_out_share`: share of the people kept for validation where the sources keep none themselves.
+    `height`, `width`: of the input in pixels."""
 
     epochs: int = 10
     batch: int = 32
@@ -42,6 +43,8 @@ class TripletTable:
     margin: float = 0.3
     hold_out_share: float = 0.1
     bfloat16: bool = False
+    height: int = 128
+    width: int = 64
 
 
 class Triplets:
@@ -99,12 +102,13 @@ def run(
     probe_rows = np.flatnonzero(held) if held.any() else np.flatnonzero(pack.identity >= 0)
     probe = Probe("validation", pack.images[probe_rows], pack.identity[probe_rows], pack.camera[probe_rows], "across")
     net = make_net(net_table.name, net_table.dim, **net_table.options).to(device, memory_format=torch.channels_last)
-    before = measure(net, pack, probe, device)[1]
+    size = (table.height, table.width)
+    before = measure(net, size, probe, device)[1]
     optimizer = torch.optim.Adam([p for p in net.parameters() if p.requires_grad], table.lr, weight_decay=table.weight_decay)
     job = Fit(config.recipe, net, optimizer, cosine_schedule(optimizer, table.epochs))
 
     def loss_of(rng: np.random.Generator) -> dict[str, torch.Tensor]:
-        x = pictures(pack, triplets.draw(rng, table.batch).ravel(), rng).to(device)
+        x = pictures(pack, triplets.draw(rng, table.batch).ravel(), rng, size=size).to(device)
         with torch.autocast(device.split(":")[0], torch.bfloat16, enabled=table.bfloat16):
             vectors = net(x)
         return triplet_terms(vectors, table)
@@ -112,19 +116,20 @@ def run(
     count = table.triplets or sum(map(len, triplets.sampler.rows_of))
     say(f"{triplets.sampler.people} people to train on, {count} triplets an epoch, {len(np.unique(probe.people))} people to validate on")
     path = out_dir / "checkpoint.pt"
-    fit(job, table.epochs, max(1, count // table.batch), table.batch, loss_of, lambda: measure(net, pack, probe, device)[0], path, config.seed, resume, minutes)
-    figures, after = measure(net, pack, probe, device)
+    fit(job, table.epochs, max(1, count // table.batch), table.batch, loss_of, lambda: measure(net, size, probe, device)[0], path, config.seed, resume, minutes)
+    figures, after = measure(net, size, probe, device)
     draw_histograms({"before": pair_scores(before), "after": pair_scores(after)}, out_dir / "histograms.png")
     draw_history(job.history, out_dir / "curves.png")
     (out_dir / "figures.json").write_text(json.dumps({**figures, "seconds": round(job.seconds)}, indent=1))
-    facts = Facts(config.recipe, *pack.size, **config.tables.get("facts", {}))
+    seen = 3 * job.epoch * max(1, count // table.batch) * table.batch
+    facts = Facts(config.recipe, *size, seen=seen, **config.tables.get("facts", {}))
     export_checked(net.eval(), facts, out_dir / f"{config.recipe}.onnx")
 
 
-def measure(net: nn.Module, pack: Pack, probe: Probe, device: str) -> tuple[dict[str, float], Labelled]:
+def measure(net: nn.Module, size: tuple[int, int], probe: Probe, device: str) -> tuple[dict[str, float], Labelled]:
     """mAP and rank-1 on the validation people, and their embeddings. Without cameras each person's first picture asks
     for the others, as if another camera had taken it."""
-    items = Labelled(net_embedder(net, *pack.size, device=device)(probe.images), probe.people, probe.cameras)
+    items = Labelled(net_embedder(net, *size, device=device)(probe.images), probe.people, probe.cameras)
     if len(np.unique(items.cameras)) < 2:
         cameras = np.ones(len(items.people), int)
         cameras[np.unique(items.people, return_index=True)[1]] = 0
