@@ -161,6 +161,30 @@ fn seeking_shows_what_playing_shows() {
 }
 
 #[test]
+fn a_live_source_keeps_to_the_clock_and_says_that_it_is_live() {
+    init();
+    let launch = "reidtestsrc name=source is-live=true num-buffers=11 ! video/x-raw,framerate=50/1 ! fakesink";
+    let pipeline = gst::parse::launch(launch).unwrap();
+    let change = pipeline.set_state(gst::State::Paused).unwrap();
+    assert_eq!(change, gst::StateChangeSuccess::NoPreroll);
+    let begun = std::time::Instant::now();
+    pipeline.set_state(gst::State::Playing).unwrap();
+    let source = pipeline
+        .downcast_ref::<gst::Bin>()
+        .and_then(|bin| bin.by_name("source"));
+    let mut latency = gst::query::Latency::new();
+    assert!(source.unwrap().query(&mut latency));
+    assert!(latency.result().0, "live");
+    let ends = [gst::MessageType::Error, gst::MessageType::Eos];
+    let limit = gst::ClockTime::from_seconds(20);
+    let message = pipeline.bus().unwrap().timed_pop_filtered(limit, &ends);
+    assert_eq!(message.unwrap().type_(), gst::MessageType::Eos);
+    // The last of eleven frames begins 200 ms after the first.
+    assert!(begun.elapsed().as_millis() >= 200, "{:?}", begun.elapsed());
+    pipeline.set_state(gst::State::Null).unwrap();
+}
+
+#[test]
 fn a_camera_that_is_not_there_is_refused_with_the_remedy() {
     init();
     let pipeline = gst::parse::launch("reidtestsrc camera=5 cameras=2 ! fakesink").unwrap();
@@ -324,6 +348,22 @@ fn every_format_and_size_is_drawn_into_and_renegotiated_in_mid_stream() {
             assert_eq!(buffer.size(), overlay.info.size());
         }
     }
+}
+
+#[test]
+fn the_largest_frame_is_drawn_into_up_to_its_last_corner() {
+    let side = caps::MAX_SIDE as u32;
+    let mut overlay = Overlaid::new("show-trails=true", PixelFormat::Gray8, side, side);
+    let last = side as f32;
+    let corner = Rect::new(last - 400.0, last - 400.0, 400.0, 400.0);
+    let buffer = overlay.drawn(Some(vec![person(Some(1), corner)]), 0);
+    let frame = MappedFrame::readable(&buffer, &overlay.info).unwrap();
+    let bottom = frame.view().unwrap().row(0, side as usize - 1).to_vec();
+    assert!(bottom[..1000].iter().all(|&grey| grey == 128));
+    assert!(
+        bottom[side as usize - 1] != 128,
+        "the box's lower right corner"
+    );
 }
 
 #[test]
