@@ -1,4 +1,5 @@
-//! Scores agree with TrackEval and py-motmetrics on third-party tracks, and `reidctl score` prints them.
+//! Scores agree with TrackEval and py-motmetrics on third-party tracks and with pycocotools on made-up boxes, and
+//! `reidctl score` prints them.
 //!
 //! The tracks are not part of the project, only the scores are: `tests/reference/tracking_scores.py` made them, from the
 //! files that these tests write when `GST_REID_SCORE_DUMP` names a folder. Where a data set has no tracker's result, one
@@ -11,7 +12,9 @@ use std::{fmt::Write as _, fs, path::Path, process::Command, time::Duration};
 use common::{command, run, run_well, shared_data, text};
 use gstreid::core::{
     geometry::Rect,
-    scoring::{self, CameraScores, LabelledBox, Role, View},
+    scoring::{
+        self, COCO_MOST, CameraScores, Found, HeightClass, LabelledBox, Picture, Role, View,
+    },
 };
 
 /// Largest difference to the reference programs.
@@ -374,6 +377,92 @@ fn two_long_views_with_boxes_outside_the_picture() {
         0.352545, 0.607719, 0.204654, 0.785419, 0.498012, 0.501195, 0.494869,
     ];
     check_global("campus", &cameras, global, 0.484879, 0.119822);
+}
+
+/// Pictures with every kind of mistake, `people` a picture: boxes moved a little, missing, doubled and made up, many equal
+/// scores; with an odd number every seventh person is a crowd. Numbers are exact in binary, so that the reference reads the same.
+fn coco_pictures(pictures: u32, people: u32) -> Vec<Picture> {
+    let part = |noise: u64, bits: u32| ((noise >> bits) % 17) as f32;
+    let picture = |number: u32| {
+        let mut picture = Picture::default();
+        for person in 0..people {
+            let noise = hash([number, person, people]);
+            let (x, y) = (person as f32 * 40.0, part(noise, 40) * 8.0);
+            let rect = Rect::new(x, y, 32.0 + part(noise, 45), 64.0 + 4.0 * part(noise, 50));
+            if people % 2 == 1 && noise.is_multiple_of(7) {
+                picture.crowds.push(rect);
+            } else {
+                picture.truth.push(rect);
+            }
+            let score = |bits: u32| (1.0 + part(noise, bits)) / 32.0;
+            let moved = |bits: u32, by: f32| {
+                let (dx, dy) = (part(noise, bits) - 8.0, part(noise, bits + 5) - 8.0);
+                Rect::new(x + dx * by, y + dy * by, rect.w + dy * by, rect.h + dx * by)
+            };
+            if !noise.is_multiple_of(5) {
+                picture.found.push(Found {
+                    rect: moved(0, 0.5),
+                    score: 0.25 + score(5),
+                });
+            }
+            if noise.is_multiple_of(3) {
+                picture.found.push(Found {
+                    rect: moved(10, 1.0),
+                    score: score(15),
+                });
+            }
+            if noise.is_multiple_of(11) {
+                let rect = Rect::new(x, 500.0, 40.0, 90.0);
+                picture.found.push(Found {
+                    rect,
+                    score: score(20),
+                });
+            }
+        }
+        picture
+    };
+    (0..pictures).map(picture).collect()
+}
+
+/// Writes the pictures for pycocotools, if asked to: `tests/reference/detection_scores.py` reads them.
+fn dump_pictures(case: &str, pictures: &[Picture]) {
+    let Some(folder) = std::env::var_os("GST_REID_SCORE_DUMP") else {
+        return;
+    };
+    let row = |r: &Rect| [r.x, r.y, r.w, r.h];
+    let rows: Vec<_> = pictures
+        .iter()
+        .map(|p| {
+            let found: Vec<_> = p.found.iter().map(|f| (row(&f.rect), f.score)).collect();
+            let [truth, crowds] =
+                [&p.truth, &p.crowds].map(|side| side.iter().map(row).collect::<Vec<_>>());
+            serde_json::json!({ "truth": truth, "crowds": crowds, "found": found })
+        })
+        .collect();
+    fs::create_dir_all(&folder).unwrap();
+    let text = serde_json::to_string(&rows).unwrap();
+    fs::write(Path::new(&folder).join(format!("{case}.coco.json")), text).unwrap();
+}
+
+#[test]
+fn boxes_as_pycocotools_counts_them() {
+    let cases = [
+        // Two hundred boxes: recalls fall on the very points at which precision is read.
+        ("round", 50, 4, [0.800939, 0.521562]),
+        // More than a hundred found boxes a picture.
+        ("many", 3, 130, [0.630057, 0.398771]),
+        ("few", 7, 3, [0.816805, 0.475480]),
+    ];
+    for (name, pictures, people, _) in cases {
+        dump_pictures(name, &coco_pictures(pictures, people));
+    }
+    for (name, pictures, people, expected) in cases {
+        let pictures = coco_pictures(pictures, people);
+        let scores = scoring::average_precision(&pictures, &HeightClass::ALL, COCO_MOST);
+        println!("{name}: {scores:?}");
+        check(name, scores.ap50.unwrap(), expected[0]);
+        check(name, scores.ap50_95.unwrap(), expected[1]);
+    }
 }
 
 /// The folder of a case with its files, as `reidctl score` takes them.

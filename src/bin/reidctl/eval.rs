@@ -20,7 +20,8 @@ Embedders: the data are folders or tar archives with pictures `<person>_c<camera
 `bounding_box_test/` (or `gallery/`), as Market-1501 has them; pictures of the query's person by the query's camera are \
 dropped, person -1 is junk, person 0000 distracts. Vectors have unit length: the Euclidean distance ranks as the cosine.\n
 Detectors: the data are a folder or tar archive in YOLO layout, `images/<name>.jpg` and `labels/<name>.txt` with rows \
-`0 cx cy w h` in parts of the picture. What stands before the first `_` of a name is its source.\n
+`0 cx cy w h` in parts of the picture; what stands before the first `_` of a name is its source. Or a folder with \
+`gt/gt.txt`, rows of MOTChallenge, and a clip or the frames `img1/000001.jpg`; or a folder of such folders, each a source.\n
 Example: reidctl eval --data Market-1501-v15.09.15")]
 pub struct Arguments {
     /// Folder or tar archive.
@@ -34,6 +35,9 @@ pub struct Arguments {
     /// Detectors: only pictures of these sources.
     #[arg(long, value_delimiter = ',', value_name = "NAME")]
     pub source: Vec<String>,
+    /// Detectors: also write the boxes into this folder as COCO has them, `truth.json` and `found.json`.
+    #[arg(long, value_name = "DIR")]
+    pub boxes: Option<PathBuf>,
     /// Detectors: score at which recall and precision are reported, the element's default.
     #[arg(long, default_value_t = 0.25)]
     pub threshold: f32,
@@ -43,6 +47,13 @@ pub struct Arguments {
     /// Print JSON (scores from 0 to 1) instead of tables.
     #[arg(long)]
     pub json: bool,
+}
+
+impl Arguments {
+    /// True when the pictures of a source are to be looked at.
+    pub fn wants(&self, source: &str) -> bool {
+        self.source.is_empty() || self.source.iter().any(|wanted| wanted == source)
+    }
 }
 
 /// Measures and prints.

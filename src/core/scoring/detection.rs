@@ -3,7 +3,11 @@
 
 use serde::Serialize;
 
-use super::{SAME_BOX_IOU, overlap::iou, ratio};
+use super::{
+    SAME_BOX_IOU,
+    overlap::{iou, share_within},
+    ratio,
+};
 use crate::core::geometry::Rect;
 
 /// Boxes of a picture that count, the surest first (COCO's `maxDets`).
@@ -29,6 +33,9 @@ pub struct Found {
 pub struct Picture {
     /// What is there.
     pub truth: Vec<Rect>,
+    /// Places where finding people is neither right nor wrong (COCO's `iscrowd`): a found box that matches nothing and
+    /// lies within one does not count.
+    pub crowds: Vec<Rect>,
     /// What was found.
     pub found: Vec<Found>,
 }
@@ -186,7 +193,13 @@ fn judge(picture: &Picture, class: &HeightClass, most: usize, overlap: f64) -> V
         if let Some(i) = best {
             is_free[i] = false;
         }
-        let counts = best.map_or_else(|| class.holds(&rect), |i| class.holds(&picture.truth[i]));
+        let counts = match best {
+            Some(i) => class.holds(&picture.truth[i]),
+            None => {
+                let in_crowd = |crowd: &Rect| share_within(&rect, crowd) >= overlap;
+                class.holds(&rect) && !picture.crowds.iter().any(in_crowd)
+            }
+        };
         if counts {
             verdicts.push(Verdict {
                 score,
@@ -211,7 +224,8 @@ fn interpolated(verdicts: &[Verdict], boxes: usize) -> f64 {
         precisions[i - 1] = f64::max(precisions[i - 1], precisions[i]);
     }
     let at = |point: usize| {
-        let recall = point as f64 / (RECALL_POINTS - 1) as f64;
+        // As numpy's `linspace` rounds: with round numbers of boxes, recalls and points coincide.
+        let recall = point as f64 * (1.0 / (RECALL_POINTS - 1) as f64);
         precisions
             .get(recalls.partition_point(|&r| r < recall))
             .copied()

@@ -204,6 +204,7 @@ fn detection_by_hand() {
             Rect::new(50.0, 0.0, 10.0, 100.0),
         ],
         found: vec![found(50.0, 0.5), found(0.0, 0.9), found(90.0, 0.7)],
+        ..Picture::default()
     };
     // Precision is 1 up to recall 1/2 (points 0.00 … 0.50: 51) and 2/3 beyond (50 points).
     let expected = (51.0 + 50.0 * 2.0 / 3.0) / 101.0;
@@ -241,6 +242,7 @@ fn heights_outside_the_class_neither_help_nor_hurt() {
                 score: 0.7,
             },
         ],
+        ..Picture::default()
     };
     let pictures = [picture];
     let ap = |class: &HeightClass| average_precision(&pictures, class, COCO_MOST).ap50;

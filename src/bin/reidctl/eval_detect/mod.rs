@@ -1,7 +1,12 @@
-//! Detectors by COCO's average precision, on pictures in YOLO layout.
+//! Detectors by COCO's average precision, on pictures in YOLO layout or on frames with boxes as MOTChallenge has them.
+
+mod coco;
+mod sequence;
+mod video;
+mod yolo_layout;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     error::Error,
     io::{self, Write},
     time::Duration,
@@ -10,6 +15,7 @@ use std::{
 use gstreid::{
     core::{
         geometry::Rect,
+        image::ImageView,
         scoring::{
             COCO_MOST, Found, HEIGHT_CLASSES, HeightClass, OperatingPoint, Picture as Boxes,
             PrecisionScores, ScoreCurve, average_precision,
@@ -20,11 +26,7 @@ use gstreid::{
 use serde::Serialize;
 use serde_json::json;
 
-use crate::{
-    embedding::{progress, tell_skipped},
-    eval::Arguments,
-    pictures::{self, Entry, Picture},
-};
+use crate::{embedding::tell_skipped, eval::Arguments};
 
 /// Boxes below this score are left out: they cannot change average precision by more than a trifle, and there are
 /// thousands of them (the training's evaluation uses the same).
@@ -32,9 +34,6 @@ const LOWEST_SCORE: f32 = 0.01;
 
 /// Most boxes of a picture, the element's default.
 const MOST: usize = 300;
-
-/// Class number of a person in the labels.
-const PERSON: &str = "0";
 
 /// A row of the table.
 #[derive(Serialize)]
@@ -60,93 +59,52 @@ impl Row {
     }
 }
 
+/// What is there and what was found, by source; pictures that could not be used.
+#[derive(Default)]
+struct Tally {
+    by_source: BTreeMap<String, Vec<Boxes>>,
+    skipped: Vec<String>,
+}
+
 /// Measures the detector and prints.
 pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Box<dyn Error>> {
-    let entries = pictures::read_all(&arguments.data)?;
-    let labels: HashMap<&str, &Entry> = entries
-        .iter()
-        .filter(|entry| entry.folder() == "labels")
-        .map(|entry| (entry.stem(), entry))
-        .collect();
-    let mut chosen: Vec<(&Entry, &Entry)> = Vec::new();
-    for entry in entries
-        .iter()
-        .filter(|e| e.is_picture() && e.folder() == "images")
-    {
-        let is_wanted =
-            arguments.source.is_empty() || arguments.source.iter().any(|s| s == source(entry));
-        if let Some(label) = labels.get(entry.stem())
-            && is_wanted
-        {
-            chosen.push((entry, label));
-        }
-    }
-    if chosen.is_empty() {
-        return Err(format!(
-            "{} holds no labelled pictures of that kind: looked for images/<name>.jpg with labels/<name>.txt",
-            arguments.data.display()
-        )
-        .into());
-    }
+    // Initialises GStreamer, which clips are decoded with, before anything is read.
     let mut eye = Eye::open(arguments)?;
-    let mut by_source: BTreeMap<String, Vec<Boxes>> = BTreeMap::new();
-    let mut skipped = Vec::new();
-    let bar = progress("detecting", chosen.len());
-    for (entry, label) in chosen {
-        bar.inc(1);
-        let read = entry.picture().and_then(|picture| {
-            let truth = truth(label, &picture)?;
-            Ok((picture, truth))
-        });
-        match read {
-            Ok((picture, truth)) => {
-                let found = eye.look(&picture)?;
-                by_source
-                    .entry(source(entry).into())
-                    .or_default()
-                    .push(Boxes { truth, found });
-            }
-            Err(error) => skipped.push(format!("{}: {error}", entry.name)),
-        }
+    let mut tally = Tally::default();
+    let sequences = sequence::find(&arguments.data)?;
+    if sequences.is_empty() {
+        yolo_layout::look(arguments, &mut eye, &mut tally)?;
     }
-    bar.finish_and_clear();
-    tell_skipped(&skipped);
-    print(arguments, &eye, by_source, skipped.len(), out)
+    for sequence in sequences.iter().filter(|s| arguments.wants(&s.name)) {
+        sequence.look(&mut eye, &mut tally)?;
+    }
+    if tally.by_source.is_empty() {
+        return Err(nothing_found(arguments, &tally).into());
+    }
+    tell_skipped(&tally.skipped);
+    if let Some(folder) = &arguments.boxes {
+        coco::write(folder, tally.by_source.values().flatten())
+            .map_err(|error| format!("{} cannot be written: {error}", folder.display()))?;
+    }
+    print(arguments, &eye, tally, out)
 }
 
-/// What stands before the first `_` of the name.
-fn source(entry: &Entry) -> &str {
-    let stem = entry.stem();
-    stem.split_once('_').map_or(stem, |(source, _)| source)
-}
-
-/// People of a label file, px.
-fn truth(label: &Entry, picture: &Picture) -> Result<Vec<Rect>, String> {
-    let bytes = label.bytes()?;
-    let mut rects = Vec::new();
-    for (i, line) in String::from_utf8_lossy(&bytes).lines().enumerate() {
-        let bad = || format!("{}, line {}: a row is `class cx cy w h`", label.name, i + 1);
-        let fields: Vec<&str> = line.split_whitespace().collect();
-        let [class, ref numbers @ ..] = fields[..] else {
-            continue;
-        };
-        if class != PERSON {
-            continue;
-        }
-        let numbers: Vec<f32> = numbers
-            .iter()
-            .filter_map(|text| text.parse().ok())
-            .collect();
-        let [cx, cy, w, h] = numbers[..] else {
-            return Err(bad());
-        };
-        let rect = Rect::from_centre(cx, cy, w, h).scaled(picture.width(), picture.height());
-        if !rect.is_valid() {
-            return Err(bad());
-        }
-        rects.push(rect);
-    }
-    Ok(rects)
+fn nothing_found(arguments: &Arguments, tally: &Tally) -> String {
+    let kind = if arguments.source.is_empty() {
+        String::new()
+    } else {
+        format!(" of {}", arguments.source.join(", "))
+    };
+    let unusable = if tally.skipped.is_empty() {
+        String::new()
+    } else {
+        format!("; {} could not be used", tally.skipped.len())
+    };
+    format!(
+        "{} holds no labelled pictures{kind}{unusable}: looked for images/<name>.jpg with labels/<name>.txt, and for gt/gt.txt beside a \
+         video or the pictures img1/<number>.jpg",
+        arguments.data.display()
+    )
 }
 
 /// A detector and what it has cost so far.
@@ -178,15 +136,25 @@ impl Eye {
         })
     }
 
-    fn look(&mut self, picture: &Picture) -> Result<Vec<Found>, Box<dyn Error>> {
-        let outcome = self.detector.detect(&picture.view()?, &self.params)?;
+    /// Looks at a picture and notes what was found beside what is there.
+    fn look(
+        &mut self,
+        view: &ImageView<'_>,
+        truth: Vec<Rect>,
+        crowds: Vec<Rect>,
+    ) -> Result<Boxes, Box<dyn Error>> {
+        let outcome = self.detector.detect(view, &self.params)?;
         self.spent += outcome.times.preprocess + outcome.times.infer + outcome.times.decode;
         self.pictures += 1;
         let found = |d: &gstreid::core::yolo::Detection| Found {
             rect: d.rect,
             score: d.score,
         };
-        Ok(self.detector.detections().iter().map(found).collect())
+        Ok(Boxes {
+            truth,
+            crowds,
+            found: self.detector.detections().iter().map(found).collect(),
+        })
     }
 
     fn mean_ms(&self) -> f64 {
@@ -197,13 +165,13 @@ impl Eye {
 fn print(
     arguments: &Arguments,
     eye: &Eye,
-    by_source: BTreeMap<String, Vec<Boxes>>,
-    skipped: usize,
+    tally: Tally,
     out: &mut dyn Write,
 ) -> Result<(), Box<dyn Error>> {
     let row = |name: &str, boxes: &[Boxes], class: &HeightClass| {
         Row::new(name, boxes, class, arguments.threshold)
     };
+    let Tally { by_source, skipped } = tally;
     let mut rows: Vec<Row> = by_source
         .iter()
         .map(|(name, boxes)| row(name, boxes, &HeightClass::ALL))
@@ -220,7 +188,7 @@ fn print(
     );
     if arguments.json {
         let value = json!({
-            "model": model, "sources": rows, "heights": heights, "skipped": skipped, "ms_per_picture": ms,
+            "model": model, "sources": rows, "heights": heights, "skipped": skipped.len(), "ms_per_picture": ms,
         });
         return Ok(writeln!(out, "{}", serde_json::to_string_pretty(&value)?)?);
     }
