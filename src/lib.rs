@@ -9,6 +9,7 @@ pub mod elements;
 pub mod inference;
 pub mod media;
 pub mod store;
+mod sync;
 
 /// The plugin's description, as GStreamer wants it. The macro's items carry no docs of their own.
 #[allow(missing_docs)]

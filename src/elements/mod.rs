@@ -1,5 +1,7 @@
 //! The elements: properties and glue, no algorithm.
 
+use gst::prelude::*;
+
 mod model;
 pub mod reidembed;
 pub mod reidoverlay;
@@ -10,6 +12,23 @@ pub mod yolodetect;
 
 /// Who made the elements, as `gst-inspect-1.0` shows it.
 pub(crate) const AUTHOR: &str = "The gst-plugin-reid developers";
+
+/// Passes an allocation query on, for elements that leave the frame as it is: a decoder then learns which metas and
+/// memory the element after them takes, as if they were not there.
+fn ask_downstream(
+    category: &gst::DebugCategory,
+    src_pad: &gst::Pad,
+    query: &mut gst::query::Allocation,
+) -> Result<(), gst::LoggableError> {
+    if src_pad.peer_query(query) {
+        Ok(())
+    } else {
+        Err(gst::loggable_error!(
+            category,
+            "nobody downstream proposes buffers"
+        ))
+    }
+}
 
 /// Registers every element, in the order in which data flows through them.
 pub(crate) fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {

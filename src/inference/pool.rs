@@ -9,7 +9,7 @@ use std::{
     collections::HashMap,
     fs,
     path::{Path, PathBuf},
-    sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Condvar, LazyLock, Mutex, PoisonError, Weak},
     thread,
 };
 
@@ -20,6 +20,8 @@ use ort::{
         DynValue, Outlet, PrimitiveTensorElementType, TensorElementType, TensorRef, ValueType,
     },
 };
+
+use crate::sync::lock;
 
 use super::{
     device::Device,
@@ -111,11 +113,6 @@ struct Claim {
 }
 
 static POOLS: LazyLock<Mutex<Pools>> = LazyLock::new(Mutex::default);
-
-/// A poisoned lock guards plain data that is whole between statements: go on with it.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 impl SharedModel {
     /// Loads the model, or joins those who have loaded it. Elements that give the same non-empty `instance_id` must ask

@@ -120,7 +120,7 @@ fn gather<const STEP: usize>(samples: &[u16], index: &[u32], pairs: &mut [[u16; 
     match samples.first_chunk::<WINDOW>() {
         Some(window) if last <= MASK => {
             for (&index, pair) in index.iter().zip(pairs) {
-                let at = index as usize * STEP & MASK;
+                let at = (index as usize * STEP) & MASK;
                 *pair = [window[at], window[at + STEP]];
             }
         }

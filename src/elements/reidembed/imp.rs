@@ -3,7 +3,7 @@
 //! Locks: settings, state, stats, each for a moment only. The embedder is taken out of the state while it works, so that
 //! no lock is held while inferring.
 
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 
 use gst_base::{prelude::*, subclass::prelude::*};
 
@@ -20,6 +20,7 @@ use crate::{
         models,
     },
     media::{self, FrameError, FrameSize, MappedFrame, PeopleMeta, caps},
+    sync::lock,
 };
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
@@ -396,14 +397,7 @@ impl BaseTransformImpl for ReidEmbed {
         _decide_query: Option<&gst::query::Allocation>,
         query: &mut gst::query::Allocation,
     ) -> Result<(), gst::LoggableError> {
-        if self.obj().src_pad().peer_query(query) {
-            Ok(())
-        } else {
-            Err(gst::loggable_error!(
-                CAT,
-                "nobody downstream proposes buffers"
-            ))
-        }
+        crate::elements::ask_downstream(&CAT, self.obj().src_pad(), query)
     }
 
     fn transform_ip(
@@ -429,15 +423,15 @@ impl BaseTransformImpl for ReidEmbed {
 
 impl ReidEmbed {
     fn settings(&self) -> MutexGuard<'_, Settings> {
-        self.settings.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.settings)
     }
 
     fn state(&self) -> MutexGuard<'_, Option<State>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     fn stats(&self) -> MutexGuard<'_, Stats> {
-        self.stats.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.stats)
     }
 
     fn take_job(&self, buffer: &gst::BufferRef) -> Result<Job, gst::FlowError> {

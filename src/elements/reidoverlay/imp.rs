@@ -2,7 +2,7 @@
 //!
 //! Locks: settings, then state. Neither is held while a buffer is pushed.
 
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{LazyLock, Mutex, MutexGuard};
 
 use gst::glib;
 use gst_base::{
@@ -17,6 +17,7 @@ use crate::{
         person::Person,
     },
     media::{self, FrameError, FrameSize, caps, frame::MappedFrameMut},
+    sync::lock,
 };
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
@@ -262,11 +263,11 @@ impl BaseTransformImpl for ReidOverlay {
 
 impl ReidOverlay {
     fn settings(&self) -> MutexGuard<'_, Settings> {
-        self.settings.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.settings)
     }
 
     fn state(&self) -> MutexGuard<'_, Option<State>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     fn draw(

@@ -2,7 +2,7 @@
 //!
 //! Locks: settings, then state. Neither is held while a message is posted or a buffer is pushed.
 
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{LazyLock, Mutex, MutexGuard};
 
 use gst::glib;
 use gst_base::{prelude::*, subclass::prelude::*};
@@ -11,6 +11,7 @@ use super::{PublishFormat, output::Output};
 use crate::{
     core::publish::{FrameFacts, json_line, mot_lines},
     media::{self, FrameSize, caps},
+    sync::lock,
 };
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
@@ -287,11 +288,11 @@ impl State {
 
 impl ReidPublish {
     fn settings(&self) -> MutexGuard<'_, Settings> {
-        self.settings.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.settings)
     }
 
     fn state(&self) -> MutexGuard<'_, Option<State>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     fn flush(&self) {

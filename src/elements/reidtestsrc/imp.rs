@@ -2,7 +2,7 @@
 //!
 //! Locks: settings, then state. Neither is held while a buffer is pushed.
 
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{LazyLock, Mutex, MutexGuard};
 
 use gst::glib;
 use gst_base::{
@@ -18,6 +18,7 @@ use crate::{
         testscene::{MAX_CAMERAS, MAX_PEOPLE, Pattern, SceneConfig, Truth, View, World},
     },
     media::{self, FrameError, FrameSize, caps, frame::MappedFrameMut, roi::Origin},
+    sync::lock,
 };
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
@@ -472,11 +473,11 @@ impl ReidTestSrc {
     }
 
     fn settings(&self) -> MutexGuard<'_, Settings> {
-        self.settings.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.settings)
     }
 
     fn state(&self) -> MutexGuard<'_, Option<State>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, LazyLock, Mutex, MutexGuard},
 };
 
 use gst_base::{prelude::*, subclass::prelude::*};
@@ -22,6 +22,7 @@ use crate::{
         models, read_labels,
     },
     media::{self, FrameError, FrameSize, MappedFrame, caps, roi::Origin},
+    sync::lock,
 };
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
@@ -387,14 +388,7 @@ impl BaseTransformImpl for YoloDetect {
         _decide_query: Option<&gst::query::Allocation>,
         query: &mut gst::query::Allocation,
     ) -> Result<(), gst::LoggableError> {
-        if self.obj().src_pad().peer_query(query) {
-            Ok(())
-        } else {
-            Err(gst::loggable_error!(
-                CAT,
-                "nobody downstream proposes buffers"
-            ))
-        }
+        crate::elements::ask_downstream(&CAT, self.obj().src_pad(), query)
     }
 
     fn transform_ip(
@@ -426,15 +420,15 @@ impl BaseTransformImpl for YoloDetect {
 
 impl YoloDetect {
     fn settings(&self) -> MutexGuard<'_, Settings> {
-        self.settings.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.settings)
     }
 
     fn state(&self) -> MutexGuard<'_, Option<State>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     fn stats(&self) -> MutexGuard<'_, Stats> {
-        self.stats.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.stats)
     }
 
     /// The worker and the caps, if this frame is to be looked at.
