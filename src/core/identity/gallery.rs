@@ -6,10 +6,12 @@ use std::{
 };
 
 use super::{
-    CameraId, Decision, Event, GalleryConfig, GalleryError, MAX_IDENTITIES, MAX_MODELS,
-    MAX_NAME_BYTES, MAX_NUMBER, Sighting,
+    CameraId, Decision, Event, Fate, GalleryConfig, GalleryError, MAX_APART, MAX_IDENTITIES,
+    MAX_MODELS, MAX_NAME_BYTES, MAX_PREVIOUS, Sighting,
     binding::{Binding, MIN_QUALITY, TrackKey},
     decision::{Candidate, Judge},
+    journal::{CameraNames, Journal},
+    restore::Clock,
     rows::{Sample, Space},
 };
 use crate::core::{
@@ -46,23 +48,18 @@ const MAX_STRANGERS: usize = 12;
 const MAX_SHARED_IOU: f32 = 0.1;
 /// Crops of at least this quality are remembered.
 const REMEMBER_QUALITY: f32 = 0.3;
-/// Most companions remembered of one person; who was seen in one picture is two people for ever.
-const MAX_APART: usize = 64;
-/// Most former numbers remembered of one person.
-const MAX_PREVIOUS: usize = 32;
-
 /// A person.
 #[derive(Clone, Debug)]
-struct Record {
-    name: Option<Arc<str>>,
-    previous: Arc<[IdentityId]>,
-    first_ns: u64,
-    last_ns: u64,
+pub(super) struct Record {
+    pub name: Option<Arc<str>>,
+    pub previous: Arc<[IdentityId]>,
+    pub first_ns: u64,
+    pub last_ns: u64,
     /// When it was last seen, counted in sightings of the gallery: order without a clock.
-    turn: u64,
+    pub turn: u64,
     /// Tracks that carry the number now.
-    tracks: u32,
-    apart: VecDeque<IdentityId>,
+    pub tracks: u32,
+    pub apart: VecDeque<IdentityId>,
 }
 
 /// What a list of the gallery shows of a person.
@@ -85,7 +82,7 @@ pub struct PersonFacts {
 }
 
 #[derive(Clone, Debug)]
-struct Camera {
+pub(super) struct Camera {
     name: Arc<str>,
     has_looks: bool,
     compared_ns: Option<u64>,
@@ -94,18 +91,22 @@ struct Camera {
 /// People known by looks, shared by cameras.
 #[derive(Clone, Debug)]
 pub struct Gallery {
-    config: GalleryConfig,
-    people: HashMap<IdentityId, Record>,
+    pub(super) config: GalleryConfig,
+    pub(super) people: HashMap<IdentityId, Record>,
     /// People that no track carries, least recently seen first.
-    resting: BTreeMap<u64, IdentityId>,
-    spaces: Vec<Space>,
-    cameras: BTreeMap<CameraId, Camera>,
+    pub(super) resting: BTreeMap<u64, IdentityId>,
+    pub(super) spaces: Vec<Space>,
+    pub(super) cameras: BTreeMap<CameraId, Camera>,
     bindings: HashMap<TrackKey, Binding>,
-    next_number: u32,
-    next_camera: u32,
-    now_ns: u64,
-    turn: u64,
-    events: Vec<Event>,
+    pub(super) next_number: u32,
+    pub(super) next_camera: u32,
+    pub(super) now_ns: u64,
+    pub(super) turn: u64,
+    pub(super) events: Vec<Event>,
+    pub(super) clock: Clock,
+    pub(super) names: CameraNames,
+    /// Kept where somebody keeps the gallery.
+    pub(super) journal: Option<Journal>,
 }
 
 impl Gallery {
@@ -123,6 +124,9 @@ impl Gallery {
             now_ns: 0,
             turn: 0,
             events: Vec::new(),
+            clock: Clock::default(),
+            names: CameraNames::default(),
+            journal: None,
         }
     }
 
@@ -138,10 +142,20 @@ impl Gallery {
 
     /// Admits a camera. Without `has_looks` nobody will ever describe its people, and nobody waits for it.
     pub fn attach(&mut self, name: &str, has_looks: bool) -> CameraId {
-        let id = CameraId(self.next_camera);
-        self.next_camera = self.next_camera.saturating_add(1);
+        let name: Arc<str> = name.into();
+        // A camera that comes back: its rows are its own again.
+        let known = self.names.id(&name);
+        let id = match known.filter(|id| !self.cameras.contains_key(id)) {
+            Some(id) => id,
+            None => {
+                let id = CameraId(self.next_camera);
+                self.next_camera = self.next_camera.saturating_add(1);
+                self.names.insert(id, &name);
+                id
+            }
+        };
         let camera = Camera {
-            name: name.into(),
+            name,
             has_looks,
             compared_ns: None,
         };
@@ -176,7 +190,7 @@ impl Gallery {
         sightings: &[Sighting<'_>],
         ended: &[TrackId],
     ) -> Decision {
-        self.now_ns = self.now_ns.max(time_ns);
+        self.advance(time_ns, !sightings.is_empty());
         self.end_tracks(camera, ended);
         self.expire();
         self.learn_strangers(camera, sightings);
@@ -584,6 +598,7 @@ impl Gallery {
                     record.apart.push_back(other);
                 }
             }
+            self.note_seen(id, camera);
         }
     }
 
@@ -646,12 +661,8 @@ impl Gallery {
         Some(id)
     }
 
-    fn next_identity(&mut self) -> Option<IdentityId> {
-        if self.next_number > MAX_NUMBER {
-            return None;
-        }
-        let id = IdentityId(self.next_number);
-        self.next_number += 1;
+    pub(super) fn next_identity(&mut self) -> Option<IdentityId> {
+        let id = self.next_number()?;
         self.turn += 1;
         let now = self.now_ns;
         let record = Record {
@@ -664,6 +675,7 @@ impl Gallery {
             apart: VecDeque::new(),
         };
         self.people.insert(id, record);
+        self.note_created(id);
         Some(id)
     }
 
@@ -679,7 +691,7 @@ impl Gallery {
     }
 
     /// Whoever was not seen for too long leaves.
-    fn expire(&mut self) {
+    pub(super) fn expire(&mut self) {
         let Some(max_age) = self.config.max_age_ns else {
             return;
         };
@@ -697,11 +709,12 @@ impl Gallery {
     }
 
     /// Removes a person for good.
-    fn erase(&mut self, id: IdentityId) {
+    pub(super) fn erase(&mut self, id: IdentityId) {
         for space in &mut self.spaces {
             space.forget(id);
         }
         if self.people.remove(&id).is_some() {
+            self.note_left(id, Fate::Expired);
             self.events.push(Event::Left { id });
         }
     }
@@ -733,7 +746,7 @@ impl Gallery {
     }
 
     /// A person whom no track carries: waits to be recognised, or leaves when nothing could ever be.
-    fn rest(&mut self, id: IdentityId) {
+    pub(super) fn rest(&mut self, id: IdentityId) {
         let known = self.spaces.iter().any(|s| s.rows_of(id) > 0);
         let Some(record) = self.people.get_mut(&id) else {
             return;
@@ -745,6 +758,7 @@ impl Gallery {
             self.resting.insert(record.turn, id);
         } else {
             self.people.remove(&id);
+            self.note_left(id, Fate::Expired);
         }
     }
 
@@ -755,7 +769,7 @@ impl Gallery {
     }
 
     /// Makes one person of two: every track, row and name of `from` goes to `into`.
-    fn unite(&mut self, from: IdentityId, into: IdentityId) {
+    pub(super) fn unite(&mut self, from: IdentityId, into: IdentityId) {
         let Some(old) = self.people.remove(&from) else {
             return;
         };
@@ -797,6 +811,7 @@ impl Gallery {
                 record.apart.pop_front();
             }
         }
+        self.note_merged(from, into);
         self.events.push(Event::Merged { from, into });
     }
 
@@ -809,6 +824,7 @@ impl Gallery {
         }
         let record = self.people.get_mut(&id).ok_or(GalleryError::Unknown(id))?;
         record.name = (!name.is_empty()).then(|| name.into());
+        self.note_renamed(id);
         Ok(())
     }
 
@@ -886,6 +902,8 @@ impl Gallery {
                 }
             }
         }
+        self.note_changed(id);
+        self.note_changed(into);
         self.events.push(Event::Split { from: id, into });
         Ok((into, std::mem::take(&mut self.events)))
     }
@@ -895,6 +913,7 @@ impl Gallery {
             .iter()
             .find(|(_, c)| &*c.name == name)
             .map(|(id, _)| *id)
+            .or_else(|| self.names.id(name))
             .ok_or_else(|| GalleryError::UnknownCamera(name.into()))
     }
 
@@ -913,6 +932,7 @@ impl Gallery {
             *binding = Binding::new(now);
         }
         self.erase(id);
+        self.note_left(id, Fate::Forgotten);
         for record in self.people.values_mut() {
             record.apart.retain(|c| *c != id);
         }

@@ -7,9 +7,15 @@
 mod binding;
 mod decision;
 mod gallery;
+mod journal;
+mod restore;
 mod rows;
 
 pub use gallery::{Gallery, PersonFacts};
+pub use journal::{
+    Changes, Fate, MAX_SPANS, PROVISIONAL, SavedPerson, SavedRow, SavedScale, SavedSighting,
+};
+pub use restore::{Authority, Saved};
 pub use rows::ROWS;
 
 use std::sync::Arc;
@@ -28,6 +34,10 @@ pub const MAX_NUMBER: u32 = i32::MAX as u32;
 pub const MAX_MODELS: usize = 4;
 /// Longest name of a person, in bytes.
 pub const MAX_NAME_BYTES: usize = 256;
+/// Most companions remembered of one person; who was seen in one picture is two people for ever.
+const MAX_APART: usize = 64;
+/// Most former numbers remembered of one person.
+const MAX_PREVIOUS: usize = 32;
 
 /// What a gallery may be told.
 #[derive(Clone, Debug, PartialEq)]
@@ -146,5 +156,7 @@ pub enum GalleryError {
     NumbersExhausted,
 }
 
+#[cfg(test)]
+mod journal_tests;
 #[cfg(test)]
 mod tests;

@@ -23,11 +23,11 @@ const PLAUSIBLE: f32 = 1.0;
 
 /// About one row.
 #[derive(Clone, Copy, Debug)]
-struct Row {
-    weight: f32,
-    camera: CameraId,
+pub(super) struct Row {
+    pub weight: f32,
+    pub camera: CameraId,
     /// The identity under which it was recorded, for undoing merges.
-    origin: IdentityId,
+    pub origin: IdentityId,
 }
 
 /// The rows of one person, somewhere in the block.
@@ -214,6 +214,48 @@ impl Space {
         self.slots[slot].owner = None;
         self.slots[slot].rows.clear();
         self.free.push(slot);
+    }
+
+    /// A person's rows.
+    pub fn rows(&self, id: IdentityId) -> impl Iterator<Item = (&Row, &[f32])> {
+        let slot = self.by_owner.get(&id).copied();
+        slot.into_iter().flat_map(move |slot| {
+            let rows = self.slots[slot].rows.iter().enumerate();
+            rows.map(move |(index, about)| (about, self.row(slot, index)))
+        })
+    }
+
+    /// Adds a row as it is, in place of a weaker one when there is no room.
+    pub fn put(&mut self, id: IdentityId, about: Row, values: &[f32]) {
+        if values.len() == self.dimension {
+            let slot = self.slot(id);
+            self.place(slot, about, values);
+        }
+    }
+
+    /// Erases the rows of a person that `stays` does not let stay.
+    pub fn retain(&mut self, id: IdentityId, stays: impl Fn(&Row) -> bool) {
+        let Some(&slot) = self.by_owner.get(&id) else {
+            return;
+        };
+        let mut kept = 0;
+        for index in 0..self.slots[slot].rows.len() {
+            let about = self.slots[slot].rows[index];
+            if !stays(&about) {
+                continue;
+            }
+            let values = self.row(slot, index).to_vec();
+            self.slots[slot].rows[kept] = about;
+            self.row_mut(slot, kept).copy_from_slice(&values);
+            kept += 1;
+        }
+        for index in kept..self.slots[slot].rows.len() {
+            self.row_mut(slot, index).fill(0.0);
+        }
+        self.slots[slot].rows.truncate(kept);
+        if kept == 0 {
+            self.forget(id);
+        }
     }
 
     /// Gives all rows of `from` to `into`, the strongest of both staying.

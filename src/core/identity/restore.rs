@@ -1,0 +1,325 @@
+//! The other direction of [`super::journal`]: a gallery as it was kept, and what others who share it have changed.
+
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::Arc,
+};
+
+use super::{
+    CameraId, Fate, Gallery, MAX_APART, MAX_IDENTITIES, MAX_PREVIOUS, SavedPerson, SavedRow,
+    SavedScale,
+    decision::Judge,
+    gallery::Record,
+    journal::PROVISIONAL,
+    rows::{Row, Space},
+};
+use crate::core::{embedding::ModelFingerprint, person::IdentityId};
+
+/// A gallery as it was kept.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Saved {
+    /// Everybody.
+    pub people: Vec<SavedPerson>,
+    /// What scores mean.
+    pub scales: Vec<SavedScale>,
+    /// No number from here on was ever given; `None`: numbers are set aside by somebody else.
+    pub next_number: Option<u32>,
+}
+
+/// How far what others have written replaces what is known here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Authority {
+    /// Rows of the cameras that are attached here stay: nobody knows them better.
+    Neighbour,
+    /// Everything counts: a user's correction.
+    Whole,
+}
+
+/// Where the gallery's time comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Clock {
+    /// The cameras' own time is the gallery's.
+    #[default]
+    Cameras,
+    /// The gallery's time began at the wall clock's when it was restored; the next frame with somebody in it says how
+    /// far the cameras' is behind.
+    Unknown,
+    /// The cameras' time lags by so much, ns.
+    Behind(u64),
+}
+
+impl Gallery {
+    /// Takes everybody in. From now on the gallery's time counts on from `wall_ns`, ns since 1970, so that what is kept
+    /// means something after a restart. People beyond the limits leave.
+    pub fn restore(&mut self, saved: Saved, wall_ns: u64) {
+        self.now_ns = self.now_ns.max(wall_ns);
+        self.clock = Clock::Unknown;
+        for SavedScale {
+            model,
+            dimension,
+            scale,
+        } in saved.scales
+        {
+            if let Some(space) = self.space_of(model, dimension) {
+                space.scale = scale;
+            }
+        }
+        let mut people = saved.people;
+        people.sort_by_key(|person| (person.last_ns, person.id));
+        for person in people {
+            self.adopt(person, Authority::Whole);
+        }
+        if let Some(next) = saved.next_number {
+            self.next_number = self.next_number.max(next);
+        }
+        self.expire();
+        let most = self.config.max_identities.clamp(1, MAX_IDENTITIES);
+        while self.people.len() > most {
+            let Some((_, id)) = self.resting.pop_first() else {
+                break;
+            };
+            self.erase(id);
+        }
+        self.events.clear();
+    }
+
+    /// Time passes although no camera is attached: whoever was not seen for too long leaves.
+    pub fn idle(&mut self, wall_ns: u64) {
+        if !self.cameras.is_empty() || self.clock == Clock::Cameras {
+            return;
+        }
+        self.clock = Clock::Unknown;
+        self.now_ns = self.now_ns.max(wall_ns);
+        self.expire();
+    }
+
+    /// Sets the gallery's time by a camera's; where it runs backwards it stands still.
+    pub(super) fn advance(&mut self, time_ns: u64, sees_somebody: bool) {
+        let time_ns = match self.clock {
+            Clock::Cameras => time_ns,
+            Clock::Behind(lag) => time_ns.saturating_add(lag),
+            Clock::Unknown if sees_somebody => {
+                let lag = self.now_ns.saturating_sub(time_ns);
+                self.clock = Clock::Behind(lag);
+                time_ns.saturating_add(lag)
+            }
+            Clock::Unknown => 0,
+        };
+        self.now_ns = self.now_ns.max(time_ns);
+    }
+
+    /// Takes in a person as others have written it.
+    pub fn adopt(&mut self, person: SavedPerson, authority: Authority) {
+        let id = person.id;
+        let mut renamed = false;
+        if let Some(journal) = &mut self.journal {
+            match journal.gone.get(&id) {
+                // Expired here and seen there: it stays.
+                Some(Fate::Expired) => {
+                    journal.gone.remove(&id);
+                }
+                // Gone here, to be told to the others.
+                Some(_) => return,
+                None => {}
+            }
+            renamed = journal.renamed.contains(&id);
+            journal.created.remove(&id);
+        }
+        self.admit(id, person.first_ns, person.last_ns);
+        let Some(record) = self.people.get_mut(&id) else {
+            return;
+        };
+        record.first_ns = record.first_ns.min(person.first_ns);
+        record.last_ns = record.last_ns.max(person.last_ns);
+        if !renamed {
+            record.name = person.name;
+        }
+        record.previous = if authority == Authority::Whole {
+            person.previous
+        } else {
+            united(&record.previous, &person.previous)
+        };
+        for other in person.apart {
+            if !record.apart.contains(&other) && record.apart.len() < MAX_APART {
+                record.apart.push_back(other);
+            }
+        }
+        self.adopt_rows(id, &person.rows, authority);
+    }
+
+    /// A record for a number that others have given.
+    fn admit(&mut self, id: IdentityId, first_ns: u64, last_ns: u64) {
+        if self.people.contains_key(&id) {
+            return;
+        }
+        self.turn += 1;
+        let record = Record {
+            name: None,
+            previous: Arc::from([]),
+            first_ns,
+            last_ns,
+            turn: self.turn,
+            tracks: 0,
+            apart: VecDeque::new(),
+        };
+        self.resting.insert(record.turn, id);
+        self.people.insert(id, record);
+    }
+
+    fn adopt_rows(&mut self, id: IdentityId, rows: &[SavedRow], authority: Authority) {
+        let attached: HashSet<CameraId> = self.cameras.keys().copied().collect();
+        let knows_better =
+            |camera: &CameraId| authority == Authority::Neighbour && attached.contains(camera);
+        let had_rows = self.spaces.iter().any(|space| space.rows_of(id) > 0);
+        for space in &mut self.spaces {
+            space.retain(id, |row| knows_better(&row.camera));
+        }
+        for row in rows {
+            let camera = self.camera_of(&row.camera);
+            if had_rows && knows_better(&camera) {
+                continue;
+            }
+            let about = Row {
+                weight: row.weight,
+                camera,
+                origin: row.origin,
+            };
+            if let Some(space) = self.space_of(row.vector.model(), row.vector.dimension()) {
+                space.put(id, about, row.vector.values());
+            }
+        }
+    }
+
+    /// The number of a camera that need not be attached.
+    fn camera_of(&mut self, name: &Arc<str>) -> CameraId {
+        if let Some(id) = self.names.id(name) {
+            return id;
+        }
+        let id = CameraId(self.next_camera);
+        self.next_camera = self.next_camera.saturating_add(1);
+        self.names.insert(id, name);
+        id
+    }
+
+    fn space_of(&mut self, model: ModelFingerprint, dimension: usize) -> Option<&mut Space> {
+        let index = self
+            .spaces
+            .iter()
+            .position(|s| s.model == model && s.dimension == dimension);
+        let index = match index {
+            Some(index) => index,
+            None if self.spaces.len() < super::MAX_MODELS => {
+                self.spaces.push(Space::new(model, dimension));
+                self.spaces.len() - 1
+            }
+            None => return None,
+        };
+        self.spaces.get_mut(index)
+    }
+
+    /// Takes in that others no longer use a number. What happened is told with the next frame.
+    pub fn depart(&mut self, id: IdentityId, fate: Fate) {
+        if !self.people.contains_key(&id) {
+            return;
+        }
+        match fate {
+            Fate::Merged(into) => {
+                let (first, last) = (self.now_ns, 0);
+                self.admit(into, first, last);
+                self.unite(id, into);
+            }
+            Fate::Forgotten => {
+                let before = std::mem::take(&mut self.events);
+                let events = self.forget(id).unwrap_or_default();
+                self.events = before;
+                self.events.extend(events);
+            }
+            // In view here: it stays.
+            Fate::Expired if self.people.get(&id).is_some_and(|r| r.tracks > 0) => {
+                self.note_changed(id);
+                return;
+            }
+            Fate::Expired => {
+                if let Some(record) = self.people.get(&id) {
+                    self.resting.remove(&record.turn);
+                }
+                self.erase(id);
+            }
+        }
+        if let Some(journal) = &mut self.journal {
+            journal.gone.remove(&id);
+        }
+    }
+
+    /// People of this gallery that nobody keeps yet and that have looks.
+    pub fn unkept(&self) -> Vec<IdentityId> {
+        let Some(journal) = &self.journal else {
+            return Vec::new();
+        };
+        let known = |id: &IdentityId| self.spaces.iter().any(|s| s.rows_of(*id) > 0);
+        let mut unkept: Vec<_> = journal.created.iter().copied().filter(known).collect();
+        unkept.sort_unstable();
+        unkept
+    }
+
+    /// Whom of `others` the person `id` would have been taken for, had they been known when it was enrolled.
+    pub fn double_among(&self, id: IdentityId, others: &HashSet<IdentityId>) -> Option<IdentityId> {
+        let record = self.people.get(&id)?;
+        let wanted = |other: IdentityId| {
+            other != id && others.contains(&other) && !record.apart.contains(&other)
+        };
+        let space = self.spaces.iter().find(|s| s.rows_of(id) > 0)?;
+        let judge = Judge::new(&space.scale, self.config.match_threshold, space.people());
+        let queries: Vec<&[f32]> = space.rows(id).map(|(_, values)| values).collect();
+        let found = space.scan(&queries, wanted);
+        let best = found.iter().filter_map(|candidates| {
+            let best = candidates
+                .iter()
+                .max_by(|a, b| a.score.total_cmp(&b.score))?;
+            let verdict = judge.verdict(best, candidates);
+            (verdict.probability > EVEN).then_some((best.id, verdict.probability))
+        });
+        best.max_by(|a, b| a.1.total_cmp(&b.1)).map(|best| best.0)
+    }
+
+    /// Makes one person of two after all. What happened is told with the next frame.
+    pub fn agree(&mut self, from: IdentityId, into: IdentityId) {
+        if from != into && self.people.contains_key(&from) && self.people.contains_key(&into) {
+            self.unite(from, into);
+        }
+    }
+
+    /// Gives people with numbers of this gallery's own making ones that were set aside, as far as there are any.
+    /// What happened is told with the next frame.
+    pub fn replace_provisional(&mut self) {
+        let mut provisional: Vec<IdentityId> = self
+            .people
+            .keys()
+            .copied()
+            .filter(|id| id.0 >= PROVISIONAL)
+            .collect();
+        provisional.sort_unstable();
+        for id in provisional {
+            if self.reserved_numbers() == 0 {
+                return;
+            }
+            if let Some(new) = self.next_identity() {
+                self.unite(id, new);
+                if self.people.get(&new).is_some_and(|r| r.tracks == 0) {
+                    self.rest(new);
+                }
+            }
+        }
+    }
+}
+
+/// More probable than all else together.
+const EVEN: f32 = 0.5;
+
+/// Former numbers of both, the newest at most.
+fn united(ours: &Arc<[IdentityId]>, theirs: &[IdentityId]) -> Arc<[IdentityId]> {
+    let mut all: Vec<IdentityId> = theirs.to_vec();
+    all.extend(ours.iter().filter(|id| !theirs.contains(id)));
+    let skip = all.len().saturating_sub(MAX_PREVIOUS);
+    all[skip..].into()
+}
