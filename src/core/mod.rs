@@ -4,6 +4,7 @@
 //! `tests/tidy.rs` enforces it. That keeps every rule testable with plain numbers and usable without a pipeline.
 
 pub mod appearance;
+pub mod calibration;
 pub mod canvas;
 pub mod colour;
 pub mod embedding;

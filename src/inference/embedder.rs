@@ -7,7 +7,7 @@ use super::{
     facts::EmbedderFacts,
     model::{self, ModelInfo},
     pool::{ModelRequest, OutputTensor, SharedModel},
-    sidecar::Sidecar,
+    sidecar::{MeasuredCalibration, Sidecar},
     tensor::Tensor,
 };
 use crate::core::{
@@ -65,7 +65,7 @@ enum Batch {
 
 impl Tensor {
     /// Fills the place of crop number `slot`.
-    fn fill_crop(
+    pub(super) fn fill_crop(
         &mut self,
         preprocessor: &mut Preprocessor,
         view: &ImageView<'_>,
@@ -87,6 +87,7 @@ pub struct Embedder {
     model: SharedModel,
     facts: EmbedderFacts,
     fingerprint: ModelFingerprint,
+    calibration: Option<MeasuredCalibration>,
     dimension: usize,
     batch: Batch,
     preprocessor: Preprocessor,
@@ -113,6 +114,7 @@ impl Embedder {
         let fingerprint = fingerprint(model.info(), &facts.spec);
         let mut embedder = Self {
             fingerprint,
+            calibration: sidecar.calibration,
             dimension: 0,
             batch: match facts.picture.batch {
                 Some(batch) => Batch::Fixed(batch),
@@ -146,6 +148,18 @@ impl Embedder {
     /// Marks the vectors of this model, fed this way.
     pub fn fingerprint(&self) -> ModelFingerprint {
         self.fingerprint
+    }
+
+    /// What is known of its cosines; `None` where nobody measured them for this model, fed this way.
+    pub fn calibration(&self) -> Option<&MeasuredCalibration> {
+        self.calibration
+            .as_ref()
+            .filter(|c| c.is_of(self.fingerprint))
+    }
+
+    /// True when what the sidecar says of cosines was measured with another model or preprocessing.
+    pub fn is_calibration_stale(&self) -> bool {
+        self.calibration.is_some() && self.calibration().is_none()
     }
 
     /// Numbers of a vector.

@@ -9,6 +9,7 @@ pub mod facts;
 pub mod literal;
 pub mod model;
 pub mod models;
+pub mod pair;
 mod places;
 pub mod pool;
 pub mod runtime;
@@ -21,8 +22,10 @@ pub use detector::{
 pub use embedder::{CropError, EmbedOutcome, Embedder, EmbedderRequest};
 pub use error::InferenceError;
 pub use facts::{
-    DetectorFacts, DetectorInputs, DetectorWishes, EmbedderFacts, FactsError, PictureInput, Size,
+    DetectorFacts, DetectorInputs, DetectorWishes, EmbedderFacts, FactsError, PairFacts, PairScore,
+    PictureInput, Size,
 };
 pub use model::{ElementType, ModelInfo, TensorInfo};
+pub use pair::{PairError, PairScorer};
 pub use pool::{InputTensor, ModelRequest, OutputTensor, SharedModel};
-pub use sidecar::{Sidecar, SidecarError};
+pub use sidecar::{MeasuredCalibration, Sidecar, SidecarError};

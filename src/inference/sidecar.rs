@@ -13,6 +13,12 @@
 //! resize = "letterbox-top-left" # letterbox-centred, letterbox-top-left, squash
 //! pad = 114                     # grey level of the letterbox, 0..255
 //! labels = ["person", "car"]    # class names in the model's order
+//!
+//! [calibration]                 # what cosines mean; `reidctl eval --calibrate` writes it
+//! embedder = "0123456789abcdef" # the model and its preprocessing that it was measured with
+//! data = "the house across"     # what it was measured on
+//! strangers = { mean = 0.25, deviation = 0.125 }
+//! companions = { mean = 0.625, deviation = 0.125 }
 //! ```
 //!
 //! It overrides the model's own metadata: whoever writes it knows better. Of `scale`, `mean` and `std` those left out are
@@ -23,6 +29,8 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::core::{
+    calibration::{Calibration, Spread},
+    embedding::ModelFingerprint,
     preprocess::{ColorOrder, ResizeMode, TensorLayout},
     yolo::Layout,
 };
@@ -60,6 +68,67 @@ pub struct Sidecar {
     pub pad: Option<u8>,
     /// Class names.
     pub labels: Option<Vec<String>>,
+    /// What an embedder's cosines mean.
+    pub calibration: Option<MeasuredCalibration>,
+}
+
+/// A calibration and where it comes from.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MeasuredCalibration {
+    /// Fingerprint of the model and its preprocessing, sixteen hexadecimal digits.
+    pub embedder: String,
+    /// What it was measured on.
+    pub data: String,
+    /// Cosines of two people.
+    pub strangers: Spread,
+    /// Cosines of one person.
+    pub companions: Spread,
+}
+
+impl MeasuredCalibration {
+    /// What was measured with `embedder` on `data`.
+    pub fn new(calibration: &Calibration, embedder: ModelFingerprint, data: &str) -> Self {
+        Self {
+            embedder: hexadecimal(embedder),
+            data: data.into(),
+            strangers: calibration.strangers,
+            companions: calibration.companions,
+        }
+    }
+
+    /// The numbers alone.
+    pub fn numbers(&self) -> Calibration {
+        Calibration {
+            strangers: self.strangers,
+            companions: self.companions,
+        }
+    }
+
+    /// True when it was measured with this model, fed this way.
+    pub fn is_of(&self, embedder: ModelFingerprint) -> bool {
+        self.embedder.eq_ignore_ascii_case(&hexadecimal(embedder))
+    }
+
+    /// As the sidecar's table.
+    fn to_toml(&self) -> String {
+        let spread =
+            |s: &Spread| format!("{{ mean = {:.4}, deviation = {:.4} }}", s.mean, s.deviation);
+        format!(
+            "{CALIBRATION}\nembedder = \"{}\"\ndata = {}\nstrangers = {}\ncompanions = {}\n",
+            self.embedder,
+            toml::Value::from(self.data.as_str()),
+            spread(&self.strangers),
+            spread(&self.companions)
+        )
+    }
+}
+
+/// Header of the calibration's table, the last of a sidecar that we write.
+const CALIBRATION: &str = "[calibration]";
+
+fn hexadecimal(fingerprint: ModelFingerprint) -> String {
+    format!("{:016x}", fingerprint.0)
 }
 
 /// Why a sidecar cannot be used.
@@ -92,6 +161,32 @@ impl Sidecar {
         }
     }
 
+    /// Writes a calibration into the sidecar of `model`, in place of an older one; everything else stays as it is.
+    pub fn write_calibration(
+        model: &Path,
+        calibration: &MeasuredCalibration,
+    ) -> Result<PathBuf, SidecarError> {
+        let path = Self::path_of(model);
+        let error = |reason: String| SidecarError {
+            path: path.clone(),
+            reason,
+        };
+        let old = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(e) => return Err(error(e.to_string())),
+        };
+        Self::parse(&old).map_err(error)?;
+        let text = with_calibration(&old, calibration);
+        Self::parse(&text).map_err(error)?;
+        // In one step: a half-written sidecar would keep the model from loading.
+        let draft = path.with_extension("toml.part");
+        std::fs::write(&draft, text)
+            .and_then(|()| std::fs::rename(&draft, &path))
+            .map_err(|e| error(e.to_string()))?;
+        Ok(path)
+    }
+
     /// Reads a sidecar's text; the error says what is wrong and where.
     pub fn parse(text: &str) -> Result<Self, String> {
         let sidecar: Self = toml::from_str(text).map_err(|e| e.to_string())?;
@@ -114,8 +209,29 @@ impl Sidecar {
         if self.labels.as_ref().is_some_and(Vec::is_empty) {
             return Err("labels is empty".into());
         }
-        Ok(())
+        match &self.calibration {
+            Some(calibration) => calibration.numbers().check().map_err(|e| e.to_string()),
+            None => Ok(()),
+        }
     }
+}
+
+/// The text with its calibration replaced, or one appended. Only a table's header ends a table.
+fn with_calibration(text: &str, calibration: &MeasuredCalibration) -> String {
+    let mut kept = String::new();
+    let mut is_inside = false;
+    for line in text.lines() {
+        if line.trim_start().starts_with('[') {
+            is_inside = line.trim_start().starts_with(CALIBRATION);
+        }
+        if !is_inside {
+            kept.push_str(line);
+            kept.push('\n');
+        }
+    }
+    let kept = kept.trim_end();
+    let gap = if kept.is_empty() { "" } else { "\n\n" };
+    format!("{kept}{gap}{}", calibration.to_toml())
 }
 
 /// Reads one of several names.
@@ -202,7 +318,53 @@ mod tests {
                 resize: Some(ResizeMode::LetterboxTopLeft),
                 pad: Some(114),
                 labels: Some(vec!["person".into(), "car".into()]),
+                calibration: Some(calibration()),
             }
+        );
+    }
+
+    fn calibration() -> MeasuredCalibration {
+        let spread = |mean| Spread {
+            mean,
+            deviation: 0.125,
+        };
+        let numbers = Calibration {
+            strangers: spread(0.25),
+            companions: spread(0.625),
+        };
+        MeasuredCalibration::new(
+            &numbers,
+            ModelFingerprint(0x0123_4567_89ab_cdef),
+            "the house across",
+        )
+    }
+
+    #[test]
+    fn a_calibration_is_replaced_and_the_rest_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let model = folder.path().join("m.onnx");
+        let written = |before: &str| {
+            std::fs::write(Sidecar::path_of(&model), before).unwrap();
+            let path = Sidecar::write_calibration(&model, &calibration()).unwrap();
+            std::fs::read_to_string(path).unwrap()
+        };
+        let first = written("# mine\ncolor = \"bgr\"\nlabels = [\n  \"a\",\n]\n");
+        assert!(
+            first.starts_with("# mine\ncolor = \"bgr\"\nlabels = [\n"),
+            "{first}"
+        );
+        assert_eq!(written(&first), first, "written twice");
+        let read = Sidecar::beside(&model).unwrap();
+        assert_eq!(
+            (read.calibration, read.color),
+            (Some(calibration()), Some(ColorOrder::Bgr))
+        );
+        assert!(calibration().is_of(ModelFingerprint(0x0123_4567_89ab_cdef)));
+        assert!(!calibration().is_of(ModelFingerprint(1)));
+        std::fs::write(Sidecar::path_of(&model), "colour = 1").unwrap();
+        assert!(
+            Sidecar::write_calibration(&model, &calibration()).is_err(),
+            "a broken sidecar is left alone"
         );
     }
 
@@ -218,6 +380,10 @@ mod tests {
             ("width = 0", "width"),
             ("pad = 300", "pad"),
             ("labels = []", "labels"),
+            (
+                "[calibration]\nembedder = ''\ndata = ''\nstrangers = { mean = 0.5, deviation = 0.1 }\ncompanions = { mean = 0.4, deviation = 0.1 }",
+                "no more alike",
+            ),
             ("width = ", "line 1"),
         ];
         for (text, part) in cases {

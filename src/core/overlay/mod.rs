@@ -14,6 +14,7 @@ pub use blur::Blur;
 pub use label::{DEFAULT_FORMAT, FormatError, LabelFormat};
 pub use paint::{Area, Brush, Mask, Painter};
 pub use palette::{OkLab, UNCONFIRMED, identity_colour, readable_on};
+pub use text::TextCache;
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -24,7 +25,6 @@ use super::{
     person::{IdentityId, Person},
 };
 use blur::{BlurState, Regions};
-use text::TextCache;
 use trail::Trails;
 
 /// How a frame is to look.

@@ -25,7 +25,9 @@ pub use hota::{ALPHAS, HotaScores, hota};
 pub use identity::{IdScores, identity};
 pub use mot::{LabelledBox, MotError, MotFault, Role, parse};
 pub use overlap::iou;
-pub use retrieval::{Label, Person, RetrievalScores, retrieval};
+pub use retrieval::{
+    Label, Person, QueryScore, RetrievalScores, Verdict, match_rate, query_scores, retrieval,
+};
 pub use timeline::{Moment, Overlap, Timeline, View};
 
 use serde::Serialize;

@@ -41,16 +41,81 @@ pub struct RetrievalScores {
     pub queries: usize,
 }
 
-/// Ranks the gallery for every query. Pictures of the query's person by the query's camera and junk are left out,
-/// distractors stay. `nearness` fills its second argument, as long as the gallery, with the similarity of each gallery
-/// picture to the query whose number it is given; greater is nearer, and of equals the first in the gallery wins.
+/// How one query fared.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct QueryScore {
+    /// Its number.
+    pub query: usize,
+    /// Mean of the precisions at each of its true matches, 0..=1.
+    pub average_precision: f64,
+    /// Where its nearest true match stands, from 0.
+    pub first: usize,
+}
+
+/// Whether a gallery picture is in a query's ranking.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The query's person, by another camera.
+    Hit,
+    /// Somebody else.
+    Wrong,
+    /// In no ranking: junk, or the query's person by the query's camera.
+    LeftOut,
+}
+
+impl Label {
+    /// What a gallery picture is to this query.
+    pub fn verdict(&self, gallery: &Self) -> Verdict {
+        match gallery.person {
+            Person::Junk => Verdict::LeftOut,
+            person if person != self.person => Verdict::Wrong,
+            _ if gallery.camera != self.camera => Verdict::Hit,
+            _ => Verdict::LeftOut,
+        }
+    }
+}
+
+impl RetrievalScores {
+    /// The means.
+    pub fn of(queries: &[QueryScore]) -> Self {
+        let count = queries.len() as f64;
+        let share = |most| match_rate(queries, most);
+        Self {
+            mean_ap: ratio(queries.iter().map(|q| q.average_precision).sum(), count),
+            rank1: share(1),
+            rank5: share(5),
+            rank10: share(10),
+            queries: queries.len(),
+        }
+    }
+}
+
+/// Share of queries that have a true match among their `most` nearest pictures: a point of the cumulative match
+/// characteristic.
+pub fn match_rate(queries: &[QueryScore], most: usize) -> f64 {
+    let hits = queries.iter().filter(|query| query.first < most).count();
+    ratio(hits as f64, queries.len() as f64)
+}
+
+/// Scores of a whole set of queries: the means over [`query_scores`].
 pub fn retrieval(
     queries: &[Label],
     gallery: &[Label],
-    mut nearness: impl FnMut(usize, &mut [f32]),
+    nearness: impl FnMut(usize, &mut [f32]),
 ) -> RetrievalScores {
+    RetrievalScores::of(&query_scores(queries, gallery, nearness))
+}
+
+/// Ranks the gallery for every query. Pictures of the query's person by the query's camera and junk are left out,
+/// distractors stay. `nearness` fills its second argument, as long as the gallery, with the similarity of each gallery
+/// picture to the query whose number it is given; greater is nearer, and of equals the first in the gallery wins.
+pub fn query_scores(
+    queries: &[Label],
+    gallery: &[Label],
+    mut nearness: impl FnMut(usize, &mut [f32]),
+) -> Vec<QueryScore> {
     let mut row = vec![0.0; gallery.len()];
-    let mut sum = RetrievalScores::default();
+    let mut scores = Vec::with_capacity(queries.len());
     for (number, query) in queries.iter().enumerate() {
         if !matches!(query.person, Person::Known(_)) {
             continue;
@@ -60,26 +125,19 @@ pub fn retrieval(
         let Some(&first) = ranks.first() else {
             continue;
         };
-        sum.queries += 1;
-        sum.mean_ap += average_precision(&ranks);
-        sum.rank1 += f64::from(first < 1);
-        sum.rank5 += f64::from(first < 5);
-        sum.rank10 += f64::from(first < 10);
+        scores.push(QueryScore {
+            query: number,
+            average_precision: average_precision(&ranks),
+            first,
+        });
     }
-    let mean = |sum_of: f64| ratio(sum_of, sum.queries as f64);
-    RetrievalScores {
-        mean_ap: mean(sum.mean_ap),
-        rank1: mean(sum.rank1),
-        rank5: mean(sum.rank5),
-        rank10: mean(sum.rank10),
-        queries: sum.queries,
-    }
+    scores
 }
 
 /// Where the true matches of a query stand, from 0, ascending.
 fn hit_ranks(query: Label, gallery: &[Label], row: &[f32]) -> Vec<usize> {
-    let is_hit = |label: &Label| label.person == query.person && label.camera != query.camera;
-    let is_wrong = |label: &Label| label.person != query.person && label.person != Person::Junk;
+    let is_hit = |label: &Label| query.verdict(label) == Verdict::Hit;
+    let is_wrong = |label: &Label| query.verdict(label) == Verdict::Wrong;
     let mut hits: Vec<usize> = (0..gallery.len())
         .filter(|&i| is_hit(&gallery[i]))
         .collect();
