@@ -1,6 +1,8 @@
 //! What the test programs share: where things lie, running commands with the plugin that was just built.
 #![allow(dead_code)] // each test program uses a part
 
+pub mod people;
+
 use std::{
     fs,
     path::{Path, PathBuf},

@@ -1,6 +1,9 @@
-//! `reidctl compare`: the similarity of two pictures.
+//! `reidctl compare`: how alike two pictures are, and how probable it is that they show one person.
 
-use std::{io::Write, path::PathBuf, process::ExitCode};
+use std::{error::Error, io::Write, path::PathBuf, process::ExitCode};
+
+use gstreid::inference::{ModelRequest, PairFacts, PairScorer, SharedModel, models};
+use serde_json::json;
 
 use crate::{
     Outcome,
@@ -9,6 +12,12 @@ use crate::{
 };
 
 #[derive(clap::Args)]
+#[command(after_help = "\
+With an embedder the measure is the cosine of the two vectors, from -1 to 1. What it means differs by model: the \
+probability comes from pairs of strangers and of the same people that `reidctl eval --calibrate` has measured, and takes \
+one person and two for equally likely beforehand.\n
+A model with two picture inputs (metadata reid.task = pair) compares the pictures itself.\n
+Example: reidctl compare door.jpg hall.jpg")]
 pub struct Arguments {
     /// A picture of one person, cropped to the person.
     a: PathBuf,
@@ -16,15 +25,90 @@ pub struct Arguments {
     b: PathBuf,
     #[command(flatten)]
     model: ModelArguments,
+    /// Print JSON instead of lines.
+    #[arg(long)]
+    json: bool,
 }
 
-/// Prints the cosine.
+/// What came out.
+struct Comparison {
+    /// The measure's name and value.
+    measure: (&'static str, f32),
+    /// Probability of one person, and where it is from; or why none is known.
+    probability: Result<(f64, String), String>,
+}
+
+/// Prints the measure and the probability.
 pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Outcome {
     let (a, b) = (Picture::open(&arguments.a)?, Picture::open(&arguments.b)?);
-    let mut embedder = PictureEmbedder::open(&arguments.model)?;
-    let a = embedder.embed(&a)??;
-    let b = embedder.embed(&b)??;
-    let cosine = a.cosine(&b).ok_or("the vectors do not compare")?;
-    writeln!(out, "{cosine:.4}")?;
+    let request = arguments.model.request(models::DEFAULT_EMBEDDER)?;
+    // Sessions are shared: what is opened next finds the model loaded.
+    let model = SharedModel::open(&request, None)?;
+    let comparison = if PairFacts::fits(model.info()) {
+        by_pair(&request, &a, &b)?
+    } else {
+        by_embedding(&arguments.model, &a, &b)?
+    };
+    print(&comparison, arguments.json, out)?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn by_pair(request: &ModelRequest, a: &Picture, b: &Picture) -> Result<Comparison, Box<dyn Error>> {
+    let score = PairScorer::open(request)?.score(&a.view()?, &b.view()?)?;
+    Ok(Comparison {
+        measure: ("score", score),
+        probability: Ok((f64::from(score), "the model itself".into())),
+    })
+}
+
+fn by_embedding(
+    model: &ModelArguments,
+    a: &Picture,
+    b: &Picture,
+) -> Result<Comparison, Box<dyn Error>> {
+    let mut embedder = PictureEmbedder::open(model)?;
+    let a = embedder.embed(a)??;
+    let b = embedder.embed(b)??;
+    let cosine = a.cosine(&b).ok_or("the vectors do not compare")?;
+    let probability = match embedder.calibration() {
+        Some(measured) => Ok((
+            measured.numbers().same_person(cosine),
+            measured.data.clone(),
+        )),
+        None => Err(format!(
+            "{}; measure it with 'reidctl eval --calibrate --data DIR'",
+            if embedder.is_calibration_stale() {
+                "the calibration beside the model is another model's"
+            } else {
+                "the model has no calibration"
+            }
+        )),
+    };
+    Ok(Comparison {
+        measure: ("cosine", cosine),
+        probability,
+    })
+}
+
+fn print(
+    comparison: &Comparison,
+    is_json: bool,
+    out: &mut dyn Write,
+) -> Result<(), Box<dyn Error>> {
+    let (name, value) = comparison.measure;
+    if is_json {
+        let probability = comparison.probability.as_ref().ok().map(|(p, _)| p);
+        let value = json!({ name: value, "same_person": probability });
+        return Ok(writeln!(out, "{}", serde_json::to_string_pretty(&value)?)?);
+    }
+    writeln!(out, "{name} {value:.4}")?;
+    match &comparison.probability {
+        Ok((p, source)) => writeln!(
+            out,
+            "the same person: {:.0} % (measured on {source})",
+            100.0 * p
+        )?,
+        Err(reason) => writeln!(out, "the same person: no probability is known: {reason}")?,
+    }
+    Ok(())
 }

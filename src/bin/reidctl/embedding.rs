@@ -1,14 +1,20 @@
 //! Embeddings of whole pictures, through the very preprocessing and session that `reidembed` uses.
 
-use std::{error::Error, time::Duration};
+use std::{error::Error, path::Path, time::Duration};
 
 use gstreid::{
-    core::{embedding::Embedding, geometry::Rect},
-    inference::{Embedder, EmbedderRequest, InferenceError, ModelRequest, device::Device, models},
+    core::{
+        embedding::{Embedding, ModelFingerprint, dot},
+        geometry::Rect,
+    },
+    inference::{
+        Embedder, EmbedderRequest, InferenceError, MeasuredCalibration, ModelRequest,
+        device::Device, models,
+    },
 };
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::pictures::Picture;
+use crate::pictures::{Entry, Picture};
 
 /// Which model, and how it runs.
 #[derive(clap::Args)]
@@ -34,6 +40,45 @@ impl ModelArguments {
             device: Device::parse(&self.device)?,
             threads: self.threads,
         })
+    }
+}
+
+/// How far two vectors are apart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Metric {
+    /// Cosine of the angle between them, 1 for the same direction.
+    #[default]
+    Cosine,
+    /// Length of the difference of the unit vectors, 0 for the same direction.
+    Euclidean,
+}
+
+impl Metric {
+    /// What it is called.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cosine => "cosine",
+            Self::Euclidean => "distance",
+        }
+    }
+
+    /// The measure of two vectors of one length.
+    pub fn of(self, a: &[f32], b: &[f32]) -> f32 {
+        match self {
+            Self::Cosine => dot(a, b),
+            Self::Euclidean => {
+                let squares = a.iter().zip(b).map(|(a, b)| (a - b) * (a - b));
+                squares.sum::<f32>().sqrt()
+            }
+        }
+    }
+
+    /// The same so that greater is nearer.
+    pub fn nearness(self, a: &[f32], b: &[f32]) -> f32 {
+        match self {
+            Self::Cosine => self.of(a, b),
+            Self::Euclidean => -self.of(a, b),
+        }
     }
 }
 
@@ -68,6 +113,26 @@ impl PictureEmbedder {
         self.embedder.info().path.display().to_string()
     }
 
+    /// The model's file.
+    pub fn model_file(&self) -> &Path {
+        &self.embedder.info().path
+    }
+
+    /// Marks the vectors of this model, fed this way.
+    pub fn fingerprint(&self) -> ModelFingerprint {
+        self.embedder.fingerprint()
+    }
+
+    /// What is known of its cosines.
+    pub fn calibration(&self) -> Option<&MeasuredCalibration> {
+        self.embedder.calibration()
+    }
+
+    /// True when the sidecar's calibration is another model's.
+    pub fn is_calibration_stale(&self) -> bool {
+        self.embedder.is_calibration_stale()
+    }
+
     /// Numbers of a vector.
     pub fn dimension(&self) -> usize {
         self.embedder.dimension()
@@ -91,6 +156,17 @@ impl PictureEmbedder {
             || Err("the model gave no vector".into()),
             |vector| vector.map_err(|error| error.to_string()),
         ))
+    }
+
+    /// The vector of a file's picture, likewise.
+    pub fn embed_entry(
+        &mut self,
+        entry: &Entry,
+    ) -> Result<Result<Embedding, String>, InferenceError> {
+        match entry.picture() {
+            Ok(picture) => self.embed(&picture),
+            Err(error) => Ok(Err(error)),
+        }
     }
 
     /// Mean time of a picture, ms.

@@ -3,7 +3,11 @@
 
 use std::{io::Write, path::PathBuf, process::ExitCode};
 
-use crate::{Outcome, embedding::ModelArguments, eval_detect, eval_embed};
+use crate::{
+    Outcome,
+    embedding::{Metric, ModelArguments},
+    eval_detect, eval_embed,
+};
 
 /// What the model does.
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -18,7 +22,9 @@ enum Task {
 #[command(after_help = "\
 Embedders: the data are folders or tar archives with pictures `<person>_c<camera>...` in `query/` and \
 `bounding_box_test/` (or `gallery/`), as Market-1501 has them; pictures of the query's person by the query's camera are \
-dropped, person -1 is junk, person 0000 distracts. Vectors have unit length: the Euclidean distance ranks as the cosine.\n
+dropped, person -1 is junk, person 0000 distracts. Vectors have unit length: the Euclidean distance ranks as the cosine. \
+--calibrate writes into the model's .toml file where the cosines of strangers and of the same people lie, from which \
+`reidctl compare` tells a probability: measure on people whom the model was not trained on.\n
 Detectors: the data are a folder or tar archive in YOLO layout, `images/<name>.jpg` and `labels/<name>.txt` with rows \
 `0 cx cy w h` in parts of the picture; what stands before the first `_` of a name is its source. Or a folder with \
 `gt/gt.txt`, rows of MOTChallenge, and a clip or the frames `img1/000001.jpg`; or a folder of such folders, each a source.\n
@@ -32,6 +38,18 @@ pub struct Arguments {
     task: Task,
     #[command(flatten)]
     pub model: ModelArguments,
+    /// Embedders: what the gallery is ranked by.
+    #[arg(long, value_enum, default_value_t)]
+    pub metric: Metric,
+    /// Embedders: also write a report with curves and pictures of hits and misses, one HTML file. It shows people.
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// Embedders: also write what cosines mean into the .toml file beside the model.
+    #[arg(long)]
+    pub calibrate: bool,
+    /// Embedders: what the calibration calls the data; else the name of the folder or archive.
+    #[arg(long, value_name = "TEXT", requires = "calibrate")]
+    pub data_name: Option<String>,
     /// Detectors: only pictures of these sources.
     #[arg(long, value_delimiter = ',', value_name = "NAME")]
     pub source: Vec<String>,
@@ -58,6 +76,11 @@ impl Arguments {
 
 /// Measures and prints.
 pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Outcome {
+    if arguments.task == Task::Detect && (arguments.report.is_some() || arguments.calibrate) {
+        return Err(
+            "--report and --calibrate are for embedders: leave them out with --task detect".into(),
+        );
+    }
     match arguments.task {
         Task::Embed => eval_embed::run(arguments, out)?,
         Task::Detect => eval_detect::run(arguments, out)?,

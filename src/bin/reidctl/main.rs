@@ -1,12 +1,16 @@
 //! `reidctl`: the companion program. Thin commands over the library.
 
+mod classify;
 mod compare;
 mod doctor;
 mod embedding;
 mod eval;
 mod eval_detect;
 mod eval_embed;
+mod html;
+mod montage;
 mod pictures;
+mod plot;
 mod report;
 mod score;
 mod search;
@@ -41,6 +45,8 @@ enum Command {
     Compare(compare::Arguments),
     /// The pictures of a folder that are most like one.
     Search(search::Arguments),
+    /// Tell a few known people apart: learn them from folders of pictures, name them, measure.
+    Classify(classify::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -52,6 +58,7 @@ fn main() -> ExitCode {
         Command::Eval(arguments) => eval::run(&arguments, &mut out),
         Command::Compare(arguments) => compare::run(&arguments, &mut out),
         Command::Search(arguments) => search::run(&arguments, &mut out),
+        Command::Classify(arguments) => classify::run(&arguments, &mut out),
     };
     let result = result.and_then(|code| {
         out.flush()?;

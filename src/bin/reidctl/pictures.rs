@@ -138,6 +138,9 @@ fn read_archive(path: &Path, entries: &mut Vec<Entry>) -> std::io::Result<()> {
     Ok(())
 }
 
+/// Quality of the pictures in reports, of 100.
+const JPEG_QUALITY: u8 = 80;
+
 /// A decoded picture: packed RGB.
 pub struct Picture {
     width: usize,
@@ -174,6 +177,68 @@ impl Picture {
         let (width, height) = (usize::from(info.width), usize::from(info.height));
         let is_rgb = info.pixel_format == jpeg_decoder::PixelFormat::RGB24;
         (is_rgb && rgb.len() == width * height * 3).then_some(Self { width, height, rgb })
+    }
+
+    /// A picture of packed RGB.
+    pub fn from_rgb(width: usize, height: usize, rgb: Vec<u8>) -> Self {
+        debug_assert_eq!(rgb.len(), width * height * 3);
+        Self { width, height, rgb }
+    }
+
+    /// Width, px.
+    pub fn columns(&self) -> usize {
+        self.width
+    }
+
+    /// Height, px.
+    pub fn rows(&self) -> usize {
+        self.height
+    }
+
+    /// Red, green and blue of every pixel of a row above the bottom.
+    pub fn row(&self, y: usize) -> &[u8] {
+        &self.rgb[y * self.width * 3..(y + 1) * self.width * 3]
+    }
+
+    /// The picture as high as `height`, or less where it would become wider than `width`; for looking at.
+    pub fn fitted(&self, width: usize, height: usize) -> Self {
+        let factor = f64::min(
+            width as f64 / self.width as f64,
+            height as f64 / self.height as f64,
+        );
+        let side = |length: usize| ((length as f64 * factor).round() as usize).max(1);
+        let (columns, rows) = (side(self.width), side(self.height));
+        let Some(image) = self.to_image() else {
+            return Self::from_rgb(1, 1, vec![0; 3]);
+        };
+        let filter = image::imageops::FilterType::Triangle;
+        let small = image::imageops::resize(&image, columns as u32, rows as u32, filter);
+        Self::from_rgb(columns, rows, small.into_raw())
+    }
+
+    /// The bytes of a JPEG file of it.
+    pub fn to_jpeg(&self) -> Result<Vec<u8>, image::ImageError> {
+        let mut bytes = Vec::new();
+        let mut encoder =
+            image::codecs::jpeg::JpegEncoder::new_with_quality(&mut bytes, JPEG_QUALITY);
+        encoder.encode(
+            &self.rgb,
+            self.width as u32,
+            self.height as u32,
+            image::ExtendedColorType::Rgb8,
+        )?;
+        Ok(bytes)
+    }
+
+    /// Writes it as a PNG.
+    pub fn save_png(&self, path: &Path) -> Result<(), image::ImageError> {
+        let (width, height) = (self.width as u32, self.height as u32);
+        let (kind, format) = (image::ExtendedColorType::Rgb8, image::ImageFormat::Png);
+        image::save_buffer_with_format(path, &self.rgb, width, height, kind, format)
+    }
+
+    fn to_image(&self) -> Option<image::RgbImage> {
+        image::RgbImage::from_raw(self.width as u32, self.height as u32, self.rgb.clone())
     }
 
     /// Reads and decodes a file.

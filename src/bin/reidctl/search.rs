@@ -1,37 +1,71 @@
 //! `reidctl search`: the pictures of a folder or archive that are most like one.
 
-use std::{io::Write, path::PathBuf, process::ExitCode};
+use std::{
+    error::Error,
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use gstreid::core::{colour::Rgb, embedding::Embedding};
+use serde_json::json;
 
 use crate::{
     Outcome,
-    embedding::{ModelArguments, PictureEmbedder, progress},
-    pictures::{self, Picture},
+    embedding::{Metric, ModelArguments, PictureEmbedder, progress, tell_skipped},
+    montage::{self, Tile},
+    pictures::{self, Entry, Picture},
+};
+
+/// Frames of the query and of what was found.
+const QUERY: Rgb = Rgb {
+    r: 0,
+    g: 114,
+    b: 178,
+};
+const FOUND: Rgb = Rgb {
+    r: 136,
+    g: 136,
+    b: 136,
 };
 
 #[derive(clap::Args)]
+#[command(after_help = "\
+Example: reidctl search somebody.jpg crops/ --top 5 --montage found.png\n
+The montage shows people: keep it as you keep the pictures.")]
 pub struct Arguments {
     /// A picture of one person, cropped to the person.
     query: PathBuf,
     /// A folder or tar archive of such pictures.
     pictures: PathBuf,
     /// How many to show.
-    #[arg(long, default_value_t = 10)]
-    top: usize,
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
+    top: u16,
+    /// What is compared.
+    #[arg(long, value_enum, default_value_t)]
+    metric: Metric,
+    /// Also write the query and what was found, side by side, into this PNG file.
+    #[arg(long, value_name = "FILE")]
+    montage: Option<PathBuf>,
+    /// Print JSON instead of a table.
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     model: ModelArguments,
 }
 
-/// A picture and its similarity to the query.
-struct Hit {
-    cosine: f32,
-    name: String,
+/// A picture and how near it is to the query.
+struct Hit<'a> {
+    measure: f32,
+    nearness: f32,
+    entry: &'a Entry,
 }
 
 /// Prints the most similar pictures, the best first.
 pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Outcome {
-    let query = Picture::open(&arguments.query)?;
+    let picture = Picture::open(&arguments.query)?;
     let mut entries = pictures::read_all(&arguments.pictures)?;
-    entries.retain(pictures::Entry::is_picture);
+    entries.retain(Entry::is_picture);
     if entries.is_empty() {
         return Err(format!(
             "{} holds no pictures (.jpg, .png)",
@@ -40,34 +74,96 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Outcome {
         .into());
     }
     let mut embedder = PictureEmbedder::open(&arguments.model)?;
-    let query = embedder.embed(&query)??;
+    let query = embedder.embed(&picture)??;
+    let mut skipped = Vec::new();
+    let mut hits = rank(
+        &entries,
+        &query,
+        arguments.metric,
+        &mut embedder,
+        &mut skipped,
+    )?;
+    if hits.is_empty() {
+        tell_skipped(&skipped);
+        return Err(format!(
+            "{} holds no picture that can be read",
+            arguments.pictures.display()
+        )
+        .into());
+    }
+    hits.truncate(usize::from(arguments.top));
+    print(arguments, &hits, skipped.len(), out)?;
+    if let Some(path) = &arguments.montage {
+        montage::write(path, &tiles(&picture, &hits)?)?;
+    }
+    tell_skipped(&skipped);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// All pictures, the nearest first.
+fn rank<'a>(
+    entries: &'a [Entry],
+    query: &Embedding,
+    metric: Metric,
+    embedder: &mut PictureEmbedder,
+    skipped: &mut Vec<String>,
+) -> Result<Vec<Hit<'a>>, Box<dyn Error>> {
     let bar = progress("embedding", entries.len());
     let mut hits = Vec::new();
-    let mut skipped = Vec::new();
     for entry in entries {
-        let vector = match entry.picture() {
-            Ok(picture) => embedder.embed(&picture)?,
-            Err(error) => Err(error),
-        };
-        match vector.map(|vector| query.cosine(&vector)) {
-            Ok(cosine) => hits.push(Hit {
-                cosine: cosine.ok_or("the vectors do not compare")?,
-                name: entry.name,
-            }),
+        match embedder.embed_entry(entry)? {
+            Ok(vector) => {
+                let (a, b) = (query.values(), vector.values());
+                hits.push(Hit {
+                    measure: metric.of(a, b),
+                    nearness: metric.nearness(a, b),
+                    entry,
+                });
+            }
             Err(error) => skipped.push(format!("{}: {error}", entry.name)),
         }
         bar.inc(1);
     }
     bar.finish_and_clear();
     hits.sort_by(|a, b| {
-        b.cosine
-            .total_cmp(&a.cosine)
-            .then_with(|| a.name.cmp(&b.name))
+        b.nearness
+            .total_cmp(&a.nearness)
+            .then_with(|| a.entry.name.cmp(&b.entry.name))
     });
-    writeln!(out, "{:>4} {:>8}  picture", "rank", "cosine")?;
-    for (rank, hit) in hits.iter().take(arguments.top).enumerate() {
-        writeln!(out, "{:>4} {:>8.4}  {}", rank + 1, hit.cosine, hit.name)?;
+    Ok(hits)
+}
+
+fn print(
+    arguments: &Arguments,
+    hits: &[Hit<'_>],
+    skipped: usize,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let name = arguments.metric.name();
+    if arguments.json {
+        let row = |hit: &Hit<'_>| json!({ name: hit.measure, "picture": hit.entry.name });
+        let rows: Vec<_> = hits.iter().map(row).collect();
+        let value = json!({ "hits": rows, "skipped": skipped });
+        return writeln!(out, "{}", serde_json::to_string_pretty(&value)?);
     }
-    crate::embedding::tell_skipped(&skipped);
-    Ok(ExitCode::SUCCESS)
+    writeln!(out, "{:>4} {name:>8}  picture", "rank")?;
+    for (rank, hit) in hits.iter().enumerate() {
+        writeln!(
+            out,
+            "{:>4} {:>8.4}  {}",
+            rank + 1,
+            hit.measure,
+            hit.entry.name
+        )?;
+    }
+    Ok(())
+}
+
+fn tiles(query: &Picture, hits: &[Hit<'_>]) -> Result<Vec<Tile>, String> {
+    let mut tiles = vec![Tile::new(query, "query".into(), QUERY)];
+    for (rank, hit) in hits.iter().enumerate() {
+        let text = format!("{}: {:.2}", rank + 1, hit.measure);
+        tiles.push(Tile::new(&hit.entry.picture()?, text, FOUND));
+    }
+    Ok(tiles)
 }

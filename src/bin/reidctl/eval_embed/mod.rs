@@ -1,0 +1,191 @@
+//! Embedders by the Market-1501 protocol.
+
+mod data;
+mod report;
+mod spread;
+
+use std::{error::Error, io::Write};
+
+use gstreid::{
+    core::{
+        calibration::Calibration,
+        embedding::dot,
+        scoring::{QueryScore, RetrievalScores, Verdict, query_scores},
+    },
+    inference::{MeasuredCalibration, Sidecar},
+};
+use serde_json::json;
+
+use crate::{
+    embedding::{Metric, PictureEmbedder, progress, tell_skipped},
+    eval::Arguments,
+};
+use data::{GALLERY, QUERY, Side};
+use spread::Histogram;
+
+/// Cosines of the pairs that are ranked.
+#[derive(Default)]
+struct Cosines {
+    same: Histogram,
+    other: Histogram,
+}
+
+/// Everything that was measured.
+struct Measured<'a> {
+    model: String,
+    dimension: usize,
+    ms: f64,
+    query: Side<'a>,
+    gallery: Side<'a>,
+    queries: Vec<QueryScore>,
+    scores: RetrievalScores,
+    cosines: Cosines,
+    skipped: usize,
+}
+
+/// Measures the embedder and prints.
+pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Box<dyn Error>> {
+    let entries = data::entries(&arguments.data)?;
+    let mut embedder = PictureEmbedder::open(&arguments.model)?;
+    let mut skipped = Vec::new();
+    let query = data::embed(&mut embedder, &entries, &QUERY, "query", &mut skipped)?;
+    let gallery = data::embed(&mut embedder, &entries, &GALLERY, "gallery", &mut skipped)?;
+    tell_skipped(&skipped);
+    for (side, names) in [(&query, &QUERY[..]), (&gallery, &GALLERY[..])] {
+        if side.labels.is_empty() {
+            return Err(format!(
+                "{} holds no labelled pictures (`0001_c1…jpg`) in a folder called {}",
+                arguments.data.display(),
+                names.join(" or ")
+            )
+            .into());
+        }
+    }
+    let (queries, cosines) = measure(&query, &gallery, arguments.metric);
+    let measured = Measured {
+        model: embedder.model(),
+        dimension: embedder.dimension(),
+        ms: embedder.mean_ms(),
+        scores: RetrievalScores::of(&queries),
+        skipped: skipped.len(),
+        query,
+        gallery,
+        queries,
+        cosines,
+    };
+    print(arguments, &measured, out)?;
+    if arguments.calibrate {
+        calibrate(arguments, &embedder, &measured.cosines)?;
+    }
+    if let Some(path) = &arguments.report {
+        report::write(path, &measured, arguments.metric)?;
+    }
+    Ok(())
+}
+
+fn measure(query: &Side<'_>, gallery: &Side<'_>, metric: Metric) -> (Vec<QueryScore>, Cosines) {
+    let mut cosines = Cosines::default();
+    let bar = progress("ranking", query.labels.len());
+    let queries = query_scores(&query.labels, &gallery.labels, |number, row| {
+        let (label, vector) = (query.labels[number], query.vectors[number].values());
+        for ((value, other), of) in row.iter_mut().zip(&gallery.vectors).zip(&gallery.labels) {
+            *value = metric.nearness(vector, other.values());
+            let cosine = match metric {
+                Metric::Cosine => *value,
+                Metric::Euclidean => dot(vector, other.values()),
+            };
+            match label.verdict(of) {
+                Verdict::Hit => cosines.same.add(cosine),
+                Verdict::Wrong => cosines.other.add(cosine),
+                Verdict::LeftOut => {}
+            }
+        }
+        bar.inc(1);
+    });
+    bar.finish_and_clear();
+    (queries, cosines)
+}
+
+/// Writes what the cosines mean into the model's sidecar.
+fn calibrate(
+    arguments: &Arguments,
+    embedder: &PictureEmbedder,
+    cosines: &Cosines,
+) -> Result<(), Box<dyn Error>> {
+    let (Some(strangers), Some(companions)) = (cosines.other.spread(), cosines.same.spread())
+    else {
+        return Err("too few pairs to calibrate with: people in the query must be in the gallery by another camera".into());
+    };
+    let calibration = Calibration {
+        strangers,
+        companions,
+    };
+    calibration.check()?;
+    let full = arguments
+        .data
+        .canonicalize()
+        .unwrap_or_else(|_| arguments.data.clone());
+    let data = arguments.data_name.clone().unwrap_or_else(|| {
+        full.file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned()
+    });
+    let measured = MeasuredCalibration::new(&calibration, embedder.fingerprint(), &data);
+    let path = Sidecar::write_calibration(embedder.model_file(), &measured)?;
+    eprintln!("reidctl: wrote the calibration into {}", path.display());
+    Ok(())
+}
+
+fn print(
+    arguments: &Arguments,
+    measured: &Measured<'_>,
+    out: &mut dyn Write,
+) -> Result<(), Box<dyn Error>> {
+    let Measured {
+        scores, cosines, ..
+    } = measured;
+    if arguments.json {
+        let value = json!({
+            "model": measured.model,
+            "dimension": measured.dimension,
+            "metric": arguments.metric.name(),
+            "scores": scores,
+            "skipped": measured.skipped,
+            "ms_per_crop": measured.ms,
+            "cosines_same_person": cosines.same.counts,
+            "cosines_other_person": cosines.other.counts,
+        });
+        return Ok(writeln!(out, "{}", serde_json::to_string_pretty(&value)?)?);
+    }
+    writeln!(
+        out,
+        "{}: {} numbers, {:.2} ms a crop, ranked by {}",
+        measured.model,
+        measured.dimension,
+        measured.ms,
+        arguments.metric.name()
+    )?;
+    writeln!(
+        out,
+        "mAP {:.2}  rank-1 {:.2}  rank-5 {:.2}  rank-10 {:.2}  ({} queries)",
+        100.0 * scores.mean_ap,
+        100.0 * scores.rank1,
+        100.0 * scores.rank5,
+        100.0 * scores.rank10,
+        scores.queries
+    )?;
+    for (name, h) in [
+        ("the same person", &cosines.same),
+        ("other people", &cosines.other),
+    ] {
+        writeln!(
+            out,
+            "cosine of {name}: 5 % below {:.2}, half below {:.2}, 95 % below {:.2}",
+            h.quantile(0.05),
+            h.quantile(0.5),
+            h.quantile(0.95)
+        )?;
+    }
+    Ok(())
+}
