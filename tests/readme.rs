@@ -4,7 +4,7 @@ mod common;
 
 use std::{fs, path::Path, process::Command, time::Duration};
 
-use common::{command, root, run_well};
+use common::{command, people, root, run_well};
 use gst::prelude::*;
 
 const BEGIN: &str =
@@ -171,9 +171,26 @@ fn shell(line: &str, folder: &Path) -> Command {
     shell
 }
 
+/// The pictures and files that the lines of `reidctl` name.
+fn lay_out(folder: &Path) {
+    let crops = people::crops(4, 4);
+    people::as_market(&crops, &folder.join("market"));
+    for tree in ["staff", "crops"] {
+        people::as_tree(&crops, &folder.join(tree));
+    }
+    for (name, crop) in ["door.jpg", "hall.jpg"].iter().zip(&crops) {
+        crop.picture.save(folder.join(name)).unwrap();
+    }
+    people::as_sequence(&folder.join("street"), 3);
+    for name in ["truth.txt", "seen.txt"] {
+        fs::copy(folder.join("street/gt/gt.txt"), folder.join(name)).unwrap();
+    }
+}
+
 #[test]
 fn every_command_runs() {
     let folder = tempfile::tempdir().unwrap();
+    lay_out(folder.path());
     for (i, file) in ["a.mp4", "b.mp4"].iter().enumerate() {
         let line = format!(
             "gst-launch-1.0 -e reidtestsrc camera={i} cameras=2 num-buffers=45 ! videoconvert ! x264enc tune=zerolatency ! h264parse ! mp4mux ! filesink location={file}"
