@@ -301,7 +301,7 @@ mod tests {
             .skip_while(|line| *line != "//! ```toml")
             .skip(1)
             .take_while(|line| *line != "//! ```")
-            .map(|line| format!("{}\n", line.trim_start_matches("//! ")))
+            .map(|line| format!("{}\n", line.trim_start_matches("//!")))
             .collect();
         let sidecar = Sidecar::parse(&example).unwrap();
         assert_eq!(

@@ -13,8 +13,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
 SECTION = "## Train on your own people"
-#: Programs of this checkout that a build has made; `make env` puts them into the way.
-BUILT = {"reidctl": "reidctl", "gst-launch-1.0": "target/gst-plugin/libgstreid.so"}
+#: What `make build` makes of this checkout, and which program needs it.
+BUILT = {"reidctl": "target/release/reidctl", "gst-launch-1.0": "target/gst-plugin/libgstreid.so"}
 
 
 def commands() -> list[str]:
@@ -26,13 +26,14 @@ def commands() -> list[str]:
 
 
 def is_built(line: str) -> bool:
-    """Whether what the line starts is there."""
-    needed = BUILT[line.split()[0]]
-    return shutil.which(needed) is not None if "/" not in needed else (ROOT / needed).exists()
+    """Whether what the line needs is there."""
+    program = line.split()[0]
+    return (ROOT / BUILT[program]).exists() and (program == "reidctl" or shutil.which(program) is not None)
 
 
 def run(line: str, folder: Path) -> None:
-    done = subprocess.run(["bash", "-c", line], cwd=folder, capture_output=True, text=True, timeout=600, env=environment())
+    script = f'eval "$("{ROOT}/scripts/env.sh")"; {line}'
+    done = subprocess.run(["bash", "-c", script], cwd=folder, capture_output=True, text=True, timeout=600, env=environment())
     assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
 
 
@@ -57,4 +58,4 @@ def test_ten_lines_make_an_embedder_of_ones_own(tree: Path, tmp_path: Path) -> N
     for line in built:
         run(line.replace("num-buffers=300", "num-buffers=10"), tmp_path)
     if len(built) < len(use):
-        pytest.skip("trained; the use of the model is tested where 'make build' has been and 'make env' is set")
+        pytest.skip("trained; the use of the model is tested after 'make build'")
