@@ -7,6 +7,7 @@
 //! the scores this embedder really gives ([`crate::core::scores`]).
 
 pub mod assignment;
+mod camera;
 pub mod confidence;
 pub mod motion;
 mod track;
@@ -206,6 +207,7 @@ impl Tracker {
         let seconds = self.advance(time_ns);
         self.tracks.iter_mut().for_each(|t| t.predict(seconds));
         let mut boxes = self.usable(frame, observations);
+        self.follow_camera(&boxes, observations);
         self.match_sure(&mut boxes, observations);
         self.match_unsure(&mut boxes, observations);
         self.recover(&mut boxes, observations);
@@ -275,6 +277,21 @@ impl Tracker {
         Boxes { free }
     }
 
+    /// Moves every track by what the camera itself moved.
+    fn follow_camera(&mut self, boxes: &Boxes, observations: &[Observation<'_>]) {
+        let seen = boxes.at_least(self.confidence.sure(), observations);
+        let rects: Vec<Rect> = seen.iter().map(|&i| observations[i].rect).collect();
+        // Those seen in the last frame: older ones may have gone anywhere.
+        let recent: Vec<&Live> = self.tracks.iter().filter(|t| t.missed == 1).collect();
+        let places: Vec<Rect> = recent.iter().map(|t| t.motion.rect()).collect();
+        let warp = camera::common_motion(&places, &rects, |track, column| {
+            self.likeness(recent[track], &observations[seen[column]])
+        });
+        if let Some(warp) = warp {
+            self.tracks.iter_mut().for_each(|t| t.follow(&warp));
+        }
+    }
+
     /// First stage: believed tracks and sure boxes, by motion and looks.
     fn match_sure(&mut self, boxes: &mut Boxes, observations: &[Observation<'_>]) {
         let sure = self.confidence.sure();
@@ -286,7 +303,11 @@ impl Tracker {
             let (predicted, grow) = (track.motion.rect(), buffer(track));
             for (column, &observation) in columns.iter().enumerate() {
                 let seen = &observations[observation];
-                if let Some(cost) = self.first_cost(track, &predicted, grow, seen) {
+                let overlap = overlap(track, &predicted, grow, seen);
+                if overlap > 0.0 {
+                    // Weighted with the box's score (ByteTrack, `fuse_score`).
+                    let motion = 1.0 - overlap * seen.confidence.min(1.0);
+                    let cost = motion.min(self.looks_cost(track, seen, grow, overlap));
                     edges.push(Edge { row, column, cost });
                 }
             }
@@ -295,28 +316,13 @@ impl Tracker {
         self.settle(&pairs, &rows, &columns, boxes, observations);
     }
 
-    /// Cost of a track and a sure box: what overlap, weighted with the box's score (ByteTrack, `fuse_score`), says
-    /// against the pair, or what looks say if they say less.
-    fn first_cost(
-        &self,
-        track: &Live,
-        predicted: &Rect,
-        grow: f32,
-        seen: &Observation<'_>,
-    ) -> Option<f32> {
-        if track.class != seen.class {
-            return None;
-        }
-        let overlap = grown(predicted, grow).iou(&grown(&seen.rect, grow));
-        if overlap <= 0.0 {
-            return None;
-        }
-        let motion = 1.0 - overlap * seen.confidence.min(1.0);
-        let looks = self
-            .likeness(track, seen)
-            .filter(|&like| like >= LOOKS_ALIKE && overlap >= PROXIMITY)
-            .map_or(1.0, |like| 0.5 * (1.0 - like.min(1.0)));
-        Some(motion.min(looks))
+    /// What looks say against a pair that motion allows; 1 where they say nothing.
+    fn looks_cost(&self, track: &Live, seen: &Observation<'_>, grow: f32, overlap: f32) -> f32 {
+        // The less is known of where a track is, the less overlap proves and the sooner looks may speak.
+        let near = PROXIMITY * (1.0 - grow / BUFFER_MAX);
+        self.likeness(track, seen)
+            .filter(|&like| like >= LOOKS_ALIKE && overlap >= near)
+            .map_or(1.0, |like| 0.5 * (1.0 - like.min(1.0)))
     }
 
     /// How alike a track and a box look, from strangers (0) to the track with itself (1).
@@ -353,7 +359,15 @@ impl Tracker {
         let sure = self.confidence.sure();
         let rows = self.rows(|t| t.state == TrackState::Tentative);
         let columns = boxes.at_least(sure, observations);
-        let edges = self.overlaps(&rows, &columns, observations, |t| t.motion.rect());
+        let mut edges = self.overlaps(&rows, &columns, observations, |t| t.motion.rect());
+        for edge in &mut edges {
+            let (track, seen) = (
+                &self.tracks[rows[edge.row]],
+                &observations[columns[edge.column]],
+            );
+            let looks = self.looks_cost(track, seen, buffer(track), 1.0 - edge.cost);
+            edge.cost = edge.cost.min(looks);
+        }
         let pairs = assign(&edges, TENTATIVE_LIMIT);
         self.settle(&pairs, &rows, &columns, boxes, observations);
     }
@@ -379,8 +393,8 @@ impl Tracker {
             let (rect, grow) = (place(track), buffer(track));
             for (column, &observation) in columns.iter().enumerate() {
                 let seen = &observations[observation];
-                let overlap = grown(&rect, grow).iou(&grown(&seen.rect, grow));
-                if overlap > 0.0 && track.class == seen.class {
+                let overlap = overlap(track, &rect, grow, seen);
+                if overlap > 0.0 {
                     edges.push(Edge {
                         row,
                         column,
@@ -590,6 +604,14 @@ fn buffer(track: &Live) -> f32 {
     let (sx, sy) = track.motion.spread();
     let uncertain = (sx / rect.w.max(1.0)).max(sy / rect.h.max(1.0));
     (BUFFER_DEVIATIONS * uncertain - BUFFER_FREE).clamp(0.0, BUFFER_MAX)
+}
+
+/// How much a track, expected at `place`, and a box overlap when both grow; 0 for another class.
+fn overlap(track: &Live, place: &Rect, grow: f32, seen: &Observation<'_>) -> f32 {
+    if track.class != seen.class {
+        return 0.0;
+    }
+    grown(place, grow).iou(&grown(&seen.rect, grow))
 }
 
 fn grown(rect: &Rect, part: f32) -> Rect {

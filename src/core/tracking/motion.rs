@@ -113,6 +113,12 @@ impl Motion {
         self.h.value = self.h.value.max(MIN_SIDE_PX);
     }
 
+    /// Moves the box, but not how fast it goes: the picture as a whole moved by so many px.
+    pub fn shift(&mut self, x: f32, y: f32) {
+        self.x.value += x;
+        self.y.value += y;
+    }
+
     /// Takes in a box measured now.
     pub fn update(&mut self, rect: &Rect) {
         let (cx, cy) = rect.centre();

@@ -1,6 +1,6 @@
 //! One track: a box that is followed, how it moves, what it looks like and where it is in its life.
 
-use super::motion::Motion;
+use super::{camera::Warp, motion::Motion};
 use crate::core::{
     embedding::{Embedding, ModelFingerprint, dot},
     geometry::Rect,
@@ -108,6 +108,17 @@ impl Live {
         self.motion.predict(seconds, self.missed > 0);
         self.missed = self.missed.saturating_add(1);
         self.observation = None;
+    }
+
+    /// The picture as a whole moved.
+    pub fn follow(&mut self, warp: &Warp) {
+        for motion in [&mut self.motion, &mut self.seen_motion] {
+            let (x, y) = warp.at(&motion.rect());
+            motion.shift(x, y);
+        }
+        let (x, y) = warp.at(&self.seen_rect);
+        self.seen_rect.x += x;
+        self.seen_rect.y += y;
     }
 
     /// Takes in the box seen in this frame.
