@@ -62,6 +62,7 @@ fn gallery() -> (Gallery, CameraId) {
             let embedding = looks(person, crop / 12);
             let sighting = Sighting {
                 track: TrackId(person + 1),
+                confirmed: true,
                 rect: place(0, 0),
                 embedding: Some(&embedding),
                 quality: 0.9,
@@ -103,6 +104,7 @@ fn step(
             let seen = &observations[o.observation?];
             Some(Sighting {
                 track: o.track,
+                confirmed: true,
                 rect: seen.rect,
                 embedding: seen.embedding,
                 quality: seen.quality,
@@ -166,6 +168,7 @@ fn bench(c: &mut Criterion) {
                 .enumerate()
                 .map(|(i, embedding)| Sighting {
                     track: TrackId(track + i as u32),
+                    confirmed: true,
                     rect: place(i, 0),
                     embedding: Some(embedding),
                     quality: 0.9,

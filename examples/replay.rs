@@ -4,11 +4,13 @@
 //!
 //! Every file is a camera of one gallery; all run in step by their time. A line is a frame:
 //! `{"t": ns, "n": frame number, "w": px, "h": px, "o": [{"r": [x, y, w, h], "c": score, "e": [numbers] or null}]}`.
-//! Writes `OUT_DIR/<name>.global.txt` and `OUT_DIR/<name>.track.txt`. Options before OUT_DIR: `min=0.25` lowest score
+//! Writes `OUT_DIR/<name>.global.txt` with the numbers as they were given, `OUT_DIR/<name>.corrected.txt` with what was
+//! announced later (merges, splits, corrections) applied to each track from its beginning, and `OUT_DIR/<name>.track.txt`. Options before OUT_DIR: `min=0.25` lowest score
 //! that is looked at, `looks=0` motion only, `sure=0.5` a fixed tracker threshold, `match=0.5` a fixed gallery threshold,
 //! `truth=1` tracks as the file's own `"g"` says, to measure the gallery alone.
 
 use std::{
+    collections::HashMap,
     error::Error,
     fs::File,
     io::{BufRead, BufReader, BufWriter, Write},
@@ -18,8 +20,8 @@ use std::{
 use gstreid::core::{
     embedding::{Embedding, ModelFingerprint},
     geometry::Rect,
-    identity::{CameraId, Gallery, GalleryConfig, Sighting},
-    person::{TrackId, TrackState},
+    identity::{CameraId, Event, Gallery, GalleryConfig, Sighting},
+    person::{IdentityId, TrackId, TrackState},
     quality::crop_quality,
     tracking::{Observation, Tracker, TrackerConfig},
 };
@@ -31,6 +33,11 @@ struct Camera {
     id: CameraId,
     global: BufWriter<File>,
     track: BufWriter<File>,
+    corrected: BufWriter<File>,
+    /// Lines to be written once all is known: before and after the number, and whose it is.
+    lines: Vec<(String, String, TrackId)>,
+    /// The number that each track carried last.
+    carried: HashMap<TrackId, IdentityId>,
 }
 
 struct Detected {
@@ -94,10 +101,14 @@ fn main() -> Result<(), Box<dyn Error>> {
             id: gallery.attach(name, config.use_appearance),
             global: create("global")?,
             track: create("track")?,
+            corrected: create("corrected")?,
+            lines: Vec::new(),
+            carried: HashMap::new(),
         });
     }
     let mut spent = std::time::Duration::ZERO;
     let mut count = 0_u32;
+    let mut merged = HashMap::new();
     loop {
         let next = cameras
             .iter_mut()
@@ -105,8 +116,19 @@ fn main() -> Result<(), Box<dyn Error>> {
             .filter_map(|(i, c)| Some((c.frames.peek()?["t"].as_u64()?, i)))
             .min();
         let Some((_, index)) = next else { break };
-        spent += step(&mut cameras[index], &mut gallery, lowest)?;
+        spent += step(&mut cameras[index], &mut gallery, &mut merged, lowest)?;
         count += 1;
+    }
+    for camera in &mut cameras {
+        for (before, after, track) in &camera.lines {
+            let Some(mut id) = camera.carried.get(track) else {
+                continue;
+            };
+            while let Some(into) = merged.get(id) {
+                id = into;
+            }
+            writeln!(camera.corrected, "{before},{},{after}", id.0)?;
+        }
     }
     eprintln!(
         "{count} frames, {:?} a frame, {} identities",
@@ -119,6 +141,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn step(
     camera: &mut Camera,
     gallery: &mut Gallery,
+    merged: &mut HashMap<IdentityId, IdentityId>,
     lowest: f32,
 ) -> Result<std::time::Duration, Box<dyn Error>> {
     let Some(frame) = camera.frames.next() else {
@@ -152,13 +175,13 @@ fn step(
         .tracker
         .update(time, size, &observations)
         .iter()
-        .filter(|o| o.state == TrackState::Confirmed)
         .filter_map(|o| {
             let index = o.observation?;
             let seen = &observations[index];
             let truth = found[index].truth.filter(|_| camera.true_tracks);
             let sighting = Sighting {
                 track: truth.map_or(o.track, TrackId),
+                confirmed: o.state == TrackState::Confirmed,
                 rect: seen.rect,
                 embedding: seen.embedding,
                 quality: seen.quality,
@@ -173,6 +196,11 @@ fn step(
     let sightings: Vec<Sighting<'_>> = visible.iter().map(|(_, s)| *s).collect();
     let decision = gallery.observe(camera.id, time, &sightings, &ended);
     let spent = begun.elapsed();
+    for event in &decision.events {
+        if let Event::Merged { from, into } = event {
+            merged.insert(*from, *into);
+        }
+    }
     if std::env::var_os("EVENTS").is_some() {
         for event in &decision.events {
             eprintln!("{} {:?} {event:?}", frame["n"], camera.id);
@@ -180,15 +208,20 @@ fn step(
     }
     for ((rect, sighting), identity) in visible.iter().zip(&decision.identities) {
         let n = &frame["n"];
-        let line = |id: u32| {
-            format!(
-                "{n},{id},{:.2},{:.2},{:.2},{:.2},1,-1,-1,-1",
-                rect.x, rect.y, rect.w, rect.h
-            )
-        };
-        writeln!(camera.track, "{}", line(sighting.track.0))?;
+        let place = format!(
+            "{:.2},{:.2},{:.2},{:.2},1,-1,-1,-1",
+            rect.x, rect.y, rect.w, rect.h
+        );
+        let line = |id: u32| format!("{n},{id},{place}");
+        if sighting.confirmed {
+            writeln!(camera.track, "{}", line(sighting.track.0))?;
+        }
         if let Some(identity) = identity {
             writeln!(camera.global, "{}", line(identity.id.0))?;
+            camera.carried.insert(sighting.track, identity.id);
+            camera
+                .lines
+                .push((n.to_string(), place.clone(), sighting.track));
         }
     }
     Ok(spent)

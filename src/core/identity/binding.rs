@@ -34,6 +34,8 @@ pub(super) struct Binding {
     pub evidence: Evidence,
     /// When it was first seen, ns.
     pub first_ns: u64,
+    /// When it was last seen, ns.
+    pub seen_ns: u64,
     /// When rows were last updated from it, ns.
     pub remembered_ns: Option<u64>,
     /// When it was last compared with everybody, ns.
@@ -52,6 +54,7 @@ impl Binding {
             margin: 0.0,
             evidence: Evidence::default(),
             first_ns: now_ns,
+            seen_ns: now_ns,
             remembered_ns: None,
             asked_ns: None,
             review_ns: 0,
@@ -70,9 +73,18 @@ pub(super) struct Evidence {
     anchor: Option<(u64, Embedding)>,
 }
 
+/// What two moments of one track say about a person and itself.
+#[derive(Clone, Debug)]
+pub(super) struct Moments {
+    /// Their cosine.
+    pub cosine: f32,
+    /// How the later one differs from the mean of the track before it.
+    pub change: Vec<f32>,
+}
+
 impl Evidence {
-    /// Takes in a crop. Returns the cosine of two moments of this track when enough time has passed between them.
-    pub fn add(&mut self, sighting: &Sighting<'_>, now_ns: u64) -> Option<f32> {
+    /// Takes in a crop. Returns what two moments of this track say when enough time has passed between them.
+    pub fn add(&mut self, sighting: &Sighting<'_>, now_ns: u64) -> Option<Moments> {
         let embedding = sighting.embedding?;
         if !sighting.quality.is_finite() || sighting.quality < MIN_QUALITY {
             return None;
@@ -89,15 +101,17 @@ impl Evidence {
             self.sum.iter_mut().for_each(|v| *v *= 0.5);
             self.weight *= 0.5;
         }
+        let moments = self.moments(embedding, now_ns);
         for (sum, value) in self.sum.iter_mut().zip(embedding.values()) {
             *sum += sighting.quality * value;
         }
         self.weight += sighting.quality;
         self.crops = self.crops.saturating_add(1);
-        self.own_cosine(embedding, now_ns)
+        moments
     }
 
-    fn own_cosine(&mut self, embedding: &Embedding, now_ns: u64) -> Option<f32> {
+    /// Compares a crop with the track before it.
+    fn moments(&mut self, embedding: &Embedding, now_ns: u64) -> Option<Moments> {
         let Some((then, anchor)) = &self.anchor else {
             self.anchor = Some((now_ns, embedding.clone()));
             return None;
@@ -107,7 +121,22 @@ impl Evidence {
         }
         let cosine = dot(anchor.values(), embedding.values());
         self.anchor = Some((now_ns, embedding.clone()));
-        Some(cosine)
+        let part = 1.0 / self.weight;
+        let values = embedding.values().iter();
+        let change = values.zip(&self.sum).map(|(v, sum)| v - sum * part);
+        Some(Moments {
+            cosine,
+            change: change.collect(),
+        })
+    }
+
+    /// Adds the mean of the track's vectors, not normalised, to `out`; false when there is none of that model.
+    pub fn mean_into(&self, model: ModelFingerprint, out: &mut Vec<f32>) -> bool {
+        if self.model != Some(model) || self.weight <= 0.0 {
+            return false;
+        }
+        out.extend(self.sum.iter().map(|v| v / self.weight));
+        true
     }
 
     /// The mean look, if there is any.

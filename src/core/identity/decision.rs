@@ -32,7 +32,7 @@ const MAX_LOG_ODDS: f32 = 30.0;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Candidate {
     pub id: IdentityId,
-    /// Best cosine to any of the person's rows.
+    /// Cosine to the person's rows: half that of the best, half the mean.
     pub score: f32,
     /// How many rows there were.
     pub rows: usize,

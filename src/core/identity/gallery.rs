@@ -83,9 +83,11 @@ pub struct PersonFacts {
 
 #[derive(Clone, Debug)]
 pub(super) struct Camera {
-    name: Arc<str>,
+    pub name: Arc<str>,
     has_looks: bool,
     compared_ns: Option<u64>,
+    /// When its people were last grouped anew, ns.
+    pub regrouped_ns: Option<u64>,
 }
 
 /// People known by looks, shared by cameras.
@@ -97,7 +99,7 @@ pub struct Gallery {
     pub(super) resting: BTreeMap<u64, IdentityId>,
     pub(super) spaces: Vec<Space>,
     pub(super) cameras: BTreeMap<CameraId, Camera>,
-    bindings: HashMap<TrackKey, Binding>,
+    pub(super) bindings: HashMap<TrackKey, Binding>,
     pub(super) next_number: u32,
     pub(super) next_camera: u32,
     pub(super) now_ns: u64,
@@ -158,6 +160,7 @@ impl Gallery {
             name,
             has_looks,
             compared_ns: None,
+            regrouped_ns: None,
         };
         self.cameras.insert(id, camera);
         id
@@ -181,7 +184,7 @@ impl Gallery {
         self.end_tracks(camera, &tracks);
     }
 
-    /// Takes in one frame of a camera: the confirmed tracks that are visible in it, and those that ended since the last.
+    /// Takes in one frame of a camera: the tracks that are visible in it, and those that ended since the last.
     /// `time_ns` is on a clock that all cameras of the gallery share; where it runs backwards it stands still.
     pub fn observe(
         &mut self,
@@ -193,21 +196,27 @@ impl Gallery {
         self.advance(time_ns, !sightings.is_empty());
         self.end_tracks(camera, ended);
         self.expire();
-        self.learn_strangers(camera, sightings);
         self.collect(camera, sightings);
+        let identities = self.identify(camera, sightings);
+        Decision {
+            identities,
+            events: std::mem::take(&mut self.events),
+        }
+    }
+
+    /// Decides who the confirmed tracks are.
+    fn identify(&mut self, camera: CameraId, all: &[Sighting<'_>]) -> Vec<Option<Identity>> {
+        let confirmed: Vec<Sighting<'_>> = all.iter().filter(|s| s.confirmed).copied().collect();
+        let sightings = &confirmed[..];
+        self.learn_strangers(camera, sightings);
         self.settle_conflicts(camera, sightings);
         let undecided = self.undecided(camera, sightings);
         self.decide(camera, sightings, &undecided);
         self.enrol_rest(camera, sightings);
         self.review(camera, sightings);
+        self.regroup(camera, sightings);
         self.keep(camera, sightings);
-        Decision {
-            identities: sightings
-                .iter()
-                .map(|s| self.identity(camera, s.track))
-                .collect(),
-            events: std::mem::take(&mut self.events),
-        }
+        all.iter().map(|s| self.identity(camera, s.track)).collect()
     }
 
     /// The identity that a track carries; `None` before it was first observed.
@@ -270,12 +279,14 @@ impl Gallery {
                 .bindings
                 .entry(key)
                 .or_insert_with(|| Binding::new(now));
+            binding.seen_ns = now;
             let own = binding.evidence.add(sighting, now);
             let Some(space) = sighting.embedding.and_then(|e| self.space_mut(e)) else {
                 continue;
             };
-            if let Some(cosine) = own {
-                space.scale.add_self(cosine);
+            if let Some(own) = own {
+                space.scale.add_self(own.cosine);
+                space.nuisance.add(&own.change);
             }
         }
     }
@@ -334,9 +345,13 @@ impl Gallery {
                 continue;
             }
             let visible = self.visible(camera, sightings);
+            let grouped = self.groups_in_view();
             let space = &self.spaces[index];
             let queries: Vec<&[f32]> = rows.iter().map(|(_, e)| e.values()).collect();
-            let found = space.scan(&queries, |id| !visible.contains(&id));
+            let in_view = |id| self.people.get(&id).is_some_and(|r| r.tracks > 0);
+            let found = space.scan(&queries, |id| {
+                !(visible.contains(&id) || grouped && in_view(id))
+            });
             let judge = Judge::new(&space.scale, self.config.match_threshold, space.people());
             let choices = choose(&judge, &found);
             let verdicts: Vec<Outcome> = choices
@@ -453,9 +468,15 @@ impl Gallery {
             return;
         }
         let review_ns = self.now_ns.saturating_add(REVIEW_NS);
+        let carried = self.bindings.get(&key).and_then(|b| b.identity);
+        let shared = carried
+            .and_then(|id| self.people.get(&id))
+            .is_some_and(|r| r.tracks > 1);
         if let Some(binding) = self.bindings.get_mut(&key) {
             binding.decided = true;
-            binding.state = IdentityState::New;
+            if !shared {
+                binding.state = IdentityState::New;
+            }
             binding.review_ns = review_ns;
         }
         self.remember_mean(key);
@@ -474,7 +495,7 @@ impl Gallery {
             let sample = Sample {
                 values: mean.values(),
                 quality,
-                camera: key.camera,
+                track: key,
             };
             space.remember(id, sample);
         }
@@ -539,11 +560,14 @@ impl Gallery {
         camera: CameraId,
         sightings: &[Sighting<'_>],
     ) -> Option<(IdentityId, f32, f32)> {
-        let space = self.spaces.iter().find(|s| s.takes(mean))?;
+        let index = self.spaces.iter().position(|s| s.takes(mean))?;
+        let (space, grouped) = (&self.spaces[index], self.groups_in_view());
+        let in_view = |id| self.people.get(&id).is_some_and(|r| r.tracks > 0);
         let visible = self.visible(camera, sightings);
         let apart = &self.people.get(&own)?.apart;
         let found = space.scan(&[mean.values()], |id| {
-            id != own && !visible.contains(&id) && !apart.contains(&id)
+            let free = id != own && !visible.contains(&id) && !apart.contains(&id);
+            free && !(grouped && in_view(id))
         });
         let found = found.first()?;
         let judge = Judge::new(&space.scale, self.config.match_threshold, space.people());
@@ -625,7 +649,7 @@ impl Gallery {
         let sample = Sample {
             values: embedding.values(),
             quality: sighting.quality.min(1.0),
-            camera,
+            track: key,
         };
         if let Some(space) = self.space_mut(embedding) {
             space.remember(id, sample);
@@ -719,7 +743,7 @@ impl Gallery {
         }
     }
 
-    fn bind(&mut self, key: TrackKey, id: IdentityId) {
+    pub(super) fn bind(&mut self, key: TrackKey, id: IdentityId) {
         if let Some(record) = self.people.get_mut(&id) {
             self.resting.remove(&record.turn);
             record.tracks += 1;
@@ -734,6 +758,9 @@ impl Gallery {
         let Some(id) = self.bindings.remove(&key).and_then(|b| b.identity) else {
             return;
         };
+        for space in &mut self.spaces {
+            space.settle_track(key, id);
+        }
         let Some(record) = self.people.get_mut(&id) else {
             return;
         };

@@ -42,6 +42,7 @@ fn watch(
             .zip(&vectors)
             .map(|(&p, vector)| Sighting {
                 track: TrackId(p as u32 + 1),
+                confirmed: true,
                 rect: Rect::new(200.0 * p as f32, 0.0, 80.0, 200.0),
                 embedding: Some(vector),
                 quality: 0.9,
@@ -197,6 +198,7 @@ fn people_without_looks_are_nobodys_business() {
     let rect = Rect::new(0.0, 0.0, 10.0, 20.0);
     let sighting = Sighting {
         track: TrackId(1),
+        confirmed: true,
         rect,
         embedding: None,
         quality: 0.9,

@@ -8,6 +8,9 @@ mod binding;
 mod decision;
 mod gallery;
 mod journal;
+mod linkage;
+mod nuisance;
+mod regroup;
 mod restore;
 mod rows;
 
@@ -65,11 +68,13 @@ impl Default for GalleryConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CameraId(u32);
 
-/// A confirmed track that is visible in the current frame of a camera.
+/// A track that is visible in the current frame of a camera.
 #[derive(Clone, Copy, Debug)]
 pub struct Sighting<'a> {
     /// The camera's number for it.
     pub track: TrackId,
+    /// Whether the track is believed. Others get no identity; what they look like is kept for when they are.
+    pub confirmed: bool,
     /// Where, px.
     pub rect: Rect,
     /// How it looks now, if somebody looked.
@@ -115,6 +120,17 @@ pub enum Event {
         /// The new number of the other.
         into: IdentityId,
     },
+    /// A track was taken for somebody else than it is.
+    Corrected {
+        /// The camera of the track, not always the one whose frame brought it about.
+        camera: Arc<str>,
+        /// The track.
+        track: TrackId,
+        /// The number that it carried; others still do.
+        from: IdentityId,
+        /// The number that it carries from now on: somebody's already, or that of a split told just before.
+        into: IdentityId,
+    },
     /// Nobody sees the person any more, in any camera.
     Lost {
         /// The number.
@@ -130,7 +146,7 @@ pub enum Event {
 /// What the gallery says about one frame.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Decision {
-    /// For each sighting, in order. `None` only when the gallery has run out of numbers.
+    /// For each sighting, in order. `None` for tracks that are not confirmed, and when the gallery has run out of numbers.
     pub identities: Vec<Option<Identity>>,
     /// What happened since the last frame.
     pub events: Vec<Event>,

@@ -183,6 +183,7 @@ impl Gallery {
                 weight: row.weight,
                 camera,
                 origin: row.origin,
+                track: None,
             };
             if let Some(space) = self.space_of(row.vector.model(), row.vector.dimension()) {
                 space.put(id, about, row.vector.values());

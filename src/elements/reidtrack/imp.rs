@@ -281,6 +281,8 @@ fn announcements() -> Vec<glib::subclass::Signal> {
         signal("identity-new", &[number, text, number]),
         signal("identity-matched", &[number, text, number, score]),
         signal("identity-merged", &[number, number]),
+        signal("identity-split", &[number, number]),
+        signal("identity-corrected", &[number, number, text, number]),
         signal("identity-lost", &[number]),
     ]
 }
@@ -645,20 +647,32 @@ impl ReidTrack {
 
     fn signal(&self, event: &Event, camera: &str) {
         let obj = self.obj();
-        match *event {
+        match event {
             Event::New { id, track, .. } => {
                 obj.emit_by_name::<()>("identity-new", &[&id.0, &camera, &track.0]);
             }
-            Event::Split { into, .. } => {
+            Event::Split { from, into } => {
                 obj.emit_by_name::<()>("identity-new", &[&into.0, &camera, &0_u32]);
+                obj.emit_by_name::<()>("identity-split", &[&from.0, &into.0]);
             }
             Event::Matched {
                 id, track, score, ..
             } => {
-                obj.emit_by_name::<()>("identity-matched", &[&id.0, &camera, &track.0, &score]);
+                obj.emit_by_name::<()>("identity-matched", &[&id.0, &camera, &track.0, score]);
             }
             Event::Merged { from, into } => {
                 obj.emit_by_name::<()>("identity-merged", &[&from.0, &into.0]);
+            }
+            Event::Corrected {
+                camera,
+                track,
+                from,
+                into,
+            } => {
+                obj.emit_by_name::<()>(
+                    "identity-corrected",
+                    &[&from.0, &into.0, &&**camera, &track.0],
+                );
             }
             Event::Lost { id } => obj.emit_by_name::<()>("identity-lost", &[&id.0]),
             Event::Left { .. } => {}
@@ -701,11 +715,11 @@ fn message(event: &Event, news: &News) -> gst::Structure {
             .field("gallery", news.gallery.name())
             .field("camera", &*news.camera)
     };
-    match *event {
+    match event {
         Event::New { id, track, pending } => named("reid-identity-new")
             .field("id", id.0)
             .field("track", track.0)
-            .field("pending", pending)
+            .field("pending", *pending)
             .build(),
         Event::Matched {
             id,
@@ -715,8 +729,8 @@ fn message(event: &Event, news: &News) -> gst::Structure {
         } => named("reid-identity-matched")
             .field("id", id.0)
             .field("track", track.0)
-            .field("score", f64::from(score))
-            .field("margin", f64::from(margin))
+            .field("score", f64::from(*score))
+            .field("margin", f64::from(*margin))
             .build(),
         Event::Merged { from, into } => named("reid-identity-merged")
             .field("from", from.0)
@@ -725,6 +739,17 @@ fn message(event: &Event, news: &News) -> gst::Structure {
         Event::Split { from, into } => named("reid-identity-split")
             .field("from", from.0)
             .field("into", into.0)
+            .build(),
+        Event::Corrected {
+            camera,
+            track,
+            from,
+            into,
+        } => named("reid-identity-corrected")
+            .field("camera", &**camera)
+            .field("from", from.0)
+            .field("into", into.0)
+            .field("track", track.0)
             .build(),
         Event::Lost { id } => named("reid-identity-lost").field("id", id.0).build(),
         Event::Left { id } => named("reid-identity-left").field("id", id.0).build(),

@@ -17,12 +17,15 @@
 //! apart; from such a detector, a frame without regions is one in which nobody was found.
 //!
 //! # What is announced
-//! By signals and by element messages on the bus (`reid-identity-new`, `-matched`, `-merged`, `-split`, `-lost`,
+//! By signals and by element messages on the bus (`reid-identity-new`, `-matched`, `-merged`, `-split`, `-corrected`, `-lost`,
 //! `-left`), each from the element whose frame brought it about:
 //!
 //! * `identity-new` (id, camera, track): a number appeared.
 //! * `identity-matched` (id, camera, track, score): a track was recognised.
 //! * `identity-merged` (from, into): two numbers are one person; `from` is gone for good.
+//! * `identity-split` (from, into): one number is two people; `from` stays with one, `into` is new (and told by
+//!   `identity-new` before).
+//! * `identity-corrected` (from, into, camera, track): a track that carried `from` carries `into` from now on; both stay.
 //! * `identity-lost` (id): no camera sees the person any more.
 //!
 //! # What can be asked

@@ -169,13 +169,13 @@ impl Stream {
         let begun = Instant::now();
         let visible: Vec<(usize, &TrackOutput)> = outputs
             .iter()
-            .filter(|o| o.state == TrackState::Confirmed)
             .filter_map(|o| Some((o.observation?, o)))
             .collect();
         let sightings: Vec<Sighting<'_>> = visible
             .iter()
             .map(|&(i, output)| Sighting {
                 track: output.track,
+                confirmed: output.state == TrackState::Confirmed,
                 rect: people[i].rect,
                 embedding: people[i].embedding.as_ref().filter(|_| self.use_looks),
                 quality: qualities[i],
@@ -191,7 +191,8 @@ impl Stream {
         self.sums.identities = identities;
         self.sums.people += people.len() as u64;
         self.sums.tracks = outputs.len() as u32;
-        self.sums.confirmed = visible.len() as u32;
+        let confirmed = sightings.iter().filter(|s| s.confirmed);
+        self.sums.confirmed = confirmed.count() as u32;
         self.sums.sure_score = self.tracker.sure_score();
         for (person, identity) in visible.iter().map(|v| v.0).zip(decision.identities) {
             people[person].identity = identity;
