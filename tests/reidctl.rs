@@ -571,3 +571,33 @@ fn detectors_are_measured_on_pictures_frames_and_clips() {
     fs::write(film.join("gt/gt.txt"), "1,2\n").unwrap();
     with("film", &[], &["gt.txt, line 1"]);
 }
+
+#[test]
+fn a_published_detector_scores_what_pycocotools_says() {
+    let Some(shared) = common::shared_data() else {
+        return;
+    };
+    let [data, model] = ["detection/train.tar", "models/yolox-nano_416_kazu.onnx"]
+        .map(|name| shared.join(name).display().to_string());
+    let eval = [
+        "eval",
+        "--task",
+        "detect",
+        "--data",
+        &data,
+        "--model",
+        &model,
+        "--source",
+        "coco128val",
+        "--json",
+    ];
+    let scores = &json(&eval)["sources"][0];
+    // From the boxes that `--boxes` writes.
+    for (name, expected) in [("AP50", 0.642077), ("AP50-95", 0.371142)] {
+        let got = scores[name].as_f64().unwrap();
+        assert!(
+            (got - expected).abs() < 1e-3,
+            "{name}: {got} instead of {expected}"
+        );
+    }
+}

@@ -25,7 +25,7 @@ use clap::{Parser, Subcommand};
 
 /// Companion of the GStreamer plugin `reid`: person re-identification across cameras.
 #[derive(Parser)]
-#[command(name = "reidctl", version, about)]
+#[command(name = "reidctl", version)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,

@@ -126,10 +126,15 @@ fn curves(body: &mut String, measured: &Measured<'_>) -> std::fmt::Result {
     let all = || lines.iter().flat_map(|line| &line.points);
     let highest = all().map(|point| point[1]).fold(1.0, f64::max).ceil();
     let lowest = all().map(|point| point[0]).fold(0.0, f64::min);
+    // From these to 1 a fifth is a round number.
+    let begin = [0.0, -0.5]
+        .into_iter()
+        .find(|begin| *begin <= lowest)
+        .unwrap_or(-1.0);
     let (x, y) = (
         Axis {
             name: "cosine",
-            from: (lowest * 5.0).floor() / 5.0,
+            from: begin,
             to: 1.0,
         },
         Axis {
