@@ -20,6 +20,7 @@ libc6-dev C headers
 pkg-config finds GStreamer for the build
 libgstreamer1.0-dev GStreamer, to build against
 libgstreamer-plugins-base1.0-dev GStreamer's video library, to build against
+libssl-dev encrypted connections to a gallery's server
 LIST
 }
 demo_packages() {
@@ -37,6 +38,8 @@ test_packages() {
 python3-gi the Python example
 gir1.2-gstreamer-1.0 the Python example
 gir1.2-gst-plugins-base-1.0 the Python example
+postgresql a throw-away server for the tests of shared galleries
+openssl a certificate for that server
 gir1.2-gst-rtsp-server-1.0 a camera to connect to in the RTSP test
 LIST
 }

@@ -1,5 +1,8 @@
 //! `reidtrack` as an element: shared galleries, flush, end, restart, limits, signals and bad input.
 
+#[path = "common/tracked.rs"]
+mod tracked;
+
 use std::sync::{
     Arc, Mutex,
     atomic::{AtomicU32, Ordering},
@@ -8,99 +11,12 @@ use std::sync::{
 use gst::prelude::*;
 use gstreid::{
     core::{
-        embedding::{Embedding, ModelFingerprint},
         geometry::Rect,
         person::{IdentityState, Person, TrackState},
     },
-    media::{self, FrameSize, PeopleMeta, roi::Origin},
+    media::PeopleMeta,
 };
-
-const SIZE: FrameSize = FrameSize {
-    width: 640,
-    height: 480,
-};
-const FRAME_MS: u64 = 40;
-
-fn init() {
-    static ONCE: std::sync::Once = std::sync::Once::new();
-    ONCE.call_once(|| {
-        gst::init().unwrap();
-        gstreid::plugin_register_static().unwrap();
-    });
-}
-
-/// A vector that is this person's own.
-fn looks(person: usize) -> Embedding {
-    let mut raw = vec![0.2; 32];
-    raw[person % 32] = 2.0;
-    raw[(person * 7 + 3) % 32] += 1.0;
-    Embedding::normalised(&raw, ModelFingerprint(5)).unwrap()
-}
-
-/// A detection of `person`, standing in their own place.
-fn person(person: usize, described: bool) -> Person {
-    let rect = Rect::new(20.0 + 90.0 * person as f32, 100.0, 60.0, 150.0);
-    let mut found = Person::detected(rect, 0.9, "person".into(), 0);
-    found.embedding = described.then(|| looks(person));
-    found
-}
-
-struct Camera {
-    harness: gst_check::Harness,
-    frames: u64,
-}
-
-impl Camera {
-    fn new(launch: &str) -> Self {
-        init();
-        let mut harness = gst_check::Harness::new_parse(launch);
-        harness.set_src_caps_str("video/x-raw,format=GRAY8,width=640,height=480,framerate=25/1");
-        Self { harness, frames: 0 }
-    }
-
-    fn element(&self) -> gst::Element {
-        let bin = self.harness.element().unwrap();
-        match bin.downcast_ref::<gst::Bin>() {
-            Some(bin) => bin.children().into_iter().next().unwrap(),
-            None => bin,
-        }
-    }
-
-    fn buffer(&mut self, people: Option<Vec<Person>>) -> gst::Buffer {
-        let mut buffer = gst::Buffer::with_size(640 * 480).unwrap();
-        let writable = buffer.get_mut().unwrap();
-        writable.set_pts(gst::ClockTime::from_mseconds(self.frames * FRAME_MS));
-        self.frames += 1;
-        if let Some(people) = people {
-            media::write_people(writable, SIZE, people, &Origin::default());
-        }
-        buffer
-    }
-
-    /// One frame; the people that come out.
-    fn frame(&mut self, people: Option<Vec<Person>>) -> Vec<Person> {
-        let buffer = self.buffer(people);
-        let out = self.harness.push_and_pull(buffer).unwrap();
-        out.meta::<PeopleMeta>()
-            .map_or(Vec::new(), |meta| meta.people().to_vec())
-    }
-
-    /// `count` frames of the same people; those of the last.
-    fn frames(&mut self, count: usize, who: &[usize], described: bool) -> Vec<Person> {
-        let mut last = Vec::new();
-        for _ in 0..count {
-            last = self.frame(Some(who.iter().map(|&p| person(p, described)).collect()));
-        }
-        last
-    }
-}
-
-fn ids(people: &[Person]) -> Vec<u32> {
-    people
-        .iter()
-        .map(|p| p.identity.as_ref().map_or(0, |i| i.id.0))
-        .collect()
-}
+use tracked::{Camera, ids, init};
 
 #[test]
 fn tentative_people_carry_a_track_and_confirmed_ones_an_identity() {
@@ -296,10 +212,10 @@ fn what_happens_is_signalled_and_posted_and_users_can_correct_it() {
 }
 
 #[test]
-fn what_is_not_supported_yet_is_a_clear_error() {
+fn what_is_not_supported_is_a_clear_error() {
     init();
     for (property, value) in [
-        ("gallery-location", "sqlite:///tmp/x.db"),
+        ("gallery-location", "mysql://server/x"),
         ("topology", "cameras.toml"),
     ] {
         let element = gst::ElementFactory::make("reidtrack")
@@ -314,10 +230,7 @@ fn what_is_not_supported_yet_is_a_clear_error() {
             unreachable!("filtered")
         };
         let text = error.error().to_string();
-        assert!(
-            text.contains("not supported yet") && text.contains(property),
-            "{text}"
-        );
+        assert!(text.contains(value) && text.contains(property), "{text}");
         element.set_state(gst::State::Null).unwrap();
     }
 }

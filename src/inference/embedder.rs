@@ -1,6 +1,10 @@
 //! An embedder at work: boxes of a frame in, unit vectors out. Opened once, fed by one stream.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    sync::Mutex,
+    time::{Duration, Instant},
+};
 
 use super::{
     error::InferenceError,
@@ -10,11 +14,14 @@ use super::{
     sidecar::{MeasuredCalibration, Sidecar},
     tensor::Tensor,
 };
-use crate::core::{
-    embedding::{Embedding, EmbeddingError, ModelFingerprint},
-    geometry::Rect,
-    image::ImageView,
-    preprocess::{InputSpec, PreprocessError, Preprocessor},
+use crate::{
+    core::{
+        embedding::{Embedding, EmbeddingError, ModelFingerprint},
+        geometry::Rect,
+        image::ImageView,
+        preprocess::{InputSpec, PreprocessError, Preprocessor},
+    },
+    sync::lock,
 };
 
 /// Most crops that go through the model at once.
@@ -82,6 +89,15 @@ impl Tensor {
     }
 }
 
+/// Most models whose files' names are remembered.
+const MAX_NAMES: usize = 256;
+static NAMES: Mutex<BTreeMap<ModelFingerprint, String>> = Mutex::new(BTreeMap::new());
+
+/// What the file of a model is called that this process has loaded.
+pub fn model_name(model: ModelFingerprint) -> Option<String> {
+    lock(&NAMES).get(&model).cloned()
+}
+
 /// An embedder with everything that one stream needs.
 pub struct Embedder {
     model: SharedModel,
@@ -132,7 +148,18 @@ impl Embedder {
             }
             other => other,
         })?;
+        embedder.note_name();
         Ok(embedder)
+    }
+
+    /// Remembers what the model's file is called, for messages about its vectors.
+    fn note_name(&self) {
+        let mut names = lock(&NAMES);
+        if let Some(name) = self.model.info().path.file_name()
+            && names.len() < MAX_NAMES
+        {
+            names.insert(self.fingerprint, name.to_string_lossy().into_owned());
+        }
     }
 
     /// What the model declares.

@@ -1,34 +1,101 @@
-//! The galleries of this process by name: elements that name the same one share it.
+//! The galleries of this process: elements that name the same one, or the same place, share it.
 //!
-//! The list holds weak references only: a gallery lives as long as an element holds it. One lock for the list, one for
-//! each gallery; the list's is never held while waiting for a gallery's.
+//! The lists hold weak references only: a gallery lives as long as an element holds it. One lock for each list, one for
+//! each gallery; a list's is never held while waiting for a gallery's or for a database. Whoever opens a place holds the
+//! lock of that place alone, so that a second element of it waits and finds it open.
 
 use std::{
     collections::HashMap,
-    sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, LazyLock, Mutex, MutexGuard, Weak},
+    time::Duration,
 };
 
-use super::{Location, StoreError};
-use crate::core::identity::{Gallery, GalleryConfig, MAX_NAME_BYTES};
+use super::{
+    Location, StoreError,
+    keeper::{Keeper, ModelLock, Notice, described},
+    postgres::Postgres,
+    records::wall_ns,
+    sqlite::{Access, Sqlite},
+};
+use crate::{
+    core::{
+        embedding::ModelFingerprint,
+        identity::{Gallery, GalleryConfig, MAX_NAME_BYTES},
+    },
+    sync::lock,
+};
 
-static GALLERIES: LazyLock<Mutex<HashMap<Key, Weak<SharedGallery>>>> =
+static GALLERIES: LazyLock<Mutex<HashMap<String, Weak<SharedGallery>>>> =
     LazyLock::new(Mutex::default);
+static PLACES: LazyLock<Mutex<HashMap<Location, Place>>> = LazyLock::new(Mutex::default);
 
-type Key = String;
+/// A place outside of memory, and its gallery while somebody holds it.
+type Place = Arc<Mutex<Weak<SharedGallery>>>;
 
 /// A gallery that several cameras use.
 #[derive(Debug)]
 pub struct SharedGallery {
     name: String,
-    gallery: Mutex<Gallery>,
+    location: Location,
+    gallery: Arc<Mutex<Gallery>>,
+    kept: Option<Kept>,
+}
+
+/// What a gallery outside of memory has.
+#[derive(Debug)]
+struct Kept {
+    keeper: Keeper,
+    model: Arc<ModelLock>,
 }
 
 impl SharedGallery {
-    fn new(name: &str, config: GalleryConfig) -> Arc<Self> {
+    fn in_memory(name: &str, config: GalleryConfig) -> Arc<Self> {
         Arc::new(Self {
             name: name.to_owned(),
-            gallery: Mutex::new(Gallery::new(config)),
+            location: Location::Memory,
+            gallery: Arc::new(Mutex::new(Gallery::new(config))),
+            kept: None,
         })
+    }
+
+    fn kept(
+        name: &str,
+        location: &Location,
+        config: GalleryConfig,
+    ) -> Result<Arc<Self>, StoreError> {
+        let mut gallery = Gallery::new(config);
+        gallery.keep_journal();
+        let model = Arc::<ModelLock>::default();
+        let (gallery, keeper) = match location {
+            Location::Memory => return Ok(Self::in_memory(name, gallery.config().clone())),
+            Location::Sqlite(path) => {
+                let mut file = Sqlite::open(path, Access::Keep)?;
+                let saved = file.begin()?;
+                if let Some(scale) = saved.scales.first() {
+                    // Nobody was admitted before: it cannot be refused.
+                    let _ = model.admit_kept(scale.model, file.model_name()?);
+                }
+                gallery.restore(saved, wall_ns());
+                let gallery = Arc::new(Mutex::new(gallery));
+                (gallery.clone(), Keeper::start(gallery, file))
+            }
+            Location::Postgres(uri) => {
+                let gallery = Arc::new(Mutex::new(gallery));
+                let mut server = Postgres::new(uri.reveal(), model.clone())?;
+                server.begin(&gallery)?;
+                (gallery.clone(), Keeper::start(gallery, server))
+            }
+        };
+        let keeper = keeper.map_err(|error| StoreError::Other {
+            place: location.shown(),
+            cause: error.to_string(),
+        })?;
+        Ok(Arc::new(Self {
+            name: name.to_owned(),
+            location: location.clone(),
+            gallery,
+            kept: Some(Kept { keeper, model }),
+        }))
     }
 
     /// Its name; empty for a private one.
@@ -36,34 +103,76 @@ impl SharedGallery {
         &self.name
     }
 
+    /// Where it is kept.
+    pub fn location(&self) -> &Location {
+        &self.location
+    }
+
     /// The gallery itself. A neighbour's panic does not stop this camera. Hold it for one frame's decisions and for nothing
     /// that waits.
     pub fn lock(&self) -> MutexGuard<'_, Gallery> {
-        self.gallery.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.gallery)
+    }
+
+    /// Refuses vectors of another model than those that are kept. In memory, models live side by side.
+    pub fn admit(&self, model: ModelFingerprint) -> Result<(), StoreError> {
+        let Some(kept) = &self.kept else {
+            return Ok(());
+        };
+        kept.model
+            .admit(model)
+            .map_err(|theirs| StoreError::OtherModel {
+                place: self.location.shown(),
+                theirs,
+                ours: described(model, None),
+            })
+    }
+
+    /// What users should know about the place it is kept in; each is given once, to whoever asks first.
+    pub fn notices(&self) -> Vec<Notice> {
+        self.kept
+            .as_ref()
+            .map_or_else(Vec::new, |kept| kept.keeper.notices())
+    }
+
+    /// Has what changed written soon.
+    pub fn hurry(&self) {
+        if let Some(kept) = &self.kept {
+            kept.keeper.hurry();
+        }
+    }
+
+    /// Waits until what changed is written, at most `limit`; false when it is not by then.
+    pub fn settle(&self, limit: Duration) -> bool {
+        self.kept
+            .as_ref()
+            .is_none_or(|kept| kept.keeper.settle(limit))
     }
 }
 
-/// The gallery called `name`, made when nobody holds it; an empty name gives a private one. `config` holds from now on
-/// for all that share it.
+/// The gallery at `location`, or in memory the one called `name`, made when nobody holds it; neither gives a private one.
+/// `config` holds from now on for all that share it.
 pub fn open(
     name: &str,
     location: &Location,
     config: GalleryConfig,
 ) -> Result<Arc<SharedGallery>, StoreError> {
-    let Location::Memory = location;
     if name.len() > MAX_NAME_BYTES {
         return Err(StoreError::LongName);
     }
+    if *location != Location::Memory {
+        return open_place(name, location, config);
+    }
     if name.is_empty() {
-        return Ok(SharedGallery::new(name, config));
+        return Ok(SharedGallery::in_memory(name, config));
     }
     let (gallery, found) = {
-        let mut galleries = GALLERIES.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut galleries = lock(&GALLERIES);
         galleries.retain(|_, gallery| gallery.strong_count() > 0);
         match galleries.get(name).and_then(Weak::upgrade) {
             Some(gallery) => (gallery, true),
             None => {
-                let gallery = SharedGallery::new(name, config.clone());
+                let gallery = SharedGallery::in_memory(name, config.clone());
                 galleries.insert(name.to_owned(), Arc::downgrade(&gallery));
                 (gallery, false)
             }
@@ -72,6 +181,33 @@ pub fn open(
     if found {
         gallery.lock().configure(config);
     }
+    Ok(gallery)
+}
+
+fn open_place(
+    name: &str,
+    location: &Location,
+    config: GalleryConfig,
+) -> Result<Arc<SharedGallery>, StoreError> {
+    let place = {
+        let mut places = lock(&PLACES);
+        // Nobody holds it and nobody is about to.
+        places.retain(|_, place| Arc::strong_count(place) > 1 || lock(place).strong_count() > 0);
+        places.entry(location.clone()).or_default().clone()
+    };
+    let mut place = lock(&place);
+    if let Some(gallery) = place.upgrade() {
+        if gallery.name != name {
+            return Err(StoreError::OtherName {
+                place: location.shown(),
+                ours: gallery.name.clone(),
+            });
+        }
+        gallery.lock().configure(config);
+        return Ok(gallery);
+    }
+    let gallery = SharedGallery::kept(name, location, config)?;
+    *place = Arc::downgrade(&gallery);
     Ok(gallery)
 }
 
@@ -97,7 +233,7 @@ mod tests {
             named(&format!("registry-gone-{i}"));
         }
         let kept = named("registry-kept");
-        let galleries = GALLERIES.lock().unwrap_or_else(PoisonError::into_inner);
+        let galleries = lock(&GALLERIES);
         let dead = galleries
             .keys()
             .filter(|k| k.starts_with("registry-gone"))

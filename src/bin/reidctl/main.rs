@@ -7,6 +7,7 @@ mod embedding;
 mod eval;
 mod eval_detect;
 mod eval_embed;
+mod gallery;
 mod html;
 mod montage;
 mod pictures;
@@ -47,6 +48,8 @@ enum Command {
     Search(search::Arguments),
     /// Tell a few known people apart: learn them from folders of pictures, name them, measure.
     Classify(classify::Arguments),
+    /// Who is kept in a gallery's place: list, show, report; rename, merge, split, forget.
+    Gallery(gallery::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         Command::Compare(arguments) => compare::run(&arguments, &mut out),
         Command::Search(arguments) => search::run(&arguments, &mut out),
         Command::Classify(arguments) => classify::run(&arguments, &mut out),
+        Command::Gallery(arguments) => gallery::run(&arguments, &mut out),
     };
     let result = result.and_then(|code| {
         out.flush()?;

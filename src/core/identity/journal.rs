@@ -309,6 +309,18 @@ impl Gallery {
         self.journal.get_or_insert_default();
     }
 
+    /// Whether there is anything to write.
+    pub fn has_changes(&self) -> bool {
+        let journal = self.journal.as_ref();
+        journal.is_some_and(|j| !(j.touched.is_empty() && j.gone.is_empty() && j.spans.is_empty()))
+    }
+
+    /// Whether others wait to be told: of somebody whom they do not know yet, or whom they still do.
+    pub fn is_urgent(&self) -> bool {
+        let gone = self.journal.as_ref().is_some_and(|j| !j.gone.is_empty());
+        gone || !self.unkept().is_empty()
+    }
+
     /// The next number that would be given if none were set aside.
     pub fn upcoming_number(&self) -> u32 {
         self.next_number

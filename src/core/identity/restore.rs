@@ -13,7 +13,7 @@ use super::{
     journal::PROVISIONAL,
     rows::{Row, Space},
 };
-use crate::core::{embedding::ModelFingerprint, person::IdentityId};
+use crate::core::{embedding::ModelFingerprint, person::IdentityId, scores::ScoreScale};
 
 /// A gallery as it was kept.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -54,16 +54,7 @@ impl Gallery {
     pub fn restore(&mut self, saved: Saved, wall_ns: u64) {
         self.now_ns = self.now_ns.max(wall_ns);
         self.clock = Clock::Unknown;
-        for SavedScale {
-            model,
-            dimension,
-            scale,
-        } in saved.scales
-        {
-            if let Some(space) = self.space_of(model, dimension) {
-                space.scale = scale;
-            }
-        }
+        self.learn_scales(saved.scales);
         let mut people = saved.people;
         people.sort_by_key(|person| (person.last_ns, person.id));
         for person in people {
@@ -81,6 +72,18 @@ impl Gallery {
             self.erase(id);
         }
         self.events.clear();
+    }
+
+    /// Takes over what scores mean, where it has not been learnt here.
+    pub fn learn_scales(&mut self, scales: Vec<SavedScale>) {
+        for known in scales {
+            let Some(space) = self.space_of(known.model, known.dimension) else {
+                continue;
+            };
+            if space.scale == ScoreScale::default() {
+                space.scale = known.scale;
+            }
+        }
     }
 
     /// Time passes although no camera is attached: whoever was not seen for too long leaves.
@@ -261,6 +264,18 @@ impl Gallery {
         let mut unkept: Vec<_> = journal.created.iter().copied().filter(known).collect();
         unkept.sort_unstable();
         unkept
+    }
+
+    /// People that are kept somewhere.
+    pub fn kept_people(&self) -> Vec<IdentityId> {
+        let Some(journal) = &self.journal else {
+            return Vec::new();
+        };
+        let kept = self
+            .people
+            .keys()
+            .filter(|id| !journal.created.contains(id));
+        kept.copied().collect()
     }
 
     /// Whom of `others` the person `id` would have been taken for, had they been known when it was enrolled.

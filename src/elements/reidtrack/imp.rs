@@ -4,7 +4,10 @@
 //! Locks: settings, state, the gallery kept through NULL, then the registry's, then the gallery's. None is held while posting, notifying or pushing:
 //! what happened is collected first and told afterwards.
 
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use gst_base::{prelude::*, subclass::prelude::*};
 
@@ -17,7 +20,7 @@ use crate::{
     },
     media::{self, FrameSize, PeopleMeta, caps, roi::Origin},
     store::{
-        Location,
+        Location, Notice, StoreError,
         registry::{self, SharedGallery},
     },
 };
@@ -34,6 +37,8 @@ static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
 const AUTO: f32 = -1.0;
 /// Most hits that the property `min-hits` allows.
 const MAX_HITS: u32 = 1000;
+/// How long the signal `forget` waits for the disk.
+const ERASED_WITHIN: Duration = Duration::from_secs(5);
 /// Time between frames that carry no time stamp and whose caps say no rate, ns: 25 frames a second.
 const DEFAULT_FRAME_NS: u64 = 40_000_000;
 
@@ -199,7 +204,7 @@ fn gallery_properties(defaults: &Settings) -> Vec<glib::ParamSpec> {
             .build(),
         glib::ParamSpecString::builder("gallery-location")
             .nick("Gallery location")
-            .blurb("Where the gallery is kept; empty: in memory, the only place so far. Can be changed in NULL and READY")
+            .blurb("Where the gallery is kept: sqlite:///path/to/file (one process at a time), postgresql://user@host/database (any number of machines); empty: in memory, gone with the pipeline. Elements that give the same place share its people. Can be changed in NULL and READY")
             .default_value(Some(defaults.gallery_location.as_str()))
             .mutable_ready()
             .build(),
@@ -359,9 +364,12 @@ impl super::ReidTrack {
     }
 
     fn forget(&self, id: IdentityId) -> bool {
-        self.imp()
-            .ask(|gallery| gallery.lock().forget(id).map(|events| ((), events)))
-            .is_some()
+        let imp = self.imp();
+        let erased = imp.ask(|gallery| gallery.lock().forget(id).map(|events| ((), events)));
+        if erased.is_some() {
+            imp.wait_until_erased();
+        }
+        erased.is_some()
     }
 }
 
@@ -406,7 +414,7 @@ impl BaseTransformImpl for ReidTrack {
         }
         let gallery = self
             .open_gallery(&settings)
-            .map_err(|error| gst::error_msg!(gst::ResourceError::Settings, ("{error}")))?;
+            .map_err(|error| gst::error_msg!(resource(&error), ("{error}")))?;
         *self.state() = Some(State {
             gallery,
             tracker: settings.tracker(),
@@ -421,6 +429,9 @@ impl BaseTransformImpl for ReidTrack {
 
     fn stop(&self) -> Result<(), gst::ErrorMessage> {
         let news = self.state().take().and_then(|mut state| state.close());
+        if let Some(news) = &news {
+            news.gallery.hurry();
+        }
         self.tell(news);
         Ok(())
     }
@@ -480,6 +491,12 @@ impl BaseTransformImpl for ReidTrack {
             gallery_ns: stream_ns.saturating_add(clock_ns),
         };
         let people = media::read_people(buffer, size);
+        let model = people.iter().flatten().find_map(|p| p.embedding.as_ref());
+        if let Some(Err(error)) = model.map(|e| state.gallery.admit(e.model())) {
+            drop(guard);
+            gst::element_imp_error!(self, gst::ResourceError::Settings, ("{error}"));
+            return Err(gst::FlowError::Error);
+        }
         let is_meta = buffer.meta::<PeopleMeta>().is_some();
         let stream = state.stream();
         let camera = stream.name();
@@ -497,6 +514,7 @@ impl BaseTransformImpl for ReidTrack {
             };
             media::write_people(buffer, size, people, &origin);
         }
+        self.warn(&news.gallery);
         self.tell(Some(news));
         Ok(gst::FlowSuccess::Ok)
     }
@@ -567,13 +585,11 @@ impl ReidTrack {
     }
 
     /// The gallery that the settings name: the one from before a restart if it is the same.
-    fn open_gallery(
-        &self,
-        settings: &Settings,
-    ) -> Result<Arc<SharedGallery>, crate::store::StoreError> {
+    fn open_gallery(&self, settings: &Settings) -> Result<Arc<SharedGallery>, StoreError> {
         let location = Location::parse(&settings.gallery_location)?;
         let mut kept = self.gallery.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = kept.take().filter(|g| g.name() == settings.gallery);
+        let same = |g: &SharedGallery| g.name() == settings.gallery && *g.location() == location;
+        let before = kept.take().filter(|g| same(g));
         let gallery = match before {
             Some(gallery) => {
                 gallery.lock().configure(settings.rules());
@@ -614,6 +630,7 @@ impl ReidTrack {
         };
         match action(&gallery) {
             Ok((result, events)) => {
+                gallery.hurry();
                 let camera = Arc::from(self.settings().camera.as_str());
                 self.tell(Some(News {
                     gallery,
@@ -625,6 +642,46 @@ impl ReidTrack {
             Err(error) => {
                 gst::warning!(CAT, imp = self, "{error}");
                 None
+            }
+        }
+    }
+
+    /// Nothing of a forgotten person is left in the gallery's place, or a warning says so.
+    fn wait_until_erased(&self) {
+        let gallery = {
+            let kept = self.gallery.lock().unwrap_or_else(PoisonError::into_inner);
+            kept.clone()
+        };
+        let Some(gallery) = gallery else { return };
+        if !gallery.settle(ERASED_WITHIN) {
+            gst::element_imp_warning!(
+                self,
+                gst::ResourceError::Write,
+                (
+                    "{}: a forgotten person is not erased yet; it will be as soon as the gallery can be written",
+                    gallery.location().shown()
+                )
+            );
+        }
+    }
+
+    /// Says what is the matter with the place that the gallery is kept in. No lock is held here.
+    fn warn(&self, gallery: &SharedGallery) {
+        for notice in gallery.notices() {
+            match notice {
+                Notice::Trouble(error) => {
+                    gst::element_imp_warning!(self, resource(&error), ("{error}"));
+                }
+                Notice::Recovered => {
+                    gst::element_imp_info!(
+                        self,
+                        gst::ResourceError::Write,
+                        (
+                            "{} works again; nothing of the gallery was lost",
+                            gallery.location().shown()
+                        )
+                    );
+                }
             }
         }
     }
@@ -705,6 +762,28 @@ impl ReidTrack {
 
     fn state(&self) -> MutexGuard<'_, Option<State>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What kind of error it is.
+fn resource(error: &StoreError) -> gst::ResourceError {
+    match error {
+        StoreError::NoFolder { .. } | StoreError::Missing { .. } => gst::ResourceError::NotFound,
+        StoreError::ReadOnly { .. } => gst::ResourceError::OpenWrite,
+        StoreError::Full { .. } => gst::ResourceError::NoSpaceLeft,
+        StoreError::Locked { .. } | StoreError::InUse { .. } => gst::ResourceError::Busy,
+        StoreError::Denied { .. } => gst::ResourceError::NotAuthorized,
+        StoreError::CannotOpen { .. }
+        | StoreError::Damaged { .. }
+        | StoreError::NotAGallery { .. }
+        | StoreError::Newer { .. }
+        | StoreError::Unreachable { .. }
+        | StoreError::Broken
+        | StoreError::Other { .. } => gst::ResourceError::OpenReadWrite,
+        StoreError::Location(_)
+        | StoreError::LongName
+        | StoreError::OtherName { .. }
+        | StoreError::OtherModel { .. } => gst::ResourceError::Settings,
     }
 }
 

@@ -32,13 +32,21 @@
 //! Action signals, each of which says whether it was done: `rename` (id, name), `merge` (from, into), `forget` (id), and
 //! `split` (id, camera; empty = undo the newest merge), which returns the new number or 0.
 //!
+//! # Where people are kept
+//! In memory, until the last element of the gallery goes; or at `gallery-location`, in a file of SQLite or on a
+//! PostgreSQL server, so that a restart, another process or another machine knows them. Streaming never waits for the
+//! place: what changes is written within a second, and when the place fails a warning says so, the pipeline goes on and
+//! everything is written later. `forget` waits until the place has erased the person. A place holds the vectors of one
+//! model; another model's are an error.
+//!
 //! # Without looks
 //! With `motion-only`, or without `reidembed` in front, every track is a person of its own, numbered in the gallery.
 //!
 //! # Time
 //! That of the buffers (running time), so frames may be dropped and rates may change. A flush or seek ends tracks, never
 //! identities; a new stream-start begins a new camera unless `camera` is set. The gallery lives as long as an element
-//! that opened it, also through NULL.
+//! that opened it, also through NULL. The time of a kept gallery begins at the wall clock's when it is opened and goes on
+//! with the cameras'.
 
 use glib::prelude::*;
 

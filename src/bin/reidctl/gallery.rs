@@ -1,0 +1,267 @@
+//! `reidctl gallery`: who is kept in a gallery's place, and corrections to it.
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use gstreid::store::{
+    KeptPerson, KeptSighting, Location,
+    archive::{Archive, Purpose},
+};
+use serde_json::json;
+
+use crate::Outcome;
+
+#[derive(clap::Args)]
+#[command(after_help = "\
+LOCATION is what reidtrack's property gallery-location says: sqlite:///path/to/file or \
+postgresql://user@host/database. Looking is possible at any time. On a server so are corrections: pipelines take them \
+in within a second. A file is corrected only while no pipeline keeps it (else use the action signals of reidtrack).\n
+Example: reidctl gallery list sqlite:///var/lib/reid/lobby.db")]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Make the file or the tables of a gallery, or bring them to this version's layout.
+    Prepare { location: String },
+    /// Everybody, with names, cameras and times.
+    List {
+        location: String,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// One person and where they were seen.
+    Show {
+        location: String,
+        /// The number, with or without P.
+        #[arg(value_parser = number)]
+        id: u32,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Give a person a name; an empty one takes it away.
+    Rename {
+        location: String,
+        #[arg(value_parser = number)]
+        id: u32,
+        name: String,
+    },
+    /// Make one person of two; INTO keeps its number.
+    Merge {
+        location: String,
+        #[arg(value_parser = number)]
+        from: u32,
+        #[arg(value_parser = number)]
+        into: u32,
+    },
+    /// Make two people of one: what CAMERA saw, or without it what came with the newest merge, becomes somebody new.
+    Split {
+        location: String,
+        #[arg(value_parser = number)]
+        id: u32,
+        camera: Option<String>,
+    },
+    /// Erase a person for good: vectors, sightings, name.
+    Forget {
+        location: String,
+        #[arg(value_parser = number)]
+        id: u32,
+    },
+    /// Who was where from when until when, in order of time.
+    Report {
+        location: String,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// A person's number, with or without P.
+fn number(text: &str) -> Result<u32, String> {
+    let digits = text.strip_prefix(['P', 'p']).unwrap_or(text);
+    digits
+        .parse()
+        .map_err(|_| "a number is wanted, such as 17 or P17".into())
+}
+
+/// Does what is asked for.
+pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Outcome {
+    match &arguments.command {
+        Command::Prepare { location } => Archive::prepare(&Location::parse(location)?)?,
+        Command::List { location, json } => {
+            list(&open(location, Purpose::Look)?.list()?, *json, out)?
+        }
+        Command::Show { location, id, json } => {
+            let (person, sightings) = open(location, Purpose::Look)?.show(*id)?;
+            show(&person, &sightings, *json, out)?;
+        }
+        Command::Rename { location, id, name } => {
+            open(location, Purpose::Correct)?.rename(*id, name)?;
+        }
+        Command::Merge {
+            location,
+            from,
+            into,
+        } => {
+            open(location, Purpose::Correct)?.merge(*from, *into)?;
+            writeln!(out, "P{from} is P{into} now")?;
+        }
+        Command::Split {
+            location,
+            id,
+            camera,
+        } => {
+            let new = open(location, Purpose::Correct)?.split(*id, camera.as_deref())?;
+            writeln!(out, "P{new} was split from P{id}")?;
+        }
+        Command::Forget { location, id } => {
+            open(location, Purpose::Correct)?.forget(*id)?;
+            writeln!(out, "P{id} is forgotten")?;
+        }
+        Command::Report { location, json } => {
+            report(&open(location, Purpose::Look)?.sightings()?, *json, out)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn open(location: &str, purpose: Purpose) -> Result<Archive, gstreid::store::StoreError> {
+    Archive::open(&Location::parse(location)?, purpose)
+}
+
+fn list(people: &[KeptPerson], json: bool, out: &mut dyn Write) -> io::Result<()> {
+    if json {
+        return print_json(&json!({ "people": people }), out);
+    }
+    writeln!(
+        out,
+        "{:<10} {:<20} {:<28} {:>7} {:<20} {:<20}",
+        "identity", "name", "cameras", "vectors", "first seen", "last seen"
+    )?;
+    for person in people {
+        writeln!(
+            out,
+            "{:<10} {:<20} {:<28} {:>7} {:<20} {:<20}",
+            format!("P{}", person.id),
+            person.name.as_deref().unwrap_or(""),
+            person.cameras.join(", "),
+            person.vectors,
+            date(person.first_seen_ns),
+            date(person.last_seen_ns)
+        )?;
+    }
+    writeln!(out, "{} identities", people.len())
+}
+
+fn show(
+    person: &KeptPerson,
+    sightings: &[KeptSighting],
+    json: bool,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    if json {
+        return print_json(&json!({ "person": person, "sightings": sightings }), out);
+    }
+    let previous: Vec<String> = person
+        .previous_ids
+        .iter()
+        .map(|id| format!("P{id}"))
+        .collect();
+    writeln!(out, "identity    P{}", person.id)?;
+    writeln!(out, "name        {}", person.name.as_deref().unwrap_or(""))?;
+    writeln!(out, "once        {}", previous.join(", "))?;
+    writeln!(out, "first seen  {}", date(person.first_seen_ns))?;
+    writeln!(out, "last seen   {}", date(person.last_seen_ns))?;
+    writeln!(out, "vectors     {}", person.vectors)?;
+    writeln!(out)?;
+    report(sightings, false, out)
+}
+
+fn report(sightings: &[KeptSighting], json: bool, out: &mut dyn Write) -> io::Result<()> {
+    if json {
+        return print_json(&json!({ "sightings": sightings }), out);
+    }
+    writeln!(
+        out,
+        "{:<20} {:<20} {:<10} {:<28} {:>8}",
+        "from", "to", "identity", "camera", "seconds"
+    )?;
+    for sighting in sightings {
+        writeln!(
+            out,
+            "{:<20} {:<20} {:<10} {:<28} {:>8.1}",
+            date(sighting.from_ns),
+            date(sighting.to_ns),
+            format!("P{}", sighting.id),
+            sighting.camera,
+            (sighting.to_ns - sighting.from_ns) as f64 / 1e9
+        )?;
+    }
+    Ok(())
+}
+
+fn print_json(value: &serde_json::Value, out: &mut dyn Write) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, value)?;
+    writeln!(out)
+}
+
+/// Nanoseconds since 1970 as a date and a time of day, UTC.
+fn date(ns: i64) -> String {
+    let seconds = ns.div_euclid(1_000_000_000);
+    let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    let (year, month, day) = civil(days);
+    format!(
+        "{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02}Z",
+        second / 3600,
+        second / 60 % 60,
+        second % 60
+    )
+}
+
+/// Days since 1970 as year, month and day: the proleptic Gregorian calendar, with years that begin in March so that the
+/// odd day comes last.
+fn civil(days: i64) -> (i64, i64, i64) {
+    // Days from 1 March of year 0; an era is the 400 years after which the calendar repeats.
+    let shifted = days + 719_468;
+    let (era, day) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let of_year = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * of_year + 2) / 153;
+    let of_month = of_year - (153 * month + 2) / 5 + 1;
+    let (month, later) = if month < 10 {
+        (month + 3, 0)
+    } else {
+        (month - 9, 1)
+    };
+    (era * 400 + year + later, month, of_month)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_those_of_the_calendar() {
+        for (seconds, text) in [
+            (0, "1970-01-01 00:00:00Z"),
+            (951_782_400, "2000-02-29 00:00:00Z"),
+            (1_709_251_199, "2024-02-29 23:59:59Z"),
+            (1_709_251_200, "2024-03-01 00:00:00Z"),
+            (4_102_444_799, "2099-12-31 23:59:59Z"),
+        ] {
+            assert_eq!(date(seconds * 1_000_000_000), text);
+        }
+    }
+
+    #[test]
+    fn numbers_are_read_with_and_without_their_letter() {
+        assert_eq!((number("P17"), number("17")), (Ok(17), Ok(17)));
+        assert!(number("Ada").is_err() && number("-1").is_err());
+    }
+}

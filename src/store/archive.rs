@@ -1,0 +1,161 @@
+//! A kept gallery from outside: listed and corrected without a pipeline, by the gallery's own rules.
+
+use std::ops::Range;
+
+use super::{KeptPerson, KeptSighting, Location, StoreError, postgres, records::wall_ns, sqlite};
+use crate::core::{
+    identity::{Changes, Gallery, GalleryConfig, GalleryError, MAX_IDENTITIES, Saved},
+    person::IdentityId,
+};
+
+/// A database as a heap of records.
+pub(super) trait Records {
+    /// Some people.
+    fn load(&mut self, only: &[IdentityId]) -> Result<Saved, StoreError>;
+    /// A number for somebody new, where others may be giving numbers, too.
+    fn reserve(&mut self) -> Result<Option<Range<u32>>, StoreError> {
+        Ok(None)
+    }
+    /// Writes a user's corrections, in one transaction and for good.
+    fn write(&mut self, changes: &Changes) -> Result<(), StoreError>;
+    /// Everybody, in order of their numbers, without vectors.
+    fn list(&mut self) -> Result<Vec<KeptPerson>, StoreError>;
+    /// Who was where, in order of time; of everybody or of one.
+    fn sightings(&mut self, id: Option<u32>) -> Result<Vec<KeptSighting>, StoreError>;
+    /// The number of the person who once carried `id`.
+    fn current(&mut self, id: u32) -> Result<Option<u32>, StoreError>;
+}
+
+/// What an archive is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Looking, also while a pipeline runs.
+    Look,
+    /// Correcting. A file is refused while a pipeline keeps it.
+    Correct,
+}
+
+/// Why a correction cannot be made.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum ArchiveError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Gallery(#[from] GalleryError),
+    #[error("P{former} is P{current} now, after a merge")]
+    Renumbered { former: u32, current: u32 },
+}
+
+/// A kept gallery.
+pub struct Archive {
+    records: Box<dyn Records>,
+}
+
+impl Archive {
+    /// Makes what is to keep a gallery at `location`, or brings it to the newest layout.
+    pub fn prepare(location: &Location) -> Result<(), StoreError> {
+        match location {
+            Location::Memory => Err(StoreError::Location(String::new())),
+            Location::Sqlite(path) => sqlite::Sqlite::open(path, sqlite::Access::Keep).map(drop),
+            Location::Postgres(uri) => postgres::make(uri.reveal()),
+        }
+    }
+
+    /// Opens what is kept at `location`; never makes anything.
+    pub fn open(location: &Location, purpose: Purpose) -> Result<Self, StoreError> {
+        let records: Box<dyn Records> = match location {
+            Location::Memory => return Err(StoreError::Location(String::new())),
+            Location::Sqlite(path) => {
+                let access = match purpose {
+                    Purpose::Look => sqlite::Access::Read,
+                    Purpose::Correct => sqlite::Access::Change,
+                };
+                Box::new(sqlite::Sqlite::open(path, access)?)
+            }
+            Location::Postgres(uri) => Box::new(postgres::Archive::open(uri.reveal())?),
+        };
+        Ok(Self { records })
+    }
+
+    /// Everybody, in order of their numbers.
+    pub fn list(&mut self) -> Result<Vec<KeptPerson>, ArchiveError> {
+        Ok(self.records.list()?)
+    }
+
+    /// One person and their sightings.
+    pub fn show(&mut self, id: u32) -> Result<(KeptPerson, Vec<KeptSighting>), ArchiveError> {
+        let person = self.records.list()?.into_iter().find(|p| p.id == id);
+        match person {
+            Some(person) => Ok((person, self.records.sightings(Some(id))?)),
+            None => Err(self.unknown(id)?),
+        }
+    }
+
+    /// Who was where, in order of time.
+    pub fn sightings(&mut self) -> Result<Vec<KeptSighting>, ArchiveError> {
+        Ok(self.records.sightings(None)?)
+    }
+
+    /// Gives a person a name; an empty one takes it away.
+    pub fn rename(&mut self, id: u32, name: &str) -> Result<(), ArchiveError> {
+        self.correct(&[id], |gallery| gallery.rename(IdentityId(id), name))
+    }
+
+    /// Makes one person of two; `into` keeps its number.
+    pub fn merge(&mut self, from: u32, into: u32) -> Result<(), ArchiveError> {
+        self.correct(&[from, into], |gallery| {
+            gallery.merge(IdentityId(from), IdentityId(into)).map(drop)
+        })
+    }
+
+    /// Makes two people of one: what `camera` saw, or what came with the newest merge, becomes somebody new. Returns
+    /// their number.
+    pub fn split(&mut self, id: u32, camera: Option<&str>) -> Result<u32, ArchiveError> {
+        let number = self.records.reserve()?;
+        self.correct(&[id], |gallery| {
+            if let Some(number) = number {
+                gallery.reserve_numbers(number);
+            }
+            gallery.split(IdentityId(id), camera).map(|(new, _)| new.0)
+        })
+    }
+
+    /// Erases a person for good.
+    pub fn forget(&mut self, id: u32) -> Result<(), ArchiveError> {
+        self.correct(&[id], |gallery| gallery.forget(IdentityId(id)).map(drop))
+    }
+
+    fn correct<T>(
+        &mut self,
+        ids: &[u32],
+        correction: impl FnOnce(&mut Gallery) -> Result<T, GalleryError>,
+    ) -> Result<T, ArchiveError> {
+        let wanted: Vec<IdentityId> = ids.iter().copied().map(IdentityId).collect();
+        let saved = self.records.load(&wanted)?;
+        for id in &wanted {
+            if !saved.people.iter().any(|person| person.id == *id) {
+                return Err(self.unknown(id.0)?);
+            }
+        }
+        let mut gallery = Gallery::new(GalleryConfig {
+            max_identities: MAX_IDENTITIES,
+            ..GalleryConfig::default()
+        });
+        gallery.keep_journal();
+        gallery.restore(saved, wall_ns());
+        let done = correction(&mut gallery)?;
+        self.records.write(&gallery.take_changes(usize::MAX))?;
+        Ok(done)
+    }
+
+    fn unknown(&mut self, id: u32) -> Result<ArchiveError, StoreError> {
+        Ok(match self.records.current(id)? {
+            Some(current) => ArchiveError::Renumbered {
+                former: id,
+                current,
+            },
+            None => GalleryError::Unknown(IdentityId(id)).into(),
+        })
+    }
+}

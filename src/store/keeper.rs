@@ -1,0 +1,322 @@
+//! The thread that keeps a gallery: carries what changed into a database, and what others changed back.
+//!
+//! The gallery's lock is held only to copy a few people at a time, never while the database works. A database that
+//! fails is told of once and tried again; until it works the changes wait in the gallery, which bounds them.
+//! Locks: signal, gallery, notices; never two at once.
+
+use std::{
+    collections::VecDeque,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc, Condvar, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use super::StoreError;
+use crate::{
+    core::{embedding::ModelFingerprint, identity::Gallery},
+    inference::embedder::model_name,
+    sync::lock,
+};
+
+/// How long to wait after a failure before the next try.
+const RETRY: Duration = Duration::from_millis(1000);
+/// How long the end of a process waits for the last changes to be written.
+const FAREWELL: Duration = Duration::from_secs(5);
+/// Most notices kept for an element to tell.
+const MAX_NOTICES: usize = 16;
+
+/// Something that a user should know about the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// It does not work; the pipeline goes on.
+    Trouble(StoreError),
+    /// It works again and has caught up.
+    Recovered,
+}
+
+/// A database that keeps a gallery.
+pub(super) trait Database: Send + 'static {
+    /// How long changes may wait.
+    fn interval(&self) -> Duration;
+    /// Writes what changed, takes in what others changed; all of it when somebody `asked`, else what is due. On failure
+    /// everything that was taken is put back.
+    fn exchange(&mut self, gallery: &Mutex<Gallery>, asked: bool) -> Result<(), StoreError>;
+    /// The last exchange.
+    fn close(&mut self, gallery: &Mutex<Gallery>) -> Result<(), StoreError>;
+}
+
+/// What the thread and the elements share.
+#[derive(Debug, Default)]
+struct Shared {
+    signal: Mutex<Signal>,
+    changed: Condvar,
+    notices: Mutex<VecDeque<Notice>>,
+    has_notices: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Signal {
+    stop: bool,
+    /// Exchanges asked for, and the newest that is done.
+    asked: u64,
+    done: u64,
+}
+
+/// The running thread. Dropping it writes what is left.
+#[derive(Debug)]
+pub(super) struct Keeper {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Keeper {
+    /// Keeps `gallery` in `database` from now on.
+    pub fn start(
+        gallery: Arc<Mutex<Gallery>>,
+        database: impl Database,
+    ) -> Result<Self, std::io::Error> {
+        let shared = Arc::<Shared>::default();
+        let theirs = shared.clone();
+        let thread = thread::Builder::new()
+            .name("reid-gallery".into())
+            .spawn(move || {
+                // Whoever waits for it must hear that it is gone.
+                let result = catch_unwind(AssertUnwindSafe(|| run(&theirs, &gallery, database)));
+                if result.is_err() {
+                    tell(&theirs, Notice::Trouble(StoreError::Broken));
+                }
+            })?;
+        Ok(Self {
+            shared,
+            thread: Some(thread),
+        })
+    }
+
+    /// Has everything that changed so far written, and waits for it, at most `limit`. False when that did not happen.
+    pub fn settle(&self, limit: Duration) -> bool {
+        let end = Instant::now() + limit;
+        let mut signal = lock(&self.shared.signal);
+        signal.asked += 1;
+        let mine = signal.asked;
+        self.shared.changed.notify_all();
+        while signal.done < mine {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            let waited = self.shared.changed.wait_timeout(signal, left);
+            signal = waited.unwrap_or_else(std::sync::PoisonError::into_inner).0;
+        }
+        true
+    }
+
+    /// Has everything that changed so far written soon.
+    pub fn hurry(&self) {
+        lock(&self.shared.signal).asked += 1;
+        self.shared.changed.notify_all();
+    }
+
+    /// What is to be told, once.
+    pub fn notices(&self) -> Vec<Notice> {
+        if !self.shared.has_notices.swap(false, Ordering::AcqRel) {
+            return Vec::new();
+        }
+        lock(&self.shared.notices).drain(..).collect()
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        lock(&self.shared.signal).stop = true;
+        self.shared.changed.notify_all();
+        let Some(thread) = self.thread.take() else {
+            return;
+        };
+        let end = Instant::now() + FAREWELL;
+        while !thread.is_finished() && Instant::now() < end {
+            thread::sleep(Duration::from_millis(2));
+        }
+        if thread.is_finished() {
+            // A panic there was printed already.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn run(shared: &Shared, gallery: &Mutex<Gallery>, mut database: impl Database) {
+    let mut failing = false;
+    let mut done = 0;
+    loop {
+        let pause = if failing { RETRY } else { database.interval() };
+        let (stop, asked) = wait(shared, pause, failing);
+        let is_asked = asked > done;
+        let result = if stop {
+            database.close(gallery)
+        } else {
+            database.exchange(gallery, is_asked)
+        };
+        let worked = result.is_ok();
+        match result {
+            Err(error) if !failing => tell(shared, Notice::Trouble(error)),
+            Ok(()) if failing => tell(shared, Notice::Recovered),
+            _ => {}
+        }
+        failing = !worked;
+        if worked {
+            done = asked;
+            lock(&shared.signal).done = done;
+            shared.changed.notify_all();
+        }
+        if stop {
+            return;
+        }
+    }
+}
+
+/// Waits until it is time, or somebody asks; who asks while the database fails waits like everybody. Returns whether to
+/// stop, and up to where it was asked.
+fn wait(shared: &Shared, pause: Duration, failing: bool) -> (bool, u64) {
+    let end = Instant::now() + pause;
+    let mut signal = lock(&shared.signal);
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        let asked = signal.asked > signal.done && !failing;
+        if signal.stop || asked || left.is_zero() {
+            return (signal.stop, signal.asked);
+        }
+        let waited = shared.changed.wait_timeout(signal, left);
+        signal = waited.unwrap_or_else(std::sync::PoisonError::into_inner).0;
+    }
+}
+
+fn tell(shared: &Shared, notice: Notice) {
+    let mut notices = lock(&shared.notices);
+    if notices.len() < MAX_NOTICES {
+        notices.push_back(notice);
+    }
+    shared.has_notices.store(true, Ordering::Release);
+}
+
+/// The one model whose vectors a kept gallery holds.
+#[derive(Debug, Default)]
+pub(super) struct ModelLock {
+    model: AtomicU64,
+    /// What the file is called, where it is the place that says so.
+    name: Mutex<Option<String>>,
+}
+
+impl ModelLock {
+    /// Admits the first model and no other; says which one it was.
+    pub fn admit(&self, model: ModelFingerprint) -> Result<(), String> {
+        let first = self
+            .model
+            .compare_exchange(0, model.0, Ordering::AcqRel, Ordering::Acquire);
+        match first {
+            Err(other) if other != model.0 => Err(described(
+                ModelFingerprint(other),
+                lock(&self.name).as_deref(),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Admits the model whose vectors the place holds.
+    pub fn admit_kept(&self, model: ModelFingerprint, name: Option<String>) -> Result<(), String> {
+        self.admit(model)?;
+        *lock(&self.name) = name;
+        Ok(())
+    }
+}
+
+/// A model as messages name it: its file, if anybody knows it, and its fingerprint.
+pub(super) fn described(model: ModelFingerprint, name: Option<&str>) -> String {
+    let loaded = model_name(model);
+    match name.or(loaded.as_deref()) {
+        Some(name) => format!("{name} ({:016x})", model.0),
+        None => format!("{:016x}", model.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::identity::GalleryConfig;
+
+    /// A database whose troubles are planned.
+    struct Planned {
+        troubles: usize,
+        rounds: Arc<AtomicU64>,
+    }
+
+    impl Database for Planned {
+        fn interval(&self) -> Duration {
+            Duration::from_millis(1)
+        }
+
+        fn exchange(&mut self, _: &Mutex<Gallery>, _: bool) -> Result<(), StoreError> {
+            self.rounds.fetch_add(1, Ordering::Relaxed);
+            if self.troubles > 0 {
+                self.troubles -= 1;
+                return Err(StoreError::Full { place: "x".into() });
+            }
+            Ok(())
+        }
+
+        fn close(&mut self, gallery: &Mutex<Gallery>) -> Result<(), StoreError> {
+            self.exchange(gallery, true)
+        }
+    }
+
+    fn start(troubles: usize) -> (Keeper, Arc<AtomicU64>) {
+        let rounds = Arc::<AtomicU64>::default();
+        let gallery = Arc::new(Mutex::new(Gallery::new(GalleryConfig::default())));
+        let planned = Planned {
+            troubles,
+            rounds: rounds.clone(),
+        };
+        (Keeper::start(gallery, planned).unwrap(), rounds)
+    }
+
+    #[test]
+    fn trouble_is_told_once_and_so_is_its_end() {
+        let (keeper, _) = start(2);
+        assert!(keeper.settle(Duration::from_secs(10)));
+        let told = keeper.notices();
+        assert!(
+            matches!(told[..], [Notice::Trouble(_), Notice::Recovered]),
+            "{told:?}"
+        );
+        assert!(keeper.notices().is_empty());
+    }
+
+    #[test]
+    fn whoever_waits_does_not_wait_for_ever() {
+        let (keeper, _) = start(usize::MAX);
+        assert!(!keeper.settle(Duration::from_millis(20)));
+    }
+
+    #[test]
+    fn the_end_writes_what_is_left() {
+        let (keeper, rounds) = start(0);
+        drop(keeper);
+        assert!(rounds.load(Ordering::Relaxed) >= 1);
+    }
+
+    #[test]
+    fn a_kept_gallery_has_one_model() {
+        let model = ModelLock::default();
+        assert_eq!(model.admit(ModelFingerprint(3)), Ok(()));
+        assert_eq!(model.admit(ModelFingerprint(3)), Ok(()));
+        let refused = model.admit(ModelFingerprint(4)).unwrap_err();
+        assert_eq!(refused, "0000000000000003");
+        let kept = ModelLock::default();
+        let name = Some("people.onnx".to_owned());
+        assert_eq!(kept.admit_kept(ModelFingerprint(3), name), Ok(()));
+        let refused = kept.admit(ModelFingerprint(4)).unwrap_err();
+        assert_eq!(refused, "people.onnx (0000000000000003)");
+    }
+}

@@ -1,0 +1,546 @@
+//! A gallery on a PostgreSQL server, shared by processes and machines.
+//!
+//! Each process has a copy in memory and decides by it; this thread exchanges changes with the others. Everybody who
+//! writes waits for a turn (an advisory lock), first takes in what others wrote, and only then writes: a person that two
+//! machines met in the same second is compared with what the first one wrote before the second one's number is
+//! kept, and the two become one. Numbers come in blocks that the server hands out once. While it cannot be reached, people
+//! get numbers of the process's own making, which are replaced when it returns.
+
+mod layout;
+mod records;
+mod target;
+
+use std::{
+    collections::{HashSet, hash_map::RandomState},
+    hash::{BuildHasher, Hasher},
+    ops::Range,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use postgres::{Client, Transaction, fallible_iterator::FallibleIterator};
+
+use self::target::Target;
+use super::{
+    KeptPerson, KeptSighting, StoreError,
+    archive::Records,
+    keeper::{Database, ModelLock, described},
+    records::{BATCH, BATCHES, MAX_SIGHTINGS, signed, wall_ns},
+};
+use crate::{
+    core::{
+        identity::{Authority, Changes, Fate, Gallery, PROVISIONAL, Saved},
+        person::IdentityId,
+    },
+    sync::lock,
+};
+
+/// How often to look for news.
+const INTERVAL: Duration = Duration::from_millis(100);
+/// How long changes of people whom the others know may wait.
+const WRITE_EVERY: Duration = Duration::from_millis(900);
+/// How often what others did is looked for without being told.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// How often old records are dropped.
+const SWEEP: Duration = Duration::from_secs(600);
+/// For so long it is remembered that a number is gone.
+const MEMORY_OF_GONE: &str = "7 days";
+/// Numbers that a process has set aside: at least so many, in blocks of so many. Enough for a short outage.
+const LOW: u32 = 64;
+const BLOCK: i64 = 128;
+/// The writer that is a user's correction.
+const USER: i64 = 0;
+/// Statements that take longer are given up: others wait for the turn.
+const LIMITS: &str = "SET statement_timeout = '20s'; SET lock_timeout = '10s'; \
+    SET idle_in_transaction_session_timeout = '20s'; SET client_min_messages = warning";
+
+/// A server that keeps a gallery.
+pub(super) struct Postgres {
+    target: Target,
+    model: Arc<ModelLock>,
+    /// Who writes, so that nobody is told of their own changes.
+    writer: i64,
+    session: Option<Client>,
+    /// The newest change of others that was taken in; 0 before any.
+    version: i64,
+    written: Instant,
+    looked: Instant,
+    swept: Instant,
+    must_vacuum: bool,
+}
+
+/// A failure: of the server, or of what is kept there.
+enum Fault {
+    Server(postgres::Error),
+    Store(StoreError),
+}
+
+impl From<postgres::Error> for Fault {
+    fn from(error: postgres::Error) -> Self {
+        Self::Server(error)
+    }
+}
+
+/// What one turn brought.
+#[derive(Default)]
+struct Turn {
+    version: i64,
+    forgot: bool,
+    more: bool,
+}
+
+impl Postgres {
+    /// Reads the location; does not connect.
+    pub fn new(uri: &str, model: Arc<ModelLock>) -> Result<Self, StoreError> {
+        let now = Instant::now();
+        Ok(Self {
+            target: Target::parse(uri)?,
+            model,
+            writer: random().max(1),
+            session: None,
+            version: 0,
+            written: now,
+            looked: now,
+            swept: now,
+            must_vacuum: false,
+        })
+    }
+
+    /// Prepares a gallery, and fills it where the server can be reached. A server that refuses is an error; one that is
+    /// down is not: the thread that keeps the gallery goes on trying, and tells.
+    pub fn begin(&mut self, gallery: &Mutex<Gallery>) -> Result<(), StoreError> {
+        {
+            let mut gallery = lock(gallery);
+            let start = (random() as u32) % (PROVISIONAL / 2);
+            gallery.number_from(PROVISIONAL + start);
+            gallery.restore(Saved::default(), wall_ns());
+        }
+        match self.join(gallery) {
+            Err(StoreError::Unreachable { .. } | StoreError::Locked { .. }) => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Connects where there is no connection, and takes in everything that is new since the last one.
+    fn join(&mut self, gallery: &Mutex<Gallery>) -> Result<(), StoreError> {
+        if self
+            .session
+            .as_ref()
+            .is_some_and(|session| !session.is_closed())
+        {
+            return Ok(());
+        }
+        self.session = None;
+        let mut session = self.target.connect()?;
+        let result = self.greet(&mut session, gallery);
+        result.map_err(|fault| told(&self.target, fault))?;
+        self.session = Some(session);
+        self.looked = Instant::now();
+        Ok(())
+    }
+
+    fn greet(&mut self, session: &mut Client, gallery: &Mutex<Gallery>) -> Result<(), Fault> {
+        prepare(session, &self.target)?;
+        session.batch_execute("LISTEN reid")?;
+        let first = self.version == 0;
+        let mut transaction = session.transaction()?;
+        layout::take_turn(&mut transaction)?;
+        self.check_model(&mut transaction)?;
+        let numbers = reserve(&mut transaction, BLOCK)?;
+        if first {
+            let scales = records::scales(&mut transaction)?;
+            lock(gallery).learn_scales(scales);
+        } else {
+            let known = records::ids(&mut transaction)?;
+            depart_missing(&mut lock(gallery), &known);
+        }
+        let version = self.take_in(&mut transaction, gallery)?;
+        transaction.commit()?;
+        self.version = version;
+        let mut gallery = lock(gallery);
+        gallery.reserve_numbers(numbers);
+        gallery.replace_provisional();
+        Ok(())
+    }
+
+    /// Refuses a database that holds another model's vectors.
+    fn check_model(&self, transaction: &mut Transaction<'_>) -> Result<(), Fault> {
+        let Some(theirs) = records::model(transaction)? else {
+            return Ok(());
+        };
+        let name = records::model_name(transaction)?;
+        let described = described(theirs, name.as_deref());
+        self.model.admit_kept(theirs, name).map_err(|ours| {
+            Fault::Store(StoreError::OtherModel {
+                place: self.target.shown().to_owned(),
+                theirs: described,
+                ours,
+            })
+        })
+    }
+
+    /// Takes in what others wrote since the last time; people of this gallery that nobody keeps yet and that turn out
+    /// to be among them become theirs. Returns the newest version.
+    fn take_in(
+        &self,
+        transaction: &mut Transaction<'_>,
+        gallery: &Mutex<Gallery>,
+    ) -> Result<i64, Fault> {
+        let news = records::news(transaction, self.version, self.writer)?;
+        let pulled: HashSet<IdentityId> = news.people.iter().map(|(p, _)| p.id).collect();
+        let mut people = news.people.into_iter().peekable();
+        // A few at a time: cameras wait for the lock.
+        while people.peek().is_some() {
+            let mut gallery = lock(gallery);
+            for (person, writer) in people.by_ref().take(BATCH) {
+                let authority = if writer == USER {
+                    Authority::Whole
+                } else {
+                    Authority::Neighbour
+                };
+                gallery.adopt(person, authority);
+            }
+        }
+        let mut gallery = lock(gallery);
+        for &(id, fate) in &news.gone {
+            gallery.depart(id, fate);
+        }
+        for id in gallery.unkept() {
+            if let Some(double) = gallery.double_among(id, &pulled) {
+                gallery.agree(id, double);
+            }
+        }
+        Ok(news.version.max(self.version))
+    }
+
+    /// One turn: in with what others wrote, out with what changed here. `taken` holds what was to be written.
+    fn turn(&mut self, gallery: &Mutex<Gallery>, taken: &mut Vec<Changes>) -> Result<Turn, Fault> {
+        let Some(mut session) = self.session.take() else {
+            return Ok(Turn::default());
+        };
+        let result = self.turn_in(&mut session, gallery, taken);
+        self.session = Some(session);
+        result
+    }
+
+    fn turn_in(
+        &mut self,
+        session: &mut Client,
+        gallery: &Mutex<Gallery>,
+        taken: &mut Vec<Changes>,
+    ) -> Result<Turn, Fault> {
+        self.keep_numbers(session, gallery)?;
+        let mut transaction = session.transaction()?;
+        layout::take_turn(&mut transaction)?;
+        let mut turn = Turn {
+            version: self.take_in(&mut transaction, gallery)?,
+            ..Turn::default()
+        };
+        loop {
+            let changes = lock(gallery).take_changes(BATCH);
+            turn.more = changes.people.len() >= BATCH;
+            if changes.is_empty() {
+                break;
+            }
+            taken.push(changes);
+            let Some(changes) = taken.last() else { break };
+            turn.forgot |= changes
+                .gone
+                .iter()
+                .any(|(_, fate)| *fate == Fate::Forgotten);
+            if let Some(row) = changes.people.iter().find_map(|p| p.rows.first()) {
+                records::claim_model(&mut transaction, row.vector.model())?;
+                self.check_model(&mut transaction)?;
+            }
+            records::write(&mut transaction, changes, self.writer)?;
+            if !turn.more || taken.len() >= BATCHES {
+                break;
+            }
+        }
+        if !taken.is_empty() {
+            transaction.execute("SELECT pg_notify('reid', $1)", &[&self.writer.to_string()])?;
+        }
+        transaction.commit()?;
+        Ok(turn)
+    }
+
+    /// Sets numbers aside before there are too few.
+    fn keep_numbers(
+        &self,
+        session: &mut Client,
+        gallery: &Mutex<Gallery>,
+    ) -> Result<(), postgres::Error> {
+        let left = lock(gallery).reserved_numbers();
+        if left < LOW {
+            let mut transaction = session.transaction()?;
+            layout::take_turn(&mut transaction)?;
+            let numbers = reserve(&mut transaction, BLOCK)?;
+            transaction.commit()?;
+            lock(gallery).reserve_numbers(numbers);
+        }
+        lock(gallery).replace_provisional();
+        Ok(())
+    }
+
+    /// Whether others have told of news.
+    fn has_news(&mut self) -> Result<bool, StoreError> {
+        let Some(session) = &mut self.session else {
+            return Ok(false);
+        };
+        let own = self.writer.to_string();
+        let mut told = false;
+        let mut notifications = session.notifications();
+        let mut pending = notifications.iter();
+        loop {
+            match pending.next() {
+                Ok(Some(notification)) => told |= notification.payload() != own,
+                Ok(None) => return Ok(told),
+                Err(error) => return Err(self.target.fault(&error)),
+            }
+        }
+    }
+
+    /// What needs doing now and then.
+    fn sweep(&mut self, gallery: &Mutex<Gallery>) -> Result<(), postgres::Error> {
+        let Some(session) = &mut self.session else {
+            return Ok(());
+        };
+        if self.must_vacuum {
+            // What was deleted is overwritten in the tables only now. Whoever does not own them may not: then the
+            // server's own vacuum does it later.
+            session.batch_execute("VACUUM reid_prototypes")?;
+            session.batch_execute("VACUUM reid_sightings")?;
+            self.must_vacuum = false;
+        }
+        if self.swept.elapsed() < SWEEP {
+            return Ok(());
+        }
+        self.swept = Instant::now();
+        session.execute(
+            "DELETE FROM reid_departed WHERE at < now() - $1::text::interval",
+            &[&MEMORY_OF_GONE],
+        )?;
+        session.execute(
+            "DELETE FROM reid_sightings s USING (
+                 SELECT id, begun, row_number() OVER (PARTITION BY id ORDER BY begun DESC) AS place
+                 FROM reid_sightings) older
+             WHERE s.id = older.id AND s.begun = older.begun AND older.place > $1",
+            &[&MAX_SIGHTINGS],
+        )?;
+        if let Some(max_age) = lock(gallery).config().max_age_ns {
+            let oldest = signed(wall_ns().saturating_sub(max_age));
+            session.execute("DELETE FROM reid_sightings WHERE ended < $1", &[&oldest])?;
+        }
+        Ok(())
+    }
+
+    /// An exchange; with `all`, also of what could wait.
+    fn exchange_now(&mut self, gallery: &Mutex<Gallery>, all: bool) -> Result<(), StoreError> {
+        lock(gallery).idle(wall_ns());
+        self.join(gallery)?;
+        let news = self.has_news()?;
+        let is_urgent = lock(gallery).is_urgent();
+        let due = self.written.elapsed() >= WRITE_EVERY && lock(gallery).has_changes();
+        let look = self.looked.elapsed() >= LOOK_EVERY;
+        if !(news || is_urgent || due || look || all) {
+            return Ok(());
+        }
+        loop {
+            let mut taken = Vec::new();
+            match self.turn(gallery, &mut taken) {
+                Ok(turn) => {
+                    self.version = turn.version.max(self.version);
+                    self.must_vacuum |= turn.forgot;
+                    if !turn.more {
+                        break;
+                    }
+                }
+                Err(fault) => {
+                    let mut gallery = lock(gallery);
+                    taken.iter().for_each(|changes| gallery.put_back(changes));
+                    return Err(told(&self.target, fault));
+                }
+            }
+        }
+        (self.written, self.looked) = (Instant::now(), Instant::now());
+        self.sweep(gallery)
+            .map_err(|error| self.target.fault(&error))
+    }
+}
+
+impl Database for Postgres {
+    fn interval(&self) -> Duration {
+        INTERVAL
+    }
+
+    fn exchange(&mut self, gallery: &Mutex<Gallery>, asked: bool) -> Result<(), StoreError> {
+        self.exchange_now(gallery, asked)
+    }
+
+    fn close(&mut self, gallery: &Mutex<Gallery>) -> Result<(), StoreError> {
+        self.exchange_now(gallery, true)
+    }
+}
+
+/// A server as a heap of records.
+pub(super) struct Archive {
+    target: Target,
+    session: Client,
+}
+
+impl Archive {
+    /// Connects; makes nothing.
+    pub fn open(uri: &str) -> Result<Self, StoreError> {
+        let target = Target::parse(uri)?;
+        let mut session = target.connect()?;
+        match check(&mut session, &target) {
+            Ok(()) => Ok(Self { target, session }),
+            Err(fault) => Err(told(&target, fault)),
+        }
+    }
+
+    fn within<T>(
+        &mut self,
+        task: impl FnOnce(&mut Transaction<'_>) -> Result<T, postgres::Error>,
+    ) -> Result<T, StoreError> {
+        let done = self.session.transaction().and_then(|mut transaction| {
+            let result = task(&mut transaction)?;
+            transaction.commit()?;
+            Ok(result)
+        });
+        done.map_err(|error| self.target.fault(&error))
+    }
+}
+
+impl Records for Archive {
+    fn load(&mut self, only: &[IdentityId]) -> Result<Saved, StoreError> {
+        let ids: Vec<i32> = only.iter().map(|id| records::number(*id)).collect();
+        self.within(|transaction| {
+            let people = records::people(transaction, &ids)?;
+            Ok(Saved {
+                people,
+                scales: records::scales(transaction)?,
+                next_number: None,
+            })
+        })
+    }
+
+    fn reserve(&mut self) -> Result<Option<Range<u32>>, StoreError> {
+        self.within(|transaction| {
+            layout::take_turn(transaction)?;
+            reserve(transaction, 1).map(Some)
+        })
+    }
+
+    fn write(&mut self, changes: &Changes) -> Result<(), StoreError> {
+        self.within(|transaction| {
+            layout::take_turn(transaction)?;
+            records::write(transaction, changes, USER)?;
+            transaction.execute("SELECT pg_notify('reid', '0')", &[])?;
+            Ok(())
+        })?;
+        if changes
+            .gone
+            .iter()
+            .any(|(_, fate)| *fate == Fate::Forgotten)
+        {
+            let vacuum = self.session.batch_execute("VACUUM reid_prototypes");
+            vacuum.map_err(|error| self.target.fault(&error))?;
+        }
+        Ok(())
+    }
+
+    fn list(&mut self) -> Result<Vec<KeptPerson>, StoreError> {
+        self.within(records::list)
+    }
+
+    fn sightings(&mut self, id: Option<u32>) -> Result<Vec<KeptSighting>, StoreError> {
+        self.within(|transaction| records::sightings(transaction, id))
+    }
+
+    fn current(&mut self, id: u32) -> Result<Option<u32>, StoreError> {
+        self.within(|transaction| records::current(transaction, id))
+    }
+}
+
+/// Makes the tables, or brings them to the newest layout.
+pub(super) fn make(uri: &str) -> Result<(), StoreError> {
+    let target = Target::parse(uri)?;
+    let mut session = target.connect()?;
+    prepare(&mut session, &target).map_err(|fault| told(&target, fault))
+}
+
+fn told(target: &Target, fault: Fault) -> StoreError {
+    match fault {
+        Fault::Server(error) => target.fault(&error),
+        Fault::Store(error) => error,
+    }
+}
+
+/// Sets the session up and brings the tables to the newest layout.
+fn prepare(session: &mut Client, target: &Target) -> Result<(), Fault> {
+    session.batch_execute(LIMITS)?;
+    let mut transaction = session.transaction()?;
+    layout::take_turn(&mut transaction)?;
+    let version = layout::version(&mut transaction)?;
+    refuse_newer(version, target)?;
+    layout::migrate(&mut transaction, version)?;
+    transaction.commit()?;
+    Ok(())
+}
+
+/// The same without changing anything.
+fn check(session: &mut Client, target: &Target) -> Result<(), Fault> {
+    session.batch_execute(LIMITS)?;
+    let mut transaction = session.transaction()?;
+    let version = layout::version(&mut transaction)?;
+    refuse_newer(version, target)?;
+    if version == 0 {
+        return Err(Fault::Store(StoreError::Missing {
+            place: target.shown().to_owned(),
+        }));
+    }
+    Ok(())
+}
+
+fn refuse_newer(found: i64, target: &Target) -> Result<(), Fault> {
+    if found > layout::NEWEST {
+        return Err(Fault::Store(StoreError::Newer {
+            place: target.shown().to_owned(),
+            found,
+            known: layout::NEWEST,
+        }));
+    }
+    Ok(())
+}
+
+/// Numbers that nobody else will ever be given.
+fn reserve(transaction: &mut Transaction<'_>, count: i64) -> Result<Range<u32>, postgres::Error> {
+    let end: i64 = transaction
+        .query_one(
+            "UPDATE reid_facts SET value = (value::bigint + $1)::text WHERE name = 'next_number'
+             RETURNING value::bigint",
+            &[&count],
+        )?
+        .get(0);
+    // Beyond lie the numbers that processes make up themselves.
+    let clamp = |number: i64| u32::try_from(number.clamp(1, i64::from(PROVISIONAL))).unwrap_or(1);
+    Ok(clamp(end - count)..clamp(end))
+}
+
+/// Whoever was kept and is no longer, and of whom nobody remembers why.
+fn depart_missing(gallery: &mut Gallery, known: &HashSet<IdentityId>) {
+    for id in gallery.kept_people() {
+        if !known.contains(&id) {
+            gallery.depart(id, Fate::Expired);
+        }
+    }
+}
+
+/// A random number, from the seed that the standard library draws for its hash maps.
+fn random() -> i64 {
+    let mut hasher = RandomState::new().build_hasher();
+    hasher.write_u64(wall_ns());
+    hasher.write_u32(std::process::id());
+    (hasher.finish() >> 1) as i64
+}

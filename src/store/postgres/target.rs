@@ -1,0 +1,422 @@
+//! Where a PostgreSQL server is and how to talk to it: what the URI leaves open comes from where libpq's users expect
+//! it, the `PG…` variables of the environment and the password file.
+
+use std::{fs, path::PathBuf, time::Duration};
+
+use openssl::ssl::{SslConnector, SslMethod, SslVerifyMode};
+use postgres::{
+    Config, NoTls,
+    config::{Host, SslMode},
+};
+use postgres_openssl::MakeTlsConnector;
+
+use crate::store::{
+    StoreError,
+    location::{percent_decoded, without_password},
+};
+
+/// How long one attempt to connect may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// A server that acknowledges nothing for so long is gone.
+const SILENCE: Duration = Duration::from_secs(5);
+/// Where Debian's servers listen when no host is named.
+const SOCKET_FOLDER: &str = "/var/run/postgresql";
+
+/// What the server has to prove.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Proof {
+    /// No encryption.
+    Off,
+    /// Nothing; encrypted where the server can.
+    Nothing,
+    /// That a known authority vouches for it.
+    Authority,
+    /// And that it is the host that was named.
+    Host,
+}
+
+/// A server and a database.
+#[derive(Clone)]
+pub(super) struct Target {
+    config: Config,
+    proof: Proof,
+    authorities: Option<PathBuf>,
+    shown: String,
+}
+
+/// The process's environment, or a test's.
+type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+impl Target {
+    /// Reads `postgresql://user:password@host:port/database?sslmode=…&sslrootcert=…`.
+    pub fn parse(uri: &str) -> Result<Self, StoreError> {
+        Self::read(uri, &|name| {
+            std::env::var(name).ok().filter(|v| !v.is_empty())
+        })
+    }
+
+    fn read(uri: &str, environment: Environment<'_>) -> Result<Self, StoreError> {
+        let shown = without_password(uri);
+        let refused = |cause: String| StoreError::Other {
+            place: shown.clone(),
+            cause,
+        };
+        let (uri, tls) = without_tls_options(uri).ok_or_else(|| refused("no such URI".into()))?;
+        let mut config: Config = uri.parse().map_err(|error: postgres::Error| {
+            // The parser's own words: which key is wrong, never a value.
+            refused(format!("{}; check gallery-location", chain(&error)))
+        })?;
+        complete(&mut config, environment).map_err(&refused)?;
+        let mode = tls.mode.or_else(|| environment("PGSSLMODE"));
+        let authorities = tls.authorities.or_else(|| environment("PGSSLROOTCERT"));
+        let (mode, mut proof) = match mode.as_deref().unwrap_or("prefer") {
+            "disable" => (SslMode::Disable, Proof::Off),
+            "allow" | "prefer" => (SslMode::Prefer, Proof::Nothing),
+            "require" => (SslMode::Require, Proof::Nothing),
+            "verify-ca" => (SslMode::Require, Proof::Authority),
+            "verify-full" => (SslMode::Require, Proof::Host),
+            other => {
+                return Err(refused(format!(
+                    "sslmode {other:?} is none of disable, allow, prefer, require, verify-ca and verify-full"
+                )));
+            }
+        };
+        // As libpq does: who names authorities wants them asked.
+        if mode == SslMode::Require && proof == Proof::Nothing && authorities.is_some() {
+            proof = Proof::Authority;
+        }
+        // Nobody listens in on a socket of this host.
+        let is_local = config
+            .get_hosts()
+            .iter()
+            .all(|host| matches!(host, Host::Unix(_)));
+        let (mode, proof) = if is_local {
+            (SslMode::Disable, Proof::Off)
+        } else {
+            (mode, proof)
+        };
+        config.ssl_mode(mode);
+        Ok(Self {
+            config,
+            proof,
+            authorities: authorities.filter(|path| path != "system").map(Into::into),
+            shown,
+        })
+    }
+
+    /// As it may be shown: without the password.
+    pub fn shown(&self) -> &str {
+        &self.shown
+    }
+
+    /// A connection. Takes a few seconds at most.
+    pub fn connect(&self) -> Result<postgres::Client, StoreError> {
+        if self.proof == Proof::Off {
+            return self
+                .config
+                .connect(NoTls)
+                .map_err(|error| self.fault(&error));
+        }
+        let tls = self.tls().map_err(|error| StoreError::Other {
+            place: self.shown.clone(),
+            cause: format!("TLS cannot be set up: {error}; check sslrootcert"),
+        })?;
+        self.config.connect(tls).map_err(|error| self.fault(&error))
+    }
+
+    fn tls(&self) -> Result<MakeTlsConnector, openssl::error::ErrorStack> {
+        let mut builder = SslConnector::builder(SslMethod::tls_client())?;
+        if let Some(file) = &self.authorities {
+            builder.set_ca_file(file)?;
+        }
+        builder.set_verify(match self.proof {
+            Proof::Off | Proof::Nothing => SslVerifyMode::NONE,
+            Proof::Authority | Proof::Host => SslVerifyMode::PEER,
+        });
+        let mut connector = MakeTlsConnector::new(builder.build());
+        let checks_host = self.proof == Proof::Host;
+        connector.set_callback(move |connection, _| {
+            connection.set_verify_hostname(checks_host);
+            Ok(())
+        });
+        Ok(connector)
+    }
+
+    /// What an error of PostgreSQL means for the user.
+    pub fn fault(&self, error: &postgres::Error) -> StoreError {
+        use postgres::error::SqlState;
+        let place = self.shown.clone();
+        let cause = chain(error);
+        let denied = [
+            SqlState::INVALID_PASSWORD,
+            SqlState::INVALID_AUTHORIZATION_SPECIFICATION,
+            SqlState::INSUFFICIENT_PRIVILEGE,
+            SqlState::INVALID_CATALOG_NAME,
+        ];
+        match error.code() {
+            Some(code) if denied.contains(code) => StoreError::Denied { place, cause },
+            Some(code) if *code == SqlState::LOCK_NOT_AVAILABLE => StoreError::Locked { place },
+            Some(code) if *code == SqlState::DISK_FULL => StoreError::Full { place },
+            Some(code) if *code == SqlState::READ_ONLY_SQL_TRANSACTION => {
+                StoreError::ReadOnly { place }
+            }
+            // The server says that it goes away, or is not up yet.
+            Some(code) if code.code().starts_with("57P") || code.code().starts_with("08") => {
+                StoreError::Unreachable { place, cause }
+            }
+            Some(_) => StoreError::Other { place, cause },
+            None => StoreError::Unreachable { place, cause },
+        }
+    }
+}
+
+/// An error and what caused it, in one line.
+fn chain(error: &postgres::Error) -> String {
+    if let Some(database) = error.as_db_error() {
+        return database.message().to_owned();
+    }
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text
+}
+
+/// What a URI says about TLS.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct TlsOptions {
+    mode: Option<String>,
+    authorities: Option<String>,
+}
+
+/// The URI without options that only TLS knows, and those.
+fn without_tls_options(uri: &str) -> Option<(String, TlsOptions)> {
+    let mut tls = TlsOptions::default();
+    let Some((base, query)) = uri.split_once('?') else {
+        return Some((uri.to_owned(), tls));
+    };
+    let mut rest = Vec::new();
+    for option in query.split('&') {
+        match option.split_once('=') {
+            Some(("sslmode", value)) => tls.mode = Some(percent_decoded(value)?),
+            Some(("sslrootcert", value)) => tls.authorities = Some(percent_decoded(value)?),
+            _ => rest.push(option),
+        }
+    }
+    let uri = if rest.is_empty() {
+        base.to_owned()
+    } else {
+        format!("{base}?{}", rest.join("&"))
+    };
+    Some((uri, tls))
+}
+
+/// Fills in what the URI left open.
+fn complete(config: &mut Config, environment: Environment<'_>) -> Result<(), String> {
+    if config.get_hosts().is_empty() {
+        config.host(environment("PGHOST").as_deref().unwrap_or(SOCKET_FOLDER));
+    }
+    if config.get_ports().is_empty()
+        && let Some(port) = environment("PGPORT")
+    {
+        let port = port.parse();
+        config.port(port.map_err(|_| "PGPORT is no port".to_owned())?);
+    }
+    if config.get_user().is_none()
+        && let Some(user) = environment("PGUSER").or_else(|| environment("USER"))
+    {
+        config.user(&user);
+    }
+    if config.get_dbname().is_none()
+        && let Some(name) = environment("PGDATABASE")
+    {
+        config.dbname(&name);
+    }
+    if config.get_password().is_none() {
+        let password =
+            environment("PGPASSWORD").or_else(|| from_password_file(config, environment));
+        if let Some(password) = password {
+            config.password(password);
+        }
+    }
+    if config.get_connect_timeout().is_none() {
+        config.connect_timeout(CONNECT_TIMEOUT);
+    }
+    if config.get_application_name().is_none() {
+        config.application_name("gst-plugin-reid");
+    }
+    config.tcp_user_timeout(SILENCE);
+    config.keepalives_idle(SILENCE);
+    Ok(())
+}
+
+/// The password from `PGPASSFILE` or `~/.pgpass`: lines of `host:port:database:user:password`, `*` for any.
+fn from_password_file(config: &Config, environment: Environment<'_>) -> Option<String> {
+    let path = environment("PGPASSFILE").map(PathBuf::from).or_else(|| {
+        let home = environment("HOME")?;
+        Some(PathBuf::from(home).join(".pgpass"))
+    })?;
+    let host = match config.get_hosts().first()? {
+        Host::Tcp(name) => name.clone(),
+        // As in libpq, a socket is on this very host.
+        Host::Unix(_) => "localhost".into(),
+    };
+    let user = config.get_user()?;
+    let port = config.get_ports().first().copied().unwrap_or(5432);
+    let wanted = [
+        host,
+        port.to_string(),
+        config.get_dbname().unwrap_or(user).to_owned(),
+        user.to_owned(),
+    ];
+    let text = fs::read_to_string(path).ok()?;
+    text.lines().find_map(|line| {
+        let fields = fields(line);
+        let [own @ .., password] = fields.as_slice() else {
+            return None;
+        };
+        let fits = own.len() == wanted.len()
+            && own
+                .iter()
+                .zip(&wanted)
+                .all(|(own, wanted)| own == "*" || own == wanted);
+        (fits && !line.starts_with('#')).then(|| password.clone())
+    })
+}
+
+/// The fields of a line of a password file; a backslash takes the next character as it is.
+fn fields(line: &str) -> Vec<String> {
+    let mut fields = vec![String::new()];
+    let mut characters = line.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            ':' => fields.push(String::new()),
+            '\\' => {
+                if let (Some(next), Some(field)) = (characters.next(), fields.last_mut()) {
+                    field.push(next);
+                }
+            }
+            other => {
+                if let Some(field) = fields.last_mut() {
+                    field.push(other);
+                }
+            }
+        }
+    }
+    fields
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(uri: &str, environment: &[(&str, &str)]) -> Result<Target, StoreError> {
+        let own: Vec<(String, String)> = environment
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        Target::read(uri, &move |name| {
+            let found = own.iter().find(|(known, _)| known == name);
+            found.map(|(_, value)| value.clone())
+        })
+    }
+
+    #[test]
+    fn tls_is_as_users_of_libpq_expect() {
+        for (uri, mode, proof) in [
+            ("postgresql://h/d", SslMode::Prefer, Proof::Nothing),
+            (
+                "postgresql://h/d?sslmode=disable",
+                SslMode::Disable,
+                Proof::Off,
+            ),
+            (
+                "postgresql://h/d?sslmode=require",
+                SslMode::Require,
+                Proof::Nothing,
+            ),
+            (
+                "postgresql://h/d?sslmode=require&sslrootcert=%2Fca.pem",
+                SslMode::Require,
+                Proof::Authority,
+            ),
+            (
+                "postgresql://h/d?sslmode=verify-ca&connect_timeout=2",
+                SslMode::Require,
+                Proof::Authority,
+            ),
+            (
+                "postgresql://h/d?sslmode=verify-full",
+                SslMode::Require,
+                Proof::Host,
+            ),
+        ] {
+            let target = read(uri, &[]).unwrap();
+            assert_eq!(
+                (target.config.get_ssl_mode(), target.proof),
+                (mode, proof),
+                "{uri}"
+            );
+        }
+        let target = read(
+            "postgresql://h/d",
+            &[("PGSSLMODE", "verify-full"), ("PGSSLROOTCERT", "/ca.pem")],
+        )
+        .unwrap();
+        assert_eq!(
+            (target.proof, target.authorities),
+            (Proof::Host, Some("/ca.pem".into()))
+        );
+        assert!(read("postgresql://h/d?sslmode=sometimes", &[]).is_err());
+    }
+
+    #[test]
+    fn what_is_left_open_comes_from_the_environment() {
+        let environment = [
+            ("PGHOST", "db.example"),
+            ("PGPORT", "5433"),
+            ("PGUSER", "ada"),
+            ("PGDATABASE", "people"),
+            ("PGPASSWORD", "secret"),
+        ];
+        let target = read("postgresql://", &environment).unwrap();
+        let config = &target.config;
+        assert_eq!(config.get_hosts(), [Host::Tcp("db.example".into())]);
+        assert_eq!(
+            (config.get_ports(), config.get_user()),
+            (&[5433][..], Some("ada"))
+        );
+        assert_eq!(config.get_dbname(), Some("people"));
+        assert_eq!(config.get_password(), Some(&b"secret"[..]));
+        let own = read("postgresql://bob:other@here:1/mine", &environment).unwrap();
+        assert_eq!(own.config.get_user(), Some("bob"));
+        assert_eq!(own.config.get_password(), Some(&b"other"[..]));
+        assert_eq!(own.shown(), "postgresql://bob:…@here:1/mine");
+    }
+
+    #[test]
+    fn the_password_file_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pass");
+        let text = "# a comment\nother:*:*:*:no\nh:5432:d:ada:with\\:colon\n*:*:*:bob:any\n";
+        fs::write(&path, text).unwrap();
+        let environment = [("PGPASSFILE", path.to_str().unwrap())];
+        for (uri, password) in [
+            ("postgresql://ada@h/d", Some("with:colon")),
+            ("postgresql://bob@x/y", Some("any")),
+            ("postgresql://eve@h/d", None),
+        ] {
+            let target = read(uri, &environment).unwrap();
+            assert_eq!(
+                target.config.get_password(),
+                password.map(str::as_bytes),
+                "{uri}"
+            );
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! What databases of every kind keep, and how it is laid out in bytes.
+
+use std::{
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use crate::core::{
+    embedding::{Embedding, ModelFingerprint},
+    person::IdentityId,
+};
+
+/// Most sightings kept of one person; older ones are dropped.
+pub(super) const MAX_SIGHTINGS: i64 = 1000;
+/// People written in one go while the gallery is locked: 32 × 8 rows of 512 numbers are half a megabyte to copy.
+pub(super) const BATCH: usize = 32;
+/// Most such batches in one transaction.
+pub(super) const BATCHES: usize = 32;
+
+/// What a list shows of a person; no vectors.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct KeptPerson {
+    /// The number.
+    pub id: u32,
+    /// The name, if one was given.
+    pub name: Option<String>,
+    /// Numbers it carried before merges, oldest first.
+    pub previous_ids: Vec<u32>,
+    /// First seen, ns since 1970.
+    pub first_seen_ns: i64,
+    /// Last seen, ns since 1970.
+    pub last_seen_ns: i64,
+    /// Vectors kept.
+    pub vectors: u32,
+    /// Cameras that saw the person.
+    pub cameras: Vec<String>,
+}
+
+/// One stay of a person in the view of a camera.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct KeptSighting {
+    /// The person's number.
+    pub id: u32,
+    /// The camera.
+    pub camera: String,
+    /// From when, ns since 1970.
+    pub from_ns: i64,
+    /// Until when, ns since 1970.
+    pub to_ns: i64,
+}
+
+/// Now, ns since 1970.
+pub(super) fn wall_ns() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| {
+        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+    })
+}
+
+/// Databases count in signed numbers.
+pub(super) fn signed(ns: u64) -> i64 {
+    i64::try_from(ns).unwrap_or(i64::MAX)
+}
+
+/// And back.
+pub(super) fn unsigned(ns: i64) -> u64 {
+    u64::try_from(ns).unwrap_or(0)
+}
+
+/// A vector as bytes: 32-bit floats, little endian.
+pub(super) fn vector_to_bytes(vector: &Embedding) -> Vec<u8> {
+    vector
+        .values()
+        .iter()
+        .flat_map(|v| v.to_le_bytes())
+        .collect()
+}
+
+/// And back; `None` when they are no vector.
+pub(super) fn vector_from_bytes(bytes: &[u8], model: ModelFingerprint) -> Option<Embedding> {
+    let (numbers, rest) = bytes.as_chunks::<4>();
+    let values: Vec<f32> = numbers.iter().map(|b| f32::from_le_bytes(*b)).collect();
+    if !rest.is_empty() {
+        return None;
+    }
+    Embedding::normalised(&values, model).ok()
+}
+
+/// Numbers of people as bytes: 32 bits each, little endian.
+pub(super) fn ids_to_bytes(ids: &[IdentityId]) -> Vec<u8> {
+    ids.iter().flat_map(|id| id.0.to_le_bytes()).collect()
+}
+
+/// And back.
+pub(super) fn ids_from_bytes(bytes: &[u8]) -> Vec<IdentityId> {
+    let (numbers, _) = bytes.as_chunks::<4>();
+    numbers
+        .iter()
+        .map(|b| IdentityId(u32::from_le_bytes(*b)))
+        .collect()
+}
+
+/// A name as the gallery has it.
+pub(super) fn shared_name(name: Option<String>) -> Option<Arc<str>> {
+    name.filter(|name| !name.is_empty()).map(Into::into)
+}

@@ -1,0 +1,690 @@
+//! A gallery in a file of SQLite, written by one process at a time and read by any.
+//!
+//! What is deleted is overwritten (`secure_delete`), and where a user asked for it the write-ahead log is emptied at
+//! once. The log makes a `kill -9` harmless: what was not committed, at most the last half second, was never there.
+
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    io::{ErrorKind, Read, Write},
+    path::{Path, PathBuf},
+    sync::Mutex,
+    time::{Duration, Instant},
+};
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionBehavior, params};
+
+use super::{
+    KeptPerson, KeptSighting, StoreError,
+    archive::Records,
+    keeper::Database,
+    records::{
+        BATCH, BATCHES, MAX_SIGHTINGS, ids_from_bytes, ids_to_bytes, shared_name, signed, unsigned,
+        vector_from_bytes, vector_to_bytes, wall_ns,
+    },
+};
+use crate::{
+    core::{
+        embedding::ModelFingerprint,
+        identity::{
+            Changes, Fate, Gallery, Saved, SavedPerson, SavedRow, SavedScale, SavedSighting,
+        },
+        person::IdentityId,
+    },
+    inference::embedder::model_name,
+    sync::lock,
+};
+
+/// Changes wait no longer than this.
+const INTERVAL: Duration = Duration::from_millis(500);
+/// How long to wait for another program's lock.
+const BUSY: Duration = Duration::from_secs(2);
+/// How long to wait for this process's own earlier use of the file to end.
+const HANDOVER: Duration = Duration::from_secs(1);
+/// How often old sightings are dropped and the log is emptied.
+const SWEEP: Duration = Duration::from_secs(60);
+/// Numbers are promised to the file ahead of use, so many at once: whatever happens, none is given twice.
+const BLOCK: u32 = 512;
+/// "Reid" in the file's header says whose it is.
+const APPLICATION: i64 = 0x5265_6964;
+/// One script for each version of the layout, applied in order.
+const MIGRATIONS: [&str; 1] = ["
+CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE identities (
+    id INTEGER PRIMARY KEY, name TEXT, first_seen INTEGER NOT NULL, last_seen INTEGER NOT NULL, apart BLOB NOT NULL);
+CREATE TABLE former_numbers (former INTEGER PRIMARY KEY, id INTEGER NOT NULL, position INTEGER NOT NULL);
+CREATE INDEX former_numbers_by_id ON former_numbers (id, position);
+CREATE TABLE prototypes (
+    id INTEGER NOT NULL, row INTEGER NOT NULL, camera TEXT NOT NULL, origin INTEGER NOT NULL, quality REAL NOT NULL,
+    vector BLOB NOT NULL, PRIMARY KEY (id, row));
+CREATE TABLE sightings (
+    id INTEGER NOT NULL, camera TEXT NOT NULL, begun INTEGER NOT NULL, ended INTEGER NOT NULL,
+    PRIMARY KEY (id, camera, begun)) WITHOUT ROWID;
+CREATE INDEX sightings_by_time ON sightings (id, begun);
+"];
+
+/// What a file is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    /// Looking; beside the process that keeps it.
+    Read,
+    /// Keeping a gallery in it; makes it when it is not there.
+    Keep,
+    /// Changing what is in it.
+    Change,
+}
+
+/// An open file.
+pub(super) struct Sqlite {
+    connection: Connection,
+    place: String,
+    /// No number from here on was promised yet.
+    mark: u32,
+    /// Something was forgotten that the log may still hold.
+    must_empty_log: bool,
+    swept: Instant,
+    /// Held while the file is written.
+    _lock: Option<File>,
+}
+
+impl Sqlite {
+    pub fn open(path: &Path, access: Access) -> Result<Self, StoreError> {
+        let place = format!("sqlite://{}", path.display());
+        check_path(path, &place, access)?;
+        let guard = match access {
+            Access::Read => None,
+            Access::Keep | Access::Change => Some(take_lock(path, &place)?),
+        };
+        let fault = |error| fault(&place, error);
+        let create = if access == Access::Keep {
+            OpenFlags::SQLITE_OPEN_CREATE
+        } else {
+            OpenFlags::empty()
+        };
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | create;
+        let connection = Connection::open_with_flags(path, flags).map_err(fault)?;
+        connection.busy_timeout(BUSY).map_err(fault)?;
+        let version = version(&connection, &place)?;
+        if access == Access::Read {
+            connection
+                .pragma_update(None, "query_only", true)
+                .map_err(fault)?;
+        } else {
+            prepare(&connection, version).map_err(fault)?;
+        }
+        Ok(Self {
+            connection,
+            mark: 0,
+            must_empty_log: false,
+            swept: Instant::now(),
+            _lock: guard,
+            place,
+        })
+    }
+
+    /// Everybody, for a gallery that is kept here from now on.
+    pub fn begin(&mut self) -> Result<Saved, StoreError> {
+        let fault = |error| fault(&self.place, error);
+        // Left over where rows went and the process was killed before the person did.
+        self.connection
+            .execute(
+                "DELETE FROM identities WHERE name IS NULL AND id NOT IN (SELECT id FROM prototypes)",
+                [],
+            )
+            .map_err(fault)?;
+        let saved = self.load_where("")?;
+        let next = saved.next_number.unwrap_or(1);
+        self.mark = next.saturating_add(BLOCK);
+        set_fact(&self.connection, "next_number", &self.mark.to_string())
+            .map_err(|error| self::fault(&self.place, error))?;
+        Ok(saved)
+    }
+
+    /// What the file of the model is called whose vectors are kept, if that was known.
+    pub fn model_name(&self) -> Result<Option<String>, StoreError> {
+        fact(&self.connection, "model_name").map_err(|error| fault(&self.place, error))
+    }
+
+    fn load_where(&self, condition: &str) -> Result<Saved, StoreError> {
+        load(&self.connection, condition)
+            .map_err(|error| fault(&self.place, error))?
+            .ok_or_else(|| StoreError::Damaged {
+                place: self.place.clone(),
+                cause: "it holds vectors that are none".into(),
+            })
+    }
+
+    /// One transaction. `taken` holds what it was to write; returns whether more is waiting.
+    fn write_some(
+        &mut self,
+        gallery: &Mutex<Gallery>,
+        taken: &mut Vec<Changes>,
+    ) -> rusqlite::Result<bool> {
+        let first = lock(gallery).take_changes(BATCH);
+        let mark = self.mark_for(first.next_number);
+        if first.is_empty() && mark == self.mark {
+            return Ok(false);
+        }
+        taken.push(first);
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)?;
+        if mark != self.mark {
+            set_fact(&transaction, "next_number", &mark.to_string())?;
+        }
+        let mut forgot = false;
+        let mut more = true;
+        while let Some(changes) = taken.last() {
+            write(&transaction, changes)?;
+            forgot |= changes
+                .gone
+                .iter()
+                .any(|(_, fate)| *fate == Fate::Forgotten);
+            more = changes.people.len() >= BATCH;
+            if !more || taken.len() >= BATCHES {
+                break;
+            }
+            taken.push(lock(gallery).take_changes(BATCH));
+        }
+        transaction.commit()?;
+        self.mark = mark;
+        self.must_empty_log |= forgot;
+        Ok(more)
+    }
+
+    /// The mark to promise, given the next number: the old one while that is far off.
+    fn mark_for(&self, next: u32) -> u32 {
+        if next.saturating_add(BLOCK / 2) > self.mark {
+            next.saturating_add(BLOCK)
+        } else {
+            self.mark
+        }
+    }
+
+    /// Writes the log into the file and empties it.
+    fn empty_log(&mut self) -> Result<(), StoreError> {
+        let busy: i64 = self
+            .connection
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
+            .map_err(|error| fault(&self.place, error))?;
+        if busy != 0 {
+            return Err(StoreError::Locked {
+                place: self.place.clone(),
+            });
+        }
+        self.must_empty_log = false;
+        Ok(())
+    }
+
+    /// What needs doing now and then.
+    fn sweep(&mut self, gallery: &Mutex<Gallery>) -> Result<(), StoreError> {
+        if self.must_empty_log {
+            self.empty_log()?;
+        }
+        if self.swept.elapsed() < SWEEP {
+            return Ok(());
+        }
+        self.swept = Instant::now();
+        let max_age = lock(gallery).config().max_age_ns;
+        if let Some(max_age) = max_age {
+            let oldest = signed(wall_ns().saturating_sub(max_age));
+            self.connection
+                .execute("DELETE FROM sightings WHERE ended < ?1", [oldest])
+                .map_err(|error| fault(&self.place, error))?;
+        }
+        // A reader may be at it: the next sweep will do.
+        let _ = self.empty_log();
+        Ok(())
+    }
+}
+
+impl Database for Sqlite {
+    fn interval(&self) -> Duration {
+        INTERVAL
+    }
+
+    fn exchange(&mut self, gallery: &Mutex<Gallery>, _asked: bool) -> Result<(), StoreError> {
+        lock(gallery).idle(wall_ns());
+        loop {
+            let mut taken = Vec::new();
+            match self.write_some(gallery, &mut taken) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => {
+                    let mut gallery = lock(gallery);
+                    taken.iter().for_each(|changes| gallery.put_back(changes));
+                    return Err(fault(&self.place, error));
+                }
+            }
+        }
+        self.sweep(gallery)
+    }
+
+    fn close(&mut self, gallery: &Mutex<Gallery>) -> Result<(), StoreError> {
+        self.exchange(gallery, true)?;
+        let next = lock(gallery).upcoming_number();
+        set_fact(&self.connection, "next_number", &next.to_string())
+            .map_err(|error| fault(&self.place, error))?;
+        self.empty_log()
+    }
+}
+
+impl Records for Sqlite {
+    fn load(&mut self, only: &[IdentityId]) -> Result<Saved, StoreError> {
+        let ids: Vec<String> = only.iter().map(|id| id.0.to_string()).collect();
+        self.load_where(&format!("WHERE id IN ({})", ids.join(",")))
+    }
+
+    fn write(&mut self, changes: &Changes) -> Result<(), StoreError> {
+        let place = self.place.clone();
+        let fault = |error| fault(&place, error);
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(fault)?;
+        write(&transaction, changes).map_err(fault)?;
+        set_fact(
+            &transaction,
+            "next_number",
+            &changes.next_number.to_string(),
+        )
+        .map_err(fault)?;
+        transaction.commit().map_err(fault)?;
+        self.empty_log()
+    }
+
+    fn list(&mut self) -> Result<Vec<KeptPerson>, StoreError> {
+        list(&self.connection).map_err(|error| fault(&self.place, error))
+    }
+
+    fn sightings(&mut self, id: Option<u32>) -> Result<Vec<KeptSighting>, StoreError> {
+        sightings(&self.connection, id).map_err(|error| fault(&self.place, error))
+    }
+
+    fn current(&mut self, id: u32) -> Result<Option<u32>, StoreError> {
+        self.connection
+            .query_row(
+                "SELECT id FROM former_numbers WHERE former = ?1",
+                [id],
+                |row| row.get(0),
+            )
+            .optional()
+            .map_err(|error| fault(&self.place, error))
+    }
+}
+
+// ---- opening ----
+
+fn check_path(path: &Path, place: &str, access: Access) -> Result<(), StoreError> {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    if folder.is_some_and(|folder| !folder.is_dir()) {
+        return Err(StoreError::NoFolder {
+            place: place.to_owned(),
+        });
+    }
+    if path.is_dir() {
+        return Err(StoreError::NotAGallery {
+            place: place.to_owned(),
+        });
+    }
+    if access != Access::Keep && !path.exists() {
+        return Err(StoreError::Missing {
+            place: place.to_owned(),
+        });
+    }
+    Ok(())
+}
+
+/// The right to write the file, held until the returned file is closed. The lock is the kernel's: it ends with the
+/// process, however that ends.
+fn take_lock(path: &Path, place: &str) -> Result<File, StoreError> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let refused = |error: std::io::Error| match error.kind() {
+        ErrorKind::ReadOnlyFilesystem => StoreError::ReadOnly {
+            place: place.to_owned(),
+        },
+        ErrorKind::StorageFull => StoreError::Full {
+            place: place.to_owned(),
+        },
+        _ => StoreError::CannotOpen {
+            place: place.to_owned(),
+            cause: error.to_string(),
+        },
+    };
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(PathBuf::from(name))
+        .map_err(refused)?;
+    let end = Instant::now() + HANDOVER;
+    loop {
+        match file.try_lock() {
+            Ok(()) => break,
+            Err(TryLockError::WouldBlock) if Instant::now() < end => {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                let _ = file.read_to_string(&mut holder);
+                let holder = holder.trim().parse::<u32>();
+                return Err(StoreError::InUse {
+                    place: place.to_owned(),
+                    by: holder.map_or_else(|_| String::new(), |pid| format!(" ({pid})")),
+                });
+            }
+            Err(TryLockError::Error(error)) => return Err(refused(error)),
+        }
+    }
+    // Only told to others: on a full disk nobody can be told.
+    let _ = file.set_len(0);
+    let _ = write!(file, "{}", std::process::id());
+    Ok(file)
+}
+
+/// The version of the file's layout; refuses what is no gallery or one from the future.
+fn version(connection: &Connection, place: &str) -> Result<usize, StoreError> {
+    let fault = |error| fault(place, error);
+    let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    let tables: i64 = connection
+        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+        .map_err(fault)?;
+    let application = pragma("application_id").map_err(fault)?;
+    if tables > 0 && application != APPLICATION {
+        return Err(StoreError::NotAGallery {
+            place: place.to_owned(),
+        });
+    }
+    let found = pragma("user_version").map_err(fault)?;
+    match usize::try_from(found) {
+        Ok(version) if version <= MIGRATIONS.len() => Ok(version),
+        _ => Err(StoreError::Newer {
+            place: place.to_owned(),
+            found,
+            known: MIGRATIONS.len() as i64,
+        }),
+    }
+}
+
+/// Settings of the connection, and the newest layout.
+fn prepare(connection: &Connection, version: usize) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "secure_delete", true)?;
+    connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
+    connection.pragma_update(None, "synchronous", "normal")?;
+    for (index, script) in MIGRATIONS.iter().enumerate().skip(version) {
+        let next = index + 1;
+        connection.execute_batch(&format!(
+            "BEGIN IMMEDIATE; {script} PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {next}; COMMIT;"
+        ))?;
+    }
+    Ok(())
+}
+
+/// What an error of SQLite means for the user.
+fn fault(place: &str, error: rusqlite::Error) -> StoreError {
+    let place = place.to_owned();
+    let cause = error.to_string();
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => StoreError::Full { place },
+        Some(ErrorCode::ReadOnly) => StoreError::ReadOnly { place },
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Locked { place },
+        Some(ErrorCode::DatabaseCorrupt) => StoreError::Damaged { place, cause },
+        Some(ErrorCode::NotADatabase) => StoreError::NotAGallery { place },
+        Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
+            StoreError::CannotOpen { place, cause }
+        }
+        _ => StoreError::Other { place, cause },
+    }
+}
+
+// ---- writing ----
+
+fn set_fact(connection: &Connection, name: &str, value: &str) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT INTO facts VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        )?
+        .execute([name, value])?;
+    Ok(())
+}
+
+fn fact(connection: &Connection, name: &str) -> rusqlite::Result<Option<String>> {
+    connection
+        .query_row("SELECT value FROM facts WHERE name = ?1", [name], |row| {
+            row.get(0)
+        })
+        .optional()
+}
+
+fn write(connection: &Connection, changes: &Changes) -> rusqlite::Result<()> {
+    for person in &changes.people {
+        write_person(connection, person)?;
+    }
+    for &(id, fate) in &changes.gone {
+        erase(connection, id, fate)?;
+    }
+    for sighting in &changes.sightings {
+        write_sighting(connection, sighting)?;
+    }
+    if let Some(scale) = changes
+        .scales
+        .first()
+        .filter(|_| !changes.people.is_empty())
+    {
+        set_fact(connection, "model", &format!("{:016x}", scale.model.0))?;
+        if let Some(name) = model_name(scale.model) {
+            set_fact(connection, "model_name", &name)?;
+        }
+        set_fact(connection, "dimension", &scale.dimension.to_string())?;
+        // The scale's own numbers are finite: a plain record of them cannot fail to be written.
+        let json = serde_json::to_string(&scale.scale).unwrap_or_default();
+        set_fact(connection, "scale", &json)?;
+    }
+    Ok(())
+}
+
+fn write_person(connection: &Connection, person: &SavedPerson) -> rusqlite::Result<()> {
+    let id = person.id.0;
+    connection
+        .prepare_cached(
+            "INSERT INTO identities VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (id) DO UPDATE SET
+             name = excluded.name, first_seen = excluded.first_seen, last_seen = excluded.last_seen, apart = excluded.apart",
+        )?
+        .execute(params![
+            id,
+            person.name.as_deref(),
+            signed(person.first_ns),
+            signed(person.last_ns),
+            ids_to_bytes(&person.apart)
+        ])?;
+    connection
+        .prepare_cached("DELETE FROM former_numbers WHERE id = ?1")?
+        .execute([id])?;
+    for (position, former) in person.previous.iter().enumerate() {
+        connection
+            .prepare_cached("INSERT OR REPLACE INTO former_numbers VALUES (?1, ?2, ?3)")?
+            .execute(params![former.0, id, position as i64])?;
+    }
+    for (index, row) in person.rows.iter().enumerate() {
+        // Most rows stay as they are: what is equal is not written again.
+        connection
+            .prepare_cached(
+                "INSERT INTO prototypes VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (id, row) DO UPDATE SET
+                 camera = excluded.camera, origin = excluded.origin, quality = excluded.quality, vector = excluded.vector
+                 WHERE vector != excluded.vector OR quality != excluded.quality OR camera != excluded.camera",
+            )?
+            .execute(params![
+                id,
+                index as i64,
+                &*row.camera,
+                row.origin.0,
+                f64::from(row.weight),
+                vector_to_bytes(&row.vector)
+            ])?;
+    }
+    connection
+        .prepare_cached("DELETE FROM prototypes WHERE id = ?1 AND row >= ?2")?
+        .execute(params![id, person.rows.len() as i64])?;
+    Ok(())
+}
+
+/// Removes a number; its sightings go with the person where there still is one.
+fn erase(connection: &Connection, id: IdentityId, fate: Fate) -> rusqlite::Result<()> {
+    if let Fate::Merged(into) = fate {
+        connection
+            .prepare_cached("UPDATE OR IGNORE sightings SET id = ?2 WHERE id = ?1")?
+            .execute([id.0, into.0])?;
+    }
+    for table in ["sightings", "prototypes", "former_numbers", "identities"] {
+        connection
+            .prepare_cached(&format!("DELETE FROM {table} WHERE id = ?1"))?
+            .execute([id.0])?;
+    }
+    Ok(())
+}
+
+fn write_sighting(connection: &Connection, sighting: &SavedSighting) -> rusqlite::Result<()> {
+    let (id, begun) = (sighting.id.0, signed(sighting.from_ns));
+    connection
+        .prepare_cached(
+            "INSERT INTO sightings VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (id, camera, begun) DO UPDATE SET ended = max(ended, excluded.ended)",
+        )?
+        .execute(params![
+            id,
+            &*sighting.camera,
+            begun,
+            signed(sighting.to_ns)
+        ])?;
+    connection
+        .prepare_cached(
+            "DELETE FROM sightings WHERE id = ?1 AND begun <
+             (SELECT begun FROM sightings WHERE id = ?1 ORDER BY begun DESC LIMIT 1 OFFSET ?2)",
+        )?
+        .execute(params![id, MAX_SIGHTINGS - 1])?;
+    Ok(())
+}
+
+// ---- reading ----
+
+/// `None` when a vector is none.
+fn load(connection: &Connection, condition: &str) -> rusqlite::Result<Option<Saved>> {
+    let number = |name| -> rusqlite::Result<Option<u32>> {
+        Ok(fact(connection, name)?.and_then(|value| value.parse().ok()))
+    };
+    let model = fact(connection, "model")?;
+    let model = model.and_then(|hex| u64::from_str_radix(&hex, 16).ok());
+    let model = ModelFingerprint(model.unwrap_or(0));
+    let mut saved = Saved {
+        next_number: Some(number("next_number")?.unwrap_or(1)),
+        ..Saved::default()
+    };
+    let scale = fact(connection, "scale")?.and_then(|json| serde_json::from_str(&json).ok());
+    if let (Some(scale), Some(dimension)) = (scale, number("dimension")?) {
+        saved.scales.push(SavedScale {
+            model,
+            dimension: dimension as usize,
+            scale,
+        });
+    }
+    saved.people = load_people(connection, condition)?;
+    let place: std::collections::HashMap<IdentityId, usize> = saved
+        .people
+        .iter()
+        .enumerate()
+        .map(|(i, p)| (p.id, i))
+        .collect();
+    let mut query = connection.prepare(&format!(
+        "SELECT id, camera, origin, quality, vector FROM prototypes {condition} ORDER BY id, row"
+    ))?;
+    let mut rows = query.query([])?;
+    while let Some(row) = rows.next()? {
+        let Some(&index) = place.get(&IdentityId(row.get(0)?)) else {
+            continue;
+        };
+        let bytes = row.get_ref(4)?.as_blob()?;
+        let Some(vector) = vector_from_bytes(bytes, model) else {
+            return Ok(None);
+        };
+        saved.people[index].rows.push(SavedRow {
+            camera: row.get::<_, String>(1)?.into(),
+            origin: IdentityId(row.get(2)?),
+            weight: row.get::<_, f64>(3)? as f32,
+            vector,
+        });
+    }
+    Ok(Some(saved))
+}
+
+fn load_people(connection: &Connection, condition: &str) -> rusqlite::Result<Vec<SavedPerson>> {
+    let mut former =
+        connection.prepare("SELECT former FROM former_numbers WHERE id = ?1 ORDER BY position")?;
+    let mut query = connection.prepare(&format!(
+        "SELECT id, name, first_seen, last_seen, apart FROM identities {condition}"
+    ))?;
+    let mut rows = query.query([])?;
+    let mut people = Vec::new();
+    while let Some(row) = rows.next()? {
+        let id: u32 = row.get(0)?;
+        let previous: rusqlite::Result<Vec<IdentityId>> = former
+            .query_map([id], |row| row.get(0).map(IdentityId))?
+            .collect();
+        people.push(SavedPerson {
+            id: IdentityId(id),
+            name: shared_name(row.get(1)?),
+            previous: previous?.into(),
+            apart: ids_from_bytes(row.get_ref(4)?.as_blob()?),
+            first_ns: unsigned(row.get(2)?),
+            last_ns: unsigned(row.get(3)?),
+            rows: Vec::new(),
+            is_new: false,
+        });
+    }
+    Ok(people)
+}
+
+fn list(connection: &Connection) -> rusqlite::Result<Vec<KeptPerson>> {
+    let mut former =
+        connection.prepare("SELECT former FROM former_numbers WHERE id = ?1 ORDER BY position")?;
+    let mut cameras = connection
+        .prepare("SELECT DISTINCT camera FROM sightings WHERE id = ?1 ORDER BY camera")?;
+    let mut query = connection.prepare(
+        "SELECT id, name, first_seen, last_seen,
+         (SELECT count(*) FROM prototypes WHERE prototypes.id = identities.id) FROM identities ORDER BY id",
+    )?;
+    let mut rows = query.query([])?;
+    let mut people = Vec::new();
+    while let Some(row) = rows.next()? {
+        let id: u32 = row.get(0)?;
+        let former: rusqlite::Result<_> = former.query_map([id], |row| row.get(0))?.collect();
+        let cameras: rusqlite::Result<_> = cameras.query_map([id], |row| row.get(0))?.collect();
+        people.push(KeptPerson {
+            id,
+            name: row.get(1)?,
+            previous_ids: former?,
+            first_seen_ns: row.get(2)?,
+            last_seen_ns: row.get(3)?,
+            vectors: row.get(4)?,
+            cameras: cameras?,
+        });
+    }
+    Ok(people)
+}
+
+fn sightings(connection: &Connection, id: Option<u32>) -> rusqlite::Result<Vec<KeptSighting>> {
+    let mut query = connection.prepare(
+        "SELECT id, camera, begun, ended FROM sightings WHERE ?1 IS NULL OR id = ?1 ORDER BY begun, id, camera",
+    )?;
+    let rows = query.query_map([id], |row| {
+        Ok(KeptSighting {
+            id: row.get(0)?,
+            camera: row.get(1)?,
+            from_ns: row.get(2)?,
+            to_ns: row.get(3)?,
+        })
+    })?;
+    rows.collect()
+}

@@ -1,0 +1,486 @@
+//! A gallery on a server: processes that agree, servers that go away and return, users who may do little.
+
+#[path = "common/crowd.rs"]
+mod crowd;
+#[path = "common/server.rs"]
+mod server;
+#[path = "common/tracked.rs"]
+mod tracked;
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::{BufRead, BufReader, Lines, Write},
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use crowd::Camera;
+use gst::prelude::*;
+use gstreid::{
+    core::{identity::PROVISIONAL, person::IdentityId},
+    store::{
+        Location, Notice, StoreError,
+        archive::{Archive, Purpose},
+    },
+};
+use server::{PASSWORD, Server};
+
+/// Where a child process keeps its gallery: set, this program is such a child.
+const CHILD: &str = "GST_REID_TEST_SHARER";
+const LONG: Duration = Duration::from_secs(30);
+
+fn location(uri: &str) -> Location {
+    Location::parse(uri).unwrap()
+}
+
+/// The same database, as another process would see it: another location for the list of open ones.
+fn neighbour(uri: &str, name: &str) -> String {
+    format!("{uri}?application_name={name}")
+}
+
+/// Tries until it is so.
+fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let end = Instant::now() + LONG;
+    while !is_so() {
+        assert!(Instant::now() < end, "not in time: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// A process with eight cameras; it shows whom it is told to.
+struct Process {
+    child: Child,
+    input: ChildStdin,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Process {
+    fn start(uri: &str, name: &str) -> Self {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "child_process", "--ignored", "--nocapture"])
+            .env(CHILD, format!("{name} {uri}"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let input = child.stdin.take().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut process = Self {
+            child,
+            input,
+            lines,
+        };
+        process.answer();
+        process
+    }
+
+    fn ask(&mut self, task: &str) {
+        writeln!(self.input, "{task}").unwrap();
+    }
+
+    /// The numbers that its cameras see.
+    fn answer(&mut self) -> BTreeSet<u32> {
+        loop {
+            let line = self.lines.next().expect("the child lives").unwrap();
+            if let Some(numbers) = line.strip_prefix("sees") {
+                return numbers
+                    .split_whitespace()
+                    .map(|n| n.parse().unwrap())
+                    .collect();
+            }
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+#[ignore = "not a test: the process that others talk to"]
+fn child_process() {
+    let Ok(task) = std::env::var(CHILD) else {
+        return;
+    };
+    let (name, uri) = task.split_once(' ').unwrap();
+    let mut cameras: Vec<Camera> = (0..8)
+        .map(|i| Camera::open(&location(uri), &format!("{name}{i}")).unwrap())
+        .collect();
+    println!("sees");
+    for line in std::io::stdin().lines() {
+        let line = line.unwrap();
+        let mut numbers = BTreeSet::new();
+        for camera in &mut cameras {
+            if let Some(person) = line.strip_prefix("meet ") {
+                camera.leave();
+                numbers.extend(camera.arrive(&[person.parse().unwrap()], 20));
+            } else {
+                numbers.extend(camera.stay());
+            }
+        }
+        let numbers: Vec<String> = numbers.iter().map(u32::to_string).collect();
+        println!("sees {}", numbers.join(" "));
+    }
+}
+
+#[test]
+fn two_processes_and_sixteen_cameras_agree_a_hundred_times() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let database = server.database();
+    let uri = server.uri(&database);
+    let mut one = Process::start(&uri, "a");
+    let mut two = Process::start(&uri, "b");
+    let mut disagreed = 0;
+    let mut all = BTreeSet::new();
+    for person in 0..100 {
+        for process in [&mut one, &mut two] {
+            process.ask(&format!("meet {person}"));
+        }
+        let mut seen = [one.answer(), two.answer()];
+        disagreed += usize::from(seen[0] != seen[1]);
+        let end = Instant::now() + LONG;
+        while seen[0] != seen[1] || seen[0].len() != 1 {
+            assert!(Instant::now() < end, "person {person}: {seen:?}");
+            std::thread::sleep(Duration::from_millis(10));
+            one.ask("look");
+            two.ask("look");
+            seen = [one.answer(), two.answer()];
+        }
+        let number = *seen[0].first().unwrap();
+        assert!(
+            all.insert(number),
+            "person {person} has the number of another, {number}"
+        );
+    }
+    assert!(
+        disagreed > 50,
+        "both met the person at once in only {disagreed} of 100 rounds"
+    );
+    let kept = server.numbers(&database, "SELECT id FROM reid_identities");
+    let kept: BTreeSet<u32> = kept.iter().map(|&id| id as u32).collect();
+    assert_eq!(kept, all);
+    println!("{disagreed} of 100 people had two numbers at first");
+}
+
+#[test]
+fn a_server_that_goes_away_and_returns_stops_no_pipeline() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let uri = server.uri("postgres");
+    let launch = |name: &str| {
+        format!(
+            "reidtrack camera={name} gallery-location=\"{}\"",
+            neighbour(&uri, name)
+        )
+    };
+    let mut door = tracked::Camera::new(&launch("door"));
+    let mut hall = tracked::Camera::new(&launch("hall"));
+    let buses: Vec<gst::Bus> = [&door, &hall]
+        .map(|camera| {
+            let bus = gst::Bus::new();
+            camera.element().set_bus(Some(&bus));
+            bus
+        })
+        .into();
+    let mut before = Vec::new();
+    until("both know the same people", || {
+        before = tracked::ids(&door.frames(5, &[0, 1], true));
+        tracked::ids(&hall.frames(5, &[0, 1], true)) == before
+    });
+    // What was settled until now.
+    buses.iter().for_each(|bus| bus.set_flushing(true));
+    buses.iter().for_each(|bus| bus.set_flushing(false));
+    server.stop();
+    let outage = std::env::var("GST_REID_TEST_OUTAGE_S")
+        .ok()
+        .and_then(|s| s.parse().ok());
+    let end = Instant::now() + Duration::from_secs(outage.unwrap_or(3));
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    while Instant::now() < end {
+        ours = tracked::ids(&door.frames(1, &[0, 1, 2], true));
+        theirs = tracked::ids(&hall.frames(1, &[0, 1, 2], true));
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!((&ours[..2], &theirs[..2]), (&before[..], &before[..]));
+    assert_ne!(ours[2], theirs[2], "nobody could agree on the newcomer");
+    server.run();
+    until("both agree on the newcomer", || {
+        ours = tracked::ids(&door.frames(1, &[0, 1, 2], true));
+        theirs = tracked::ids(&hall.frames(1, &[0, 1, 2], true));
+        ours == theirs
+    });
+    assert_eq!(ours[..2], before[..]);
+    let told = |name: &str| -> usize {
+        let of = |bus: &gst::Bus| {
+            bus.iter()
+                .filter(|m| m.structure().is_some_and(|s| s.name() == name))
+                .count()
+        };
+        buses.iter().map(of).sum()
+    };
+    assert_eq!(told("reid-identity-merged"), 1);
+    drop((door, hall));
+    let mut archive = Archive::open(&location(&uri), Purpose::Look).unwrap();
+    assert_eq!(archive.list().unwrap().len(), 3);
+}
+
+#[test]
+fn an_outage_is_told_once_and_so_is_its_end() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let uri = server.uri("postgres");
+    let mut door = Camera::open(&location(&uri), "door").unwrap();
+    door.visit(&[1], 20);
+    assert!(door.gallery.settle(LONG));
+    server.stop();
+    let mut told = Vec::new();
+    until("trouble is told", || {
+        told.extend(door.gallery.notices());
+        !told.is_empty()
+    });
+    assert!(
+        matches!(told[..], [Notice::Trouble(StoreError::Unreachable { .. })]),
+        "{told:?}"
+    );
+    std::thread::sleep(Duration::from_millis(1500));
+    assert!(door.gallery.notices().is_empty());
+    server.run();
+    assert!(door.gallery.settle(LONG));
+    assert_eq!(door.gallery.notices(), [Notice::Recovered]);
+}
+
+#[test]
+fn a_server_that_is_down_at_the_start_is_waited_for() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let uri = server.uri("postgres");
+    let first = Camera::open(&location(&uri), "door")
+        .unwrap()
+        .visit(&[1, 2], 20);
+    server.stop();
+    let later = location(&neighbour(&uri, "later"));
+    let mut hall = Camera::open(&later, "hall").unwrap();
+    let provisional = hall.arrive(&[1, 2, 3], 20);
+    assert!(
+        provisional.iter().all(|&id| id >= PROVISIONAL),
+        "{provisional:?}"
+    );
+    server.run();
+    until("numbers are replaced", || {
+        hall.stay().iter().all(|&id| id < PROVISIONAL)
+    });
+    let numbers = hall.stay();
+    assert_eq!(numbers[..2], first[..], "those whom the server knew");
+    let carried = hall.gallery.lock().list();
+    let newcomer = carried.iter().find(|p| p.id.0 == numbers[2]).unwrap();
+    assert_eq!(*newcomer.previous, [IdentityId(provisional[2])]);
+}
+
+#[test]
+fn corrections_reach_running_pipelines() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let uri = server.uri(&server.database());
+    let mut door = Camera::open(&location(&uri), "door").unwrap();
+    let ids = door.arrive(&[1, 2], 20);
+    assert!(door.gallery.settle(LONG));
+    let mut archive = Archive::open(&location(&uri), Purpose::Correct).unwrap();
+    archive.rename(ids[0], "Ada").unwrap();
+    until("the name arrives", || {
+        let list = door.gallery.lock().list();
+        list.iter().any(|p| p.name.as_deref() == Some("Ada"))
+    });
+    archive.forget(ids[1]).unwrap();
+    until("the person is gone", || !door.stay().contains(&ids[1]));
+    assert!(door.gallery.settle(LONG));
+    let kept: Vec<u32> = archive.list().unwrap().iter().map(|p| p.id).collect();
+    assert!(
+        kept.contains(&ids[0]) && !kept.contains(&ids[1]),
+        "{kept:?}"
+    );
+    assert_eq!(archive.show(ids[0]).unwrap().1.len(), 1);
+    let shown = archive.show(ids[1]).unwrap_err().to_string();
+    assert!(shown.contains("knows no"), "{shown}");
+    // What one process is told to forget, all forget.
+    let mut hall = Camera::open(&location(&neighbour(&uri, "hall")), "hall").unwrap();
+    assert_eq!(hall.arrive(&[1], 20), [ids[0]]);
+    hall.gallery.lock().forget(IdentityId(ids[0])).unwrap();
+    until("all forget", || !door.stay().contains(&ids[0]));
+}
+
+#[test]
+fn a_user_with_few_rights_is_enough_once_the_tables_are_there() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let database = server.database();
+    let uri = server.uri(&database);
+    server.execute(
+        &database,
+        &format!(
+            "DROP ROLE IF EXISTS camera; CREATE ROLE camera LOGIN PASSWORD '{PASSWORD}'; REVOKE CREATE ON SCHEMA public FROM PUBLIC"
+        ),
+    );
+    let humble = uri.replace("reid:", "camera:");
+    let refused = Camera::open(&location(&humble), "door").err().unwrap();
+    assert!(matches!(refused, StoreError::Denied { .. }), "{refused:?}");
+    Archive::prepare(&location(&uri)).unwrap();
+    server.execute(
+        &database,
+        "GRANT SELECT, INSERT, UPDATE, DELETE ON reid_facts, reid_identities, reid_prototypes, reid_sightings, reid_departed TO camera;
+         GRANT SELECT, USAGE ON reid_versions TO camera",
+    );
+    let mut door = Camera::open(&location(&humble), "door").unwrap();
+    let ids = door.visit(&[1, 2], 20);
+    door.gallery.lock().forget(IdentityId(ids[1])).unwrap();
+    assert!(door.gallery.settle(LONG));
+    let mut archive = Archive::open(&location(&humble), Purpose::Look).unwrap();
+    assert_eq!(archive.list().unwrap().len(), 1);
+}
+
+#[test]
+fn whoever_is_not_let_in_is_told_why_without_the_password() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    tracked::init();
+    let uri = server.uri("postgres");
+    let wrong = uri.replace(PASSWORD, "wrong-word");
+    let nowhere = server.uri("nowhere");
+    for (uri, expected) in [
+        (&wrong, "password authentication failed"),
+        (&nowhere, "does not exist"),
+    ] {
+        let element = gst::ElementFactory::make("reidtrack")
+            .property("gallery-location", uri)
+            .build()
+            .unwrap();
+        let bus = gst::Bus::new();
+        element.set_bus(Some(&bus));
+        assert!(element.set_state(gst::State::Paused).is_err());
+        let message = bus.pop_filtered(&[gst::MessageType::Error]).unwrap();
+        element.set_state(gst::State::Null).unwrap();
+        let gst::MessageView::Error(error) = message.view() else {
+            unreachable!("filtered")
+        };
+        let text = format!("{} {:?}", error.error(), error.debug());
+        assert!(text.contains(expected), "{text}");
+        assert!(
+            !text.contains("wrong-word") && !text.contains(PASSWORD),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn a_gallery_of_another_model_is_refused() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let uri = server.uri(&server.database());
+    Camera::open(&location(&uri), "door")
+        .unwrap()
+        .visit(&[1], 20);
+    let mut camera = tracked::Camera::new(&format!(
+        "reidtrack gallery-location=\"{}\"",
+        neighbour(&uri, "x")
+    ));
+    let buffer = camera.buffer(Some(vec![tracked::person(0, true)]));
+    assert_eq!(camera.harness.push(buffer), Err(gst::FlowError::Error));
+}
+
+#[test]
+fn tls_proves_what_was_asked_for() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let settings = server.settings();
+    let made = Command::new("openssl")
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-nodes",
+            "-days",
+            "2",
+        ])
+        .args([
+            "-subj",
+            "/CN=localhost",
+            "-addext",
+            "subjectAltName=DNS:localhost",
+        ])
+        .args(["-keyout", "server.key", "-out", "server.crt"])
+        .current_dir(&settings)
+        .output();
+    if !made.is_ok_and(|output| output.status.success()) {
+        eprintln!("skipped: no openssl command to make a certificate with");
+        return;
+    }
+    for file in ["server.key", "server.crt"] {
+        server.give(&settings.join(file));
+    }
+    server.stop();
+    let mut text = fs::read_to_string(settings.join("postgresql.conf")).unwrap();
+    text.push_str("\nssl = on\n");
+    fs::write(settings.join("postgresql.conf"), text).unwrap();
+    fs::write(
+        settings.join("pg_hba.conf"),
+        "hostssl all all all scram-sha-256\n",
+    )
+    .unwrap();
+    server.run_without_waiting();
+    let authority = settings.join("server.crt").display().to_string();
+    let with = |host: &str, options: &str| {
+        let uri = format!(
+            "postgresql://reid:{PASSWORD}@{host}:{}/postgres?{options}",
+            server.port()
+        );
+        Archive::prepare(&location(&uri))
+    };
+    until("the server is up", || {
+        with("localhost", "sslmode=require").is_ok()
+    });
+    for (host, options, works) in [
+        ("localhost", "sslmode=prefer".to_owned(), true),
+        ("localhost", "sslmode=disable".to_owned(), false),
+        ("localhost", "sslmode=verify-full".to_owned(), false),
+        (
+            "localhost",
+            format!("sslmode=verify-full&sslrootcert={authority}"),
+            true,
+        ),
+        (
+            "127.0.0.1",
+            format!("sslmode=verify-full&sslrootcert={authority}"),
+            false,
+        ),
+        (
+            "127.0.0.1",
+            format!("sslmode=verify-ca&sslrootcert={authority}"),
+            true,
+        ),
+        (
+            "127.0.0.1",
+            format!("sslmode=require&sslrootcert={authority}"),
+            true,
+        ),
+    ] {
+        let result = with(host, &options);
+        assert_eq!(result.is_ok(), works, "{host} {options}: {result:?}");
+    }
+}

@@ -1,0 +1,537 @@
+//! A gallery in a file: restarts, kills, forgetting, limits, and everything that can be wrong with a file.
+
+mod common;
+#[path = "common/crowd.rs"]
+mod crowd;
+#[path = "common/tracked.rs"]
+mod tracked;
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use crowd::{Camera, Noise};
+use gst::prelude::*;
+use gstreid::{
+    core::identity::GalleryConfig,
+    store::{
+        Location, Notice, StoreError,
+        archive::{Archive, Purpose},
+        registry,
+    },
+};
+
+/// Where a child process keeps its gallery: set, this program is such a child.
+const CHILD: &str = "GST_REID_TEST_KEEPER";
+const LONG: Duration = Duration::from_secs(20);
+
+fn place(folder: &tempfile::TempDir) -> Location {
+    Location::Sqlite(folder.path().join("lobby.db"))
+}
+
+fn uri(folder: &tempfile::TempDir) -> String {
+    format!("sqlite://{}/lobby.db", folder.path().display())
+}
+
+fn rows(path: &Path, query: &str) -> Vec<i64> {
+    let connection = rusqlite::Connection::open(path).unwrap();
+    let mut query = connection.prepare(query).unwrap();
+    let rows = query.query_map([], |row| row.get(0)).unwrap();
+    rows.map(Result::unwrap).collect()
+}
+
+#[test]
+fn a_restart_knows_everybody_and_goes_on_counting() {
+    let folder = tempfile::tempdir().unwrap();
+    let people: Vec<u64> = (0..5).collect();
+    let mut door = Camera::open(&place(&folder), "door").unwrap();
+    let before = door.visit(&people, 30);
+    door.gallery
+        .lock()
+        .rename(gstreid::core::person::IdentityId(before[2]), "Ada")
+        .unwrap();
+    drop(door);
+    for round in 0..3 {
+        let mut hall = Camera::open(&place(&folder), "hall").unwrap();
+        assert_eq!(hall.visit(&people, 30), before, "round {round}");
+        let new = hall.visit(&[100 + round], 30);
+        // A clean end skips no number but those of people who were pending.
+        assert!(new[0] > 5 && new[0] < 40, "{new:?}");
+    }
+    let mut archive = Archive::open(&place(&folder), Purpose::Look).unwrap();
+    let list = archive.list().unwrap();
+    assert_eq!(list.len(), 8);
+    assert_eq!(list[2].name.as_deref(), Some("Ada"));
+    assert_eq!(list[0].cameras, ["door", "hall"]);
+    let year_2026_ns = 1_767_225_600_000_000_000;
+    assert!(
+        list.iter()
+            .all(|p| p.first_seen_ns > year_2026_ns && p.vectors > 0)
+    );
+}
+
+#[test]
+fn elements_keep_their_people_through_the_end_of_the_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let launch = |camera| {
+        format!(
+            "reidtrack gallery-location={} camera={camera}",
+            uri(&folder)
+        )
+    };
+    let first = {
+        let mut door = tracked::Camera::new(&launch("door"));
+        let mut hall = tracked::Camera::new(&launch("hall"));
+        let first = tracked::ids(&door.frames(20, &[0, 1], true));
+        assert_eq!(
+            tracked::ids(&hall.frames(20, &[1, 0], true)),
+            [first[1], first[0]]
+        );
+        first
+    };
+    let mut later = tracked::Camera::new(&launch("yard"));
+    assert_eq!(tracked::ids(&later.frames(20, &[0, 1], true)), first);
+}
+
+/// What a killed process leaves behind.
+fn check_after_kill(path: &Path, announced: &[(Instant, u32)], killed: Instant) {
+    let connection = rusqlite::Connection::open(path).unwrap();
+    let verdict: String = connection
+        .query_row("PRAGMA integrity_check", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(verdict, "ok");
+    let known: BTreeSet<i64> = rows(path, "SELECT id FROM identities")
+        .into_iter()
+        .collect();
+    for (when, id) in announced {
+        let age = killed.duration_since(*when);
+        // A second, and what a busy machine takes on top.
+        let is_old = age > Duration::from_millis(2500);
+        assert!(
+            !is_old || known.contains(&i64::from(*id)),
+            "P{id} is lost after {age:?}"
+        );
+    }
+}
+
+/// Starts this program as a process that keeps a gallery and tells the numbers that it gives.
+fn keeper_process(folder: &tempfile::TempDir, round: u64) -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "child_process", "--ignored", "--nocapture"])
+        .env(
+            CHILD,
+            format!("{}:{round}", folder.path().join("lobby.db").display()),
+        )
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+#[test]
+#[ignore = "not a test: the process that others kill"]
+fn child_process() {
+    let Ok(task) = std::env::var(CHILD) else {
+        return;
+    };
+    let (path, round) = task.rsplit_once(':').unwrap();
+    let round: u64 = round.parse().unwrap();
+    let mut door = Camera::open(&Location::Sqlite(path.into()), "door").unwrap();
+    for n in 0..2000 {
+        let found = door.visit(&[round * 10_000 + n], 15);
+        println!("number {}", found[0]);
+        std::thread::sleep(Duration::from_millis(3));
+    }
+}
+
+#[test]
+fn kills_at_any_moment_lose_no_more_than_a_second_and_repeat_no_number() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("lobby.db");
+    let mut noise = Noise(20_261_121);
+    let mut highest = 0;
+    for round in 0..50 {
+        let mut child = keeper_process(&folder, round);
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut announced = Vec::new();
+        // Most die young; some after several writes.
+        let life = if round % 10 == 9 {
+            3000
+        } else {
+            noise.below(250)
+        };
+        let mut end = None;
+        while end.is_none_or(|end| Instant::now() < end) {
+            let line = lines.next().expect("the child lives").unwrap();
+            let Some(number) = line.strip_prefix("number ") else {
+                continue;
+            };
+            end.get_or_insert_with(|| Instant::now() + Duration::from_millis(life));
+            announced.push((Instant::now(), number.parse::<u32>().unwrap()));
+        }
+        let killed = Instant::now();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        // Said before it died.
+        for line in lines.map_while(Result::ok) {
+            if let Some(number) = line.strip_prefix("number ") {
+                announced.push((killed, number.parse().unwrap()));
+            }
+        }
+        for (_, number) in &announced {
+            assert!(
+                *number > highest,
+                "round {round}: P{number} was given before"
+            );
+            highest = *number;
+        }
+        check_after_kill(&path, &announced, killed);
+    }
+    let mut door = Camera::open(&place(&folder), "door").unwrap();
+    assert!(door.visit(&[u64::from(u32::MAX)], 30)[0] > highest);
+}
+
+/// How many of the pieces (16 bytes each) of `vector` the gallery's files hold.
+fn traces(folder: &tempfile::TempDir, vectors: &[Vec<u8>]) -> usize {
+    let mut all = Vec::new();
+    for entry in fs::read_dir(folder.path()).unwrap() {
+        all.extend(fs::read(entry.unwrap().path()).unwrap());
+    }
+    let windows: std::collections::HashSet<&[u8]> = all.windows(16).collect();
+    let pieces = vectors.iter().flat_map(|vector| vector.chunks_exact(16));
+    pieces.filter(|piece| windows.contains(*piece)).count()
+}
+
+fn vectors_of(path: &Path, id: u32) -> Vec<Vec<u8>> {
+    let connection = rusqlite::Connection::open(path).unwrap();
+    let mut query = connection
+        .prepare("SELECT vector FROM prototypes WHERE id = ?1")
+        .unwrap();
+    let rows = query.query_map([id], |row| row.get(0)).unwrap();
+    rows.map(Result::unwrap).collect()
+}
+
+#[test]
+fn forgetting_leaves_no_byte_in_the_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("lobby.db");
+    let mut door = Camera::open(&place(&folder), "door").unwrap();
+    let mut seen = Vec::new();
+    let mut found = Vec::new();
+    // Every state that the person's vectors ever had in the files.
+    for round in 0..6 {
+        found = door.visit(&[1, 2, 3 + round], 20);
+        assert!(door.gallery.settle(LONG));
+        seen.extend(vectors_of(&path, found[0]));
+    }
+    assert!(
+        traces(&folder, &seen) > 0,
+        "the test looks for the right thing"
+    );
+    door.gallery
+        .lock()
+        .forget(gstreid::core::person::IdentityId(found[0]))
+        .unwrap();
+    assert!(door.gallery.settle(LONG));
+    assert_eq!(traces(&folder, &seen), 0);
+    let of = |table: &str| {
+        rows(
+            &path,
+            &format!("SELECT count(*) FROM {table} WHERE id = {}", found[0]),
+        )
+    };
+    for table in ["identities", "prototypes", "sightings", "former_numbers"] {
+        assert_eq!(of(table), [0], "{table}");
+    }
+    // Nobody else was touched.
+    assert!(!vectors_of(&path, found[1]).is_empty());
+}
+
+#[test]
+fn the_signal_forget_waits_for_the_disk_and_so_does_reidctl() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("lobby.db");
+    let mut camera = tracked::Camera::new(&format!("reidtrack gallery-location={}", uri(&folder)));
+    let ids = tracked::ids(&camera.frames(20, &[0, 1], true));
+    registry::open("", &place(&folder), GalleryConfig::default())
+        .unwrap()
+        .settle(LONG);
+    let mut traces_of = vectors_of(&path, ids[0]);
+    // People of this test share numbers; what is this one's own has other neighbours.
+    let others: BTreeSet<Vec<u8>> = vectors_of(&path, ids[1])
+        .iter()
+        .flat_map(|v| v.chunks_exact(16).map(<[u8]>::to_vec))
+        .collect();
+    traces_of = traces_of
+        .iter()
+        .flat_map(|v| v.chunks_exact(16).map(<[u8]>::to_vec))
+        .filter(|piece| !others.contains(piece))
+        .collect();
+    assert!(traces(&folder, &traces_of) > 0);
+    assert!(camera.element().emit_by_name::<bool>("forget", &[&ids[0]]));
+    assert_eq!(traces(&folder, &traces_of), 0);
+    drop(camera);
+    let mut archive = Archive::open(&place(&folder), Purpose::Correct).unwrap();
+    archive.forget(ids[1]).unwrap();
+    assert!(archive.list().unwrap().is_empty());
+}
+
+#[test]
+fn limits_hold_on_disk_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("lobby.db");
+    let config = GalleryConfig {
+        max_identities: 5,
+        ..GalleryConfig::default()
+    };
+    let mut door = Camera::with(&place(&folder), "door", config).unwrap();
+    let ids: Vec<u32> = (0..12).map(|p| door.visit(&[p], 20)[0]).collect();
+    assert!(door.gallery.settle(LONG));
+    let kept: Vec<i64> = ids[7..].iter().map(|&id| i64::from(id)).collect();
+    assert_eq!(rows(&path, "SELECT id FROM identities ORDER BY id"), kept);
+    assert_eq!(
+        rows(&path, "SELECT DISTINCT id FROM prototypes ORDER BY id"),
+        kept
+    );
+    drop(door);
+    // Opened an age later: everybody is too old.
+    let year_ns = 365 * 86_400 * 1_000_000_000_i64;
+    rusqlite::Connection::open(&path)
+        .unwrap()
+        .execute(
+            "UPDATE identities SET last_seen = last_seen - ?1",
+            [year_ns],
+        )
+        .unwrap();
+    let config = GalleryConfig {
+        max_age_ns: Some(86_400_000_000_000),
+        ..GalleryConfig::default()
+    };
+    let door = Camera::with(&place(&folder), "door", config).unwrap();
+    assert!(door.gallery.lock().is_empty());
+    assert!(door.gallery.settle(LONG));
+    assert!(rows(&path, "SELECT id FROM identities").is_empty());
+}
+
+#[test]
+fn a_lock_of_another_program_stops_nothing_and_is_told_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("lobby.db");
+    let mut door = Camera::open(&place(&folder), "door").unwrap();
+    let other = rusqlite::Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let ids = door.visit(&[1, 2, 3], 30);
+    assert!(!door.gallery.settle(Duration::from_secs(4)));
+    let told = door.gallery.notices();
+    assert!(
+        matches!(told[..], [Notice::Trouble(StoreError::Locked { .. })]),
+        "{told:?}"
+    );
+    door.visit(&[4], 30);
+    other.execute_batch("COMMIT").unwrap();
+    assert!(door.gallery.settle(LONG));
+    assert_eq!(door.gallery.notices(), [Notice::Recovered]);
+    let kept = rows(&path, "SELECT id FROM identities ORDER BY id");
+    assert_eq!(kept.len(), 4);
+    assert!(ids.iter().all(|&id| kept.contains(&i64::from(id))));
+}
+
+#[test]
+fn a_write_that_fails_stops_nothing_and_the_writer_catches_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("lobby.db");
+    let mut door = Camera::open(&place(&folder), "door").unwrap();
+    door.visit(&[1], 30);
+    assert!(door.gallery.settle(LONG));
+    let other = rusqlite::Connection::open(&path).unwrap();
+    other
+        .execute_batch("CREATE TRIGGER broken BEFORE INSERT ON identities BEGIN SELECT RAISE(ABORT, 'no room'); END")
+        .unwrap();
+    let ids: Vec<u32> = (2..8).map(|p| door.visit(&[p], 30)[0]).collect();
+    assert!(!door.gallery.settle(Duration::from_secs(2)));
+    assert!(matches!(door.gallery.notices()[..], [Notice::Trouble(_)]));
+    other.execute_batch("DROP TRIGGER broken").unwrap();
+    assert!(door.gallery.settle(LONG));
+    let kept = rows(&path, "SELECT id FROM identities ORDER BY id");
+    assert!(
+        ids.iter().all(|&id| kept.contains(&i64::from(id))),
+        "{ids:?} {kept:?}"
+    );
+}
+
+/// The error that `reidtrack` posts when it starts with a gallery there.
+fn start_error(location: &str) -> String {
+    tracked::init();
+    let element = gst::ElementFactory::make("reidtrack")
+        .property("gallery-location", location)
+        .build()
+        .unwrap();
+    let bus = gst::Bus::new();
+    element.set_bus(Some(&bus));
+    assert!(element.set_state(gst::State::Paused).is_err(), "{location}");
+    let message = bus.pop_filtered(&[gst::MessageType::Error]).unwrap();
+    element.set_state(gst::State::Null).unwrap();
+    let gst::MessageView::Error(error) = message.view() else {
+        unreachable!("filtered")
+    };
+    error.error().to_string()
+}
+
+#[test]
+fn whatever_is_wrong_with_the_file_is_said_at_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    fs::write(
+        file("text.db"),
+        "not a database, though it is long enough to be read as one",
+    )
+    .unwrap();
+    rusqlite::Connection::open(file("other.db"))
+        .unwrap()
+        .execute_batch("CREATE TABLE recipes (name TEXT)")
+        .unwrap();
+    let location = Location::Sqlite(file("future.db"));
+    drop(Camera::open(&location, "door").unwrap());
+    rusqlite::Connection::open(file("future.db"))
+        .unwrap()
+        .pragma_update(None, "user_version", 99)
+        .unwrap();
+    let location = Location::Sqlite(file("damaged.db"));
+    Camera::open(&location, "door")
+        .unwrap()
+        .visit(&(0..30).collect::<Vec<u64>>(), 30);
+    // Not the first page: that one says whose file it is.
+    let mut bytes = fs::read(file("damaged.db")).unwrap();
+    bytes[4096..].fill(0xAA);
+    fs::write(file("damaged.db"), bytes).unwrap();
+    for (name, expected) in [
+        ("missing/lobby.db", "the folder does not exist"),
+        ("text.db", "is no gallery"),
+        ("other.db", "is no gallery"),
+        ("future.db", "update the plugin"),
+        ("damaged.db", "is damaged"),
+    ] {
+        let message = start_error(&format!("sqlite://{}", file(name).display()));
+        assert!(
+            message.contains(expected) && message.contains(name),
+            "{name}: {message}"
+        );
+    }
+    // Nothing of another program was changed.
+    assert_eq!(rows(&file("other.db"), "PRAGMA user_version"), [0]);
+}
+
+#[test]
+fn a_file_serves_one_process_and_others_may_look() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = keeper_process(&folder, 0);
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    while !lines.next().unwrap().unwrap().starts_with("number") {}
+    let message = start_error(&uri(&folder));
+    let pid = child.id().to_string();
+    assert!(
+        message.contains("another process") && message.contains(&pid),
+        "{message}"
+    );
+    let end = Instant::now() + LONG;
+    let mut archive = Archive::open(&place(&folder), Purpose::Look).unwrap();
+    while archive.list().unwrap().is_empty() {
+        assert!(Instant::now() < end, "nothing is written");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let refused = Archive::open(&place(&folder), Purpose::Correct)
+        .err()
+        .unwrap();
+    assert!(matches!(refused, StoreError::InUse { .. }));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    Archive::open(&place(&folder), Purpose::Correct).unwrap();
+}
+
+#[test]
+fn a_gallery_of_another_model_is_refused_with_the_remedy() {
+    let folder = tempfile::tempdir().unwrap();
+    Camera::open(&place(&folder), "door")
+        .unwrap()
+        .visit(&[1], 30);
+    // These people's vectors are of model 5.
+    let mut camera = tracked::Camera::new(&format!("reidtrack gallery-location={}", uri(&folder)));
+    let bus = gst::Bus::new();
+    camera.element().set_bus(Some(&bus));
+    let buffer = camera.buffer(Some(vec![tracked::person(0, true)]));
+    assert_eq!(camera.harness.push(buffer), Err(gst::FlowError::Error));
+    let message = bus.pop_filtered(&[gst::MessageType::Error]).unwrap();
+    let gst::MessageView::Error(error) = message.view() else {
+        unreachable!("filtered")
+    };
+    let text = error.error().to_string();
+    for part in [
+        "000000000000004d",
+        "0000000000000005",
+        "another gallery-location",
+    ] {
+        assert!(text.contains(part), "{text}");
+    }
+}
+
+#[test]
+fn an_archive_is_corrected_by_the_gallerys_own_rules() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = GalleryConfig {
+        match_threshold: Some(0.999),
+        ..GalleryConfig::default()
+    };
+    let (first, second) = {
+        let mut door = Camera::with(&place(&folder), "door", config.clone()).unwrap();
+        let mut hall = Camera::with(&place(&folder), "hall", config).unwrap();
+        (door.visit(&[1], 30)[0], hall.visit(&[2], 30)[0])
+    };
+    let correct = || Archive::open(&place(&folder), Purpose::Correct).unwrap();
+    correct().rename(first, "Ada").unwrap();
+    correct().merge(second, first).unwrap();
+    let error = correct().show(second).unwrap_err().to_string();
+    assert_eq!(error, format!("P{second} is P{first} now, after a merge"));
+    let (person, sightings) = correct().show(first).unwrap();
+    assert_eq!(
+        (person.name.as_deref(), person.previous_ids),
+        (Some("Ada"), vec![second])
+    );
+    assert_eq!(sightings.len(), 2, "{sightings:?}");
+    let new = correct().split(first, None).unwrap();
+    assert!(new > first.max(second));
+    let vectors: Vec<u32> = correct()
+        .list()
+        .unwrap()
+        .iter()
+        .map(|p| p.vectors)
+        .collect();
+    assert!(
+        vectors.len() == 2 && vectors.iter().all(|&v| v > 0),
+        "{vectors:?}"
+    );
+    assert!(correct().split(first, Some("nowhere")).is_err());
+    assert!(correct().forget(9999).is_err());
+    correct().forget(new).unwrap();
+    assert_eq!(correct().list().unwrap().len(), 1);
+    let mut command = common::command("reidctl");
+    command.args([
+        "gallery",
+        "show",
+        &uri(&folder),
+        &format!("P{first}"),
+        "--json",
+    ]);
+    let output = common::run_well(command, LONG);
+    let shown: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(shown["person"]["name"], "Ada");
+    assert_eq!(shown["sightings"][0]["camera"], "door");
+    // A gallery that was never there is not made.
+    let nowhere = Location::Sqlite(folder.path().join("nowhere.db"));
+    let missing = Archive::open(&nowhere, Purpose::Correct).err().unwrap();
+    assert!(matches!(missing, StoreError::Missing { .. }));
+}
