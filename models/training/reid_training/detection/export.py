@@ -35,7 +35,7 @@ TRAINING_DATA = (
     "human, follow, edge, clinic, hall, waiting, corridor, cafe, hardhat, ward, aisle (CC BY 4.0 or public domain); "
     "cctv (MIT); COCO (annotations CC BY 4.0, pictures under their Flickr terms); "
     "Penn-Fudan, TUD, INRIA, mall, site, rider, shop and others (research, or terms not stated); "
-    "labels and distillation by RTMDet-nano (Apache-2.0)"
+    "labels by RTMDet-nano and DEIMv2-femto, distillation from RTMDet-nano (both Apache-2.0)"
 )
 
 

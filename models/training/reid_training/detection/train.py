@@ -453,6 +453,7 @@ def follow_clock(run: Run, ending: Ending | None) -> None:
         say(f"the learning rate falls from view {run.number} on; {run.out / 'stable.pt'} is the state before")
         run.fallen = 0.0
         run.save("stable.pt")
+        run.average.steps = 0  # a mean over the last ninth of the fall
     run.fallen = fallen
 
 

@@ -96,7 +96,8 @@ class Run:
         nn.init.normal_(self.head.weight, std=0.001)
         self.optimizer = make_optimizer([self.net, self.head], train.lr, train.weight_decay)
         self.seen, self.steps, self.seconds = 0, 0, 0.0
-        self.born, self.fallen = 0, 0.0  # pictures seen before the optimiser started; how much of a fall by the clock is over
+        # pictures seen before the optimiser started; steps before the running average did; how much of a fall by the clock is over
+        self.born, self.averaged_from, self.fallen = 0, 0, 0.0
         self.history: list[dict[str, Any]] = []
 
     def state(self) -> dict[str, Any]:
@@ -104,6 +105,7 @@ class Run:
             "net": self.net.state_dict(), "average": self.average.state_dict(), "head": self.head.state_dict(),
             "optimizer": self.optimizer.state_dict(), "seen": self.seen, "steps": self.steps,
             "seconds": self.seconds, "history": self.history, "born": self.born, "fallen": self.fallen,
+            "averaged_from": self.averaged_from,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -112,6 +114,7 @@ class Run:
         self.average.load_state_dict(state["average"])
         self.seen, self.steps, self.seconds = state["seen"], state["steps"], state["seconds"]
         self.history, self.born, self.fallen = state["history"], state.get("born", 0), state.get("fallen", 0.0)
+        self.averaged_from = state.get("averaged_from", 0)
         if state["head"]["weight"].shape == self.head.weight.shape:
             self.head.load_state_dict(state["head"])
             self.optimizer.load_state_dict(state["optimizer"])
@@ -132,8 +135,9 @@ class Run:
         return warm * (0.01 + 0.99 * 0.5 * (1 + float(np.cos(np.pi * min(1.0, fall)))))
 
     def follow(self) -> None:
-        """Moves the running average towards the network."""
-        keep = min(self.train.ema, (1 + self.steps) / (10 + self.steps))
+        """Moves the running average towards the network: a mean over the last ninth of the run, or of its fall by the clock."""
+        steps = self.steps - self.averaged_from
+        keep = min(self.train.ema, (1 + steps) / (10 + steps))
         with torch.no_grad():
             for mean, now in zip(self.average.state_dict().values(), self.net.state_dict().values(), strict=True):
                 if mean.dtype.is_floating_point:
@@ -305,6 +309,7 @@ def follow_clock(config: Config, state: Run, ending: Ending | None, path: Path) 
         say(f"the learning rate falls from {state.seen} pictures on; {path.with_name('stable.pt')} is the state before")
         if parallel.rank() == 0:
             checkpoint.save(path.with_name("stable.pt"), config.recipe, {**state.state(), "fallen": 0.0})
+        state.averaged_from = state.steps
 
 
 def measure_and_export(config: Config, state: Run, means: dict[str, float], probes: list[Probe], path: Path) -> None:
