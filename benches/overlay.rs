@@ -34,6 +34,7 @@ fn people(frame: u64) -> Vec<Person> {
             state: IdentityState::Matched,
             score: 0.7,
             margin: 0.2,
+            evidence: None,
             previous: [].into(),
             name: None,
         });

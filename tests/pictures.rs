@@ -238,6 +238,7 @@ fn person(id: Option<u32>, rect: Rect) -> Person {
         state: IdentityState::Matched,
         score: 0.5,
         margin: 0.1,
+        evidence: None,
         previous: [].into(),
         name: None,
     });

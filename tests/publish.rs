@@ -36,6 +36,7 @@ fn person(id: u32) -> Person {
         state: IdentityState::New,
         score: 0.0,
         margin: 0.0,
+        evidence: None,
         previous: [].into(),
         name: None,
     });

@@ -214,25 +214,70 @@ fn what_happens_is_signalled_and_posted_and_users_can_correct_it() {
 #[test]
 fn what_is_not_supported_is_a_clear_error() {
     init();
-    for (property, value) in [
-        ("gallery-location", "mysql://server/x"),
-        ("topology", "cameras.toml"),
-    ] {
-        let element = gst::ElementFactory::make("reidtrack")
-            .property(property, value)
-            .build()
-            .unwrap();
-        let bus = gst::Bus::new();
-        element.set_bus(Some(&bus));
-        assert!(element.set_state(gst::State::Paused).is_err());
-        let message = bus.pop_filtered(&[gst::MessageType::Error]).unwrap();
-        let gst::MessageView::Error(error) = message.view() else {
-            unreachable!("filtered")
-        };
-        let text = error.error().to_string();
-        assert!(text.contains(value) && text.contains(property), "{text}");
-        element.set_state(gst::State::Null).unwrap();
-    }
+    let make = gst::ElementFactory::make("reidtrack");
+    let location = make.property("gallery-location", "mysql://server/x");
+    let text = refusal(&location.build().unwrap());
+    assert!(
+        text.contains("mysql://server/x") && text.contains("gallery-location"),
+        "{text}"
+    );
+}
+
+/// What an element that cannot start says.
+fn refusal(element: &gst::Element) -> String {
+    let bus = gst::Bus::new();
+    element.set_bus(Some(&bus));
+    assert!(element.set_state(gst::State::Paused).is_err());
+    let message = bus.pop_filtered(&[gst::MessageType::Error]).unwrap();
+    element.set_state(gst::State::Null).unwrap();
+    let gst::MessageView::Error(error) = message.view() else {
+        unreachable!("filtered")
+    };
+    error.error().to_string()
+}
+
+#[test]
+fn a_topology_file_is_read_and_a_bad_one_refused_with_its_line() {
+    init();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("cameras.toml");
+    let element = |file: &std::path::Path| {
+        let make = gst::ElementFactory::make("reidtrack");
+        make.property("topology", file.to_str()).build().unwrap()
+    };
+    let missing = refusal(&element(&file));
+    assert!(
+        missing.contains("cannot be read") && missing.contains("cameras.toml"),
+        "{missing}"
+    );
+    std::fs::write(
+        &file,
+        "[[link]]\ncameras = [\"a\", \"b\"]\nmin-second = 3\n",
+    )
+    .unwrap();
+    let bad = refusal(&element(&file));
+    assert!(
+        bad.contains("line 3") && bad.contains("min-seconds"),
+        "{bad}"
+    );
+    std::fs::write(
+        &file,
+        "[[link]]\ncameras = [\"here\", \"there\"]\nmin-seconds = 60\n",
+    )
+    .unwrap();
+    let mut views = ["here", "there"].map(|name| {
+        let topology = file.display();
+        Camera::new(&format!(
+            "reidtrack gallery=test-topology camera={name} topology={topology}"
+        ))
+    });
+    // The same looks in two places at once: two people.
+    let [here, there] = &mut views;
+    let (one, other) = (
+        ids(&here.frames(30, &[0], true)),
+        ids(&there.frames(30, &[0], true)),
+    );
+    assert_ne!(one, other);
 }
 
 #[test]

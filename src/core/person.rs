@@ -58,6 +58,15 @@ impl IdentityState {
     }
 }
 
+/// A camera and a time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// The camera's name.
+    pub camera: Arc<str>,
+    /// When, ns of the gallery's time: the pipeline's clock.
+    pub time_ns: u64,
+}
+
 /// A person's number across cameras and how it was decided.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Identity {
@@ -69,6 +78,8 @@ pub struct Identity {
     pub score: f32,
     /// `score` less that of the runner-up; 0 when there was none.
     pub margin: f32,
+    /// Where and when the person had been seen that this track was taken for; `None` for somebody new.
+    pub evidence: Option<Seen>,
     /// Numbers that this person carried before merges, oldest first.
     pub previous: Arc<[IdentityId]>,
     /// A name given by a user, if any.

@@ -96,7 +96,17 @@ struct Reid<'a> {
     camera: &'a str,
     previous_ids: Vec<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    evidence: Option<Evidence<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<&'a str>,
+}
+
+/// Where and when the person had been seen that a track was taken for.
+#[derive(Serialize)]
+struct Evidence<'a> {
+    camera: &'a str,
+    /// ns
+    time: u64,
 }
 
 #[derive(Serialize)]
@@ -184,6 +194,10 @@ fn reid<'a>(frame: &FrameFacts<'a>, person: &Person, identity: &'a Identity) -> 
         margin: tidy(identity.margin),
         camera: frame.camera,
         previous_ids: identity.previous.iter().map(|id| id.0).collect(),
+        evidence: identity.evidence.as_ref().map(|seen| Evidence {
+            camera: &seen.camera,
+            time: seen.time_ns,
+        }),
         name: identity.name.as_deref(),
     }
 }
@@ -219,7 +233,7 @@ mod tests {
     use super::*;
     use crate::core::{
         embedding::{Embedding, ModelFingerprint},
-        person::{IdentityId, IdentityState, Track, TrackId},
+        person::{IdentityId, IdentityState, Seen, Track, TrackId},
     };
 
     const FRAME: FrameFacts<'_> = FrameFacts {
@@ -245,6 +259,10 @@ mod tests {
             state: IdentityState::Matched,
             score: 0.75,
             margin: 0.125,
+            evidence: Some(Seen {
+                camera: "hall".into(),
+                time_ns: 12,
+            }),
             previous: [IdentityId(9), IdentityId(11)].into(),
             name: None,
         });
@@ -258,7 +276,7 @@ mod tests {
             r#"{"resolution":{"width":640,"height":480},"source":"cam\"0","timestamp":1500000000,"tags":{},"objects":["#,
             r#"{"x":32,"y":120,"w":64,"h":241,"id":17,"roi_type":"person","detection":{"bounding_box":"#,
             r#"{"x_min":0.05,"y_min":0.250521,"x_max":0.15,"y_max":0.751562},"confidence":0.9,"label_id":0,"label":"person"},"#,
-            r#""reid":{"global_id":17,"track_id":4,"state":"matched","score":0.75,"margin":0.125,"camera":"door","previous_ids":[9,11]}}]}"#
+            r#""reid":{"global_id":17,"track_id":4,"state":"matched","score":0.75,"margin":0.125,"camera":"door","previous_ids":[9,11],"evidence":{"camera":"hall","time":12}}}]}"#
         );
         assert_eq!(
             json_line(&FRAME, &[person], false, true).as_deref(),

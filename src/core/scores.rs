@@ -31,16 +31,16 @@ struct Running {
 }
 
 impl Running {
-    fn add(&mut self, value: f64) {
+    fn add(&mut self, value: f64, weight: f64) {
         if self.weight >= MEMORY_PAIRS {
             let keep = (MEMORY_PAIRS - 1.0) / self.weight;
             self.weight *= keep;
             self.sum_of_squares *= keep;
         }
-        self.weight += 1.0;
+        self.weight += weight;
         let step = value - self.mean;
-        self.mean += step / self.weight;
-        self.sum_of_squares += step * (value - self.mean);
+        self.mean += step * weight / self.weight;
+        self.sum_of_squares += weight * step * (value - self.mean);
     }
 }
 
@@ -55,14 +55,22 @@ impl ScoreScale {
     /// Takes in the cosine of two boxes of one frame: two people for certain.
     pub fn add_strangers(&mut self, cosine: f32) {
         if cosine.is_finite() {
-            self.strangers.add(f64::from(cosine));
+            self.strangers.add(f64::from(cosine), 1.0);
+        }
+    }
+
+    /// Likewise of two who were compared `before` so many times: the same two tell little new about strangers at large.
+    pub fn add_strangers_again(&mut self, cosine: f32, before: u32) {
+        if cosine.is_finite() {
+            self.strangers
+                .add(f64::from(cosine), 1.0 / (1.0 + f64::from(before)));
         }
     }
 
     /// Takes in the cosine of two moments of one track: one person as good as certain.
     pub fn add_self(&mut self, cosine: f32) {
         if cosine.is_finite() {
-            self.selves.add(f64::from(cosine));
+            self.selves.add(f64::from(cosine), 1.0);
         }
     }
 

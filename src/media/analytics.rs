@@ -144,6 +144,7 @@ mod tests {
             state: IdentityState::New,
             score: 0.0,
             margin: 0.0,
+            evidence: None,
             previous: [].into(),
             name: None,
         });

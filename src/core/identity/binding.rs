@@ -3,7 +3,7 @@
 use super::{CameraId, Sighting};
 use crate::core::{
     embedding::{Embedding, ModelFingerprint, dot},
-    person::{IdentityId, IdentityState, TrackId},
+    person::{IdentityId, IdentityState, Seen, TrackId},
 };
 
 /// Crops below this quality say nothing about who it is.
@@ -31,6 +31,8 @@ pub(super) struct Binding {
     pub state: IdentityState,
     pub score: f32,
     pub margin: f32,
+    /// Where and when the person had been seen that it was taken for.
+    pub basis: Option<Seen>,
     pub evidence: Evidence,
     /// When it was first seen, ns.
     pub first_ns: u64,
@@ -40,6 +42,8 @@ pub(super) struct Binding {
     pub remembered_ns: Option<u64>,
     /// When it was last compared with everybody, ns.
     pub asked_ns: Option<u64>,
+    /// How often it was compared with others of one picture.
+    pub compared: u32,
     /// When to compare it with everybody else again, ns.
     pub review_ns: u64,
 }
@@ -52,11 +56,13 @@ impl Binding {
             state: IdentityState::Pending,
             score: 0.0,
             margin: 0.0,
+            basis: None,
             evidence: Evidence::default(),
             first_ns: now_ns,
             seen_ns: now_ns,
             remembered_ns: None,
             asked_ns: None,
+            compared: 0,
             review_ns: 0,
         }
     }

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque},
+    ops::Range,
     sync::Arc,
 };
 
@@ -13,11 +14,12 @@ use super::{
     journal::{CameraNames, Journal},
     restore::Clock,
     rows::{Sample, Space},
+    topology::{Relation, Topology},
 };
 use crate::core::{
     embedding::Embedding,
     geometry::Rect,
-    person::{Identity, IdentityId, IdentityState, TrackId},
+    person::{Identity, IdentityId, IdentityState, Seen, TrackId},
     tracking::assignment::{Edge, assign},
 };
 
@@ -48,6 +50,11 @@ const MAX_STRANGERS: usize = 12;
 const MAX_SHARED_IOU: f32 = 0.1;
 /// Crops of at least this quality are remembered.
 const REMEMBER_QUALITY: f32 = 0.3;
+/// Most cameras of which it is remembered when they last saw a person.
+const MAX_STAYS: usize = 16;
+/// A person whom a camera has not seen for this long, ns, begins another stay.
+const STAY_GAP_NS: u64 = 5_000_000_000;
+
 /// A person.
 #[derive(Clone, Debug)]
 pub(super) struct Record {
@@ -60,6 +67,15 @@ pub(super) struct Record {
     /// Tracks that carry the number now.
     pub tracks: u32,
     pub apart: VecDeque<IdentityId>,
+    /// Where it was last, a stay for each camera, newest last.
+    pub stays: Vec<Stay>,
+}
+
+/// How long a person was in the view of a camera without a break, ns.
+#[derive(Clone, Debug)]
+pub(super) struct Stay {
+    pub camera: CameraId,
+    pub times: Range<u64>,
 }
 
 /// What a list of the gallery shows of a person.
@@ -94,6 +110,7 @@ pub(super) struct Camera {
 #[derive(Clone, Debug)]
 pub struct Gallery {
     pub(super) config: GalleryConfig,
+    pub(super) topology: Option<Arc<Topology>>,
     pub(super) people: HashMap<IdentityId, Record>,
     /// People that no track carries, least recently seen first.
     pub(super) resting: BTreeMap<u64, IdentityId>,
@@ -111,11 +128,46 @@ pub struct Gallery {
     pub(super) journal: Option<Journal>,
 }
 
+impl Record {
+    /// A camera sees the person now.
+    pub fn stay(&mut self, camera: CameraId, now_ns: u64) {
+        let mut stay = Stay {
+            camera,
+            times: now_ns..now_ns,
+        };
+        if let Some(index) = self.stays.iter().position(|s| s.camera == camera) {
+            let old = self.stays.remove(index).times;
+            if now_ns.saturating_sub(old.end) <= STAY_GAP_NS {
+                stay.times.start = old.start;
+            }
+        }
+        if self.stays.len() >= MAX_STAYS {
+            self.stays.remove(0);
+        }
+        self.stays.push(stay);
+    }
+
+    /// Takes in where another number of the same person was.
+    fn take_stays(&mut self, others: Vec<Stay>) {
+        for other in others {
+            match self.stays.iter_mut().find(|s| s.camera == other.camera) {
+                Some(own) if own.times.end >= other.times.end => {}
+                Some(own) => *own = other,
+                None => self.stays.push(other),
+            }
+        }
+        self.stays.sort_by_key(|s| s.times.end);
+        let skip = self.stays.len().saturating_sub(MAX_STAYS);
+        self.stays.drain(..skip);
+    }
+}
+
 impl Gallery {
     /// An empty gallery.
     pub fn new(config: GalleryConfig) -> Self {
         Self {
             config,
+            topology: None,
             people: HashMap::new(),
             resting: BTreeMap::new(),
             spaces: Vec::new(),
@@ -135,6 +187,11 @@ impl Gallery {
     /// Changes thresholds and limits from the next frame on.
     pub fn configure(&mut self, config: GalleryConfig) {
         self.config = config;
+    }
+
+    /// Says how the cameras lie to one another, from the next frame on.
+    pub fn set_topology(&mut self, topology: Arc<Topology>) {
+        self.topology = Some(topology);
     }
 
     /// The rules in force.
@@ -226,6 +283,7 @@ impl Gallery {
         let record = self.people.get(&id)?;
         Some(Identity {
             id,
+            evidence: binding.basis.clone(),
             state: binding.state,
             score: binding.score,
             margin: binding.margin,
@@ -260,9 +318,26 @@ impl Gallery {
                     continue;
                 };
                 let cosine = ours.cosine(theirs);
+                let compared = |track| {
+                    self.bindings
+                        .get(&TrackKey { camera, track })
+                        .map_or(0, |b| b.compared)
+                };
+                let before = compared(a.track).min(compared(b.track));
                 if let (Some(cosine), Some(space)) = (cosine, self.space_mut(ours)) {
-                    space.scale.add_strangers(cosine);
+                    space.scale.add_strangers_again(cosine, before);
                 }
+            }
+        }
+        let tracks: Vec<TrackId> = good.iter().map(|s| s.track).collect();
+        self.note_compared(camera, &tracks);
+    }
+
+    /// Counts that these people were compared with one another.
+    fn note_compared(&mut self, camera: CameraId, tracks: &[TrackId]) {
+        for &track in tracks {
+            if let Some(binding) = self.bindings.get_mut(&TrackKey { camera, track }) {
+                binding.compared = binding.compared.saturating_add(1);
             }
         }
     }
@@ -349,9 +424,12 @@ impl Gallery {
             let space = &self.spaces[index];
             let queries: Vec<&[f32]> = rows.iter().map(|(_, e)| e.values()).collect();
             let in_view = |id| self.people.get(&id).is_some_and(|r| r.tracks > 0);
-            let found = space.scan(&queries, |id| {
+            let mut found = space.scan(&queries, |id| {
                 !(visible.contains(&id) || grouped && in_view(id))
             });
+            for ((key, _), candidates) in rows.iter().zip(&mut found) {
+                candidates.retain(|c| self.can_be(*key, c.id));
+            }
             let judge = Judge::new(&space.scale, self.config.match_threshold, space.people());
             let choices = choose(&judge, &found);
             let verdicts: Vec<Outcome> = choices
@@ -444,8 +522,10 @@ impl Gallery {
         } else {
             self.bind(key, id);
         }
+        let basis = self.last_elsewhere(id, key);
         if let Some(binding) = self.bindings.get_mut(&key) {
             binding.decided = true;
+            binding.basis = basis;
             binding.state = IdentityState::Matched;
             binding.score = score;
             binding.margin = margin;
@@ -547,7 +627,7 @@ impl Gallery {
         let (Some(own), Some(mean)) = (binding.identity, binding.evidence.mean()) else {
             return;
         };
-        if let Some((other, score, margin)) = self.double_of(own, &mean, camera, sightings) {
+        if let Some((other, score, margin)) = self.double_of(own, &mean, key, sightings) {
             self.recognise_merge(key, own, other, score, margin);
         }
     }
@@ -557,17 +637,17 @@ impl Gallery {
         &self,
         own: IdentityId,
         mean: &Embedding,
-        camera: CameraId,
+        key: TrackKey,
         sightings: &[Sighting<'_>],
     ) -> Option<(IdentityId, f32, f32)> {
         let index = self.spaces.iter().position(|s| s.takes(mean))?;
         let (space, grouped) = (&self.spaces[index], self.groups_in_view());
         let in_view = |id| self.people.get(&id).is_some_and(|r| r.tracks > 0);
-        let visible = self.visible(camera, sightings);
+        let visible = self.visible(key.camera, sightings);
         let apart = &self.people.get(&own)?.apart;
         let found = space.scan(&[mean.values()], |id| {
             let free = id != own && !visible.contains(&id) && !apart.contains(&id);
-            free && !(grouped && in_view(id))
+            free && !(grouped && in_view(id)) && self.can_be(key, id)
         });
         let found = found.first()?;
         let judge = Judge::new(&space.scale, self.config.match_threshold, space.people());
@@ -586,8 +666,10 @@ impl Gallery {
     ) {
         // The number that has been there longer stays.
         let (from, into) = (own.max(other), own.min(other));
+        let basis = self.last_elsewhere(other, key);
         self.unite(from, into);
         if let Some(binding) = self.bindings.get_mut(&key) {
+            binding.basis = basis;
             binding.state = IdentityState::Matched;
             binding.score = score;
             binding.margin = margin;
@@ -614,6 +696,7 @@ impl Gallery {
             };
             record.turn = turn;
             record.last_ns = now;
+            record.stay(camera, now);
             for &other in visible.iter().filter(|&&o| o != id) {
                 if !record.apart.contains(&other) {
                     if record.apart.len() >= MAX_APART {
@@ -654,6 +737,44 @@ impl Gallery {
         if let Some(space) = self.space_mut(embedding) {
             space.remember(id, sample);
         }
+    }
+
+    // ---- time and space ----
+
+    /// Whether a track can be a person, by where the person was lately.
+    fn can_be(&self, key: TrackKey, id: IdentityId) -> bool {
+        let (Some(topology), Some(record)) = (&self.topology, self.people.get(&id)) else {
+            return true;
+        };
+        let Some(binding) = self.bindings.get(&key) else {
+            return true;
+        };
+        let here = binding.first_ns..self.now_ns;
+        record.stays.iter().enumerate().all(|(i, stay)| {
+            let newest = i + 1 == record.stays.len();
+            let relation = self.relation(topology, key.camera, stay.camera);
+            relation.allows(&stay.times, &here, newest)
+        })
+    }
+
+    /// How two cameras lie to one another.
+    pub(super) fn relation(&self, topology: &Topology, a: CameraId, b: CameraId) -> Relation {
+        match (self.cameras.get(&a), self.cameras.get(&b)) {
+            (Some(a), Some(b)) => topology.relation(&a.name, &b.name),
+            _ => Relation::Free,
+        }
+    }
+
+    /// Where and when a person was last seen, other than as this track.
+    fn last_elsewhere(&self, id: IdentityId, key: TrackKey) -> Option<Seen> {
+        let began = self.bindings.get(&key)?.first_ns;
+        let stays = self.people.get(&id)?.stays.iter().rev();
+        let mut others = stays.filter(|s| s.camera != key.camera || s.times.end < began);
+        let stay = others.next()?;
+        Some(Seen {
+            camera: self.cameras.get(&stay.camera)?.name.clone(),
+            time_ns: stay.times.end,
+        })
     }
 
     // ---- people and tracks ----
@@ -697,6 +818,7 @@ impl Gallery {
             turn: self.turn,
             tracks: 0,
             apart: VecDeque::new(),
+            stays: Vec::new(),
         };
         self.people.insert(id, record);
         self.note_created(id);
@@ -834,6 +956,7 @@ impl Gallery {
             let skip = former.len().saturating_sub(MAX_PREVIOUS);
             record.previous = former[skip..].into();
             record.apart.extend(old.apart);
+            record.take_stays(old.stays);
             while record.apart.len() > MAX_APART {
                 record.apart.pop_front();
             }

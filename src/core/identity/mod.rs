@@ -13,6 +13,7 @@ mod nuisance;
 mod regroup;
 mod restore;
 mod rows;
+pub mod topology;
 
 pub use gallery::{Gallery, PersonFacts};
 pub use journal::{

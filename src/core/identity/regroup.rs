@@ -120,7 +120,10 @@ impl Gallery {
         for space in 0..self.spaces.len() {
             let crowd = self.crowd(space, camera);
             let likeness = crowd.likeness().filter(|_| crowd.has_two_cameras());
-            let Some(likeness) = likeness else { continue };
+            let Some(mut likeness) = likeness else {
+                continue;
+            };
+            self.keep_apart(&crowd, &mut likeness);
             let visible: Vec<bool> = crowd.nodes.iter().map(|n| n.visible).collect();
             let labels = clusters(&likeness, &crowd.cameras(), &visible);
             let numbers = self.numbers(&crowd, &labels);
@@ -217,6 +220,23 @@ impl Gallery {
             look.iter_mut().for_each(|v| *v /= length);
         }
         crowd
+    }
+
+    /// Tracks of two cameras that lie too far from one another, or do not overlap, are two people.
+    fn keep_apart(&self, crowd: &Crowd, likeness: &mut Likeness) {
+        let Some(topology) = &self.topology else {
+            return;
+        };
+        let n = crowd.nodes.len();
+        for (i, a) in crowd.nodes.iter().enumerate() {
+            for (j, b) in crowd.nodes[..i].iter().enumerate() {
+                let relation = self.relation(topology, a.key.camera, b.key.camera);
+                if !relation.allows(&(a.first_ns..a.seen_ns), &(b.first_ns..b.seen_ns), false) {
+                    likeness.apart[i * n + j] = true;
+                    likeness.apart[j * n + i] = true;
+                }
+            }
+        }
     }
 
     /// The number of each cluster: the one that most of its crops carried, unless another cluster has more of them;
@@ -316,9 +336,7 @@ impl Gallery {
         for space in &mut self.spaces {
             space.move_track(key, from, into);
         }
-        if let Some(record) = self.people.get_mut(&from) {
-            record.tracks = record.tracks.saturating_sub(1);
-        }
+        self.move_stay(key, from, into);
         self.bind(key, into);
         self.forget_companions(key.camera, from, into);
         self.note_changed(from);
@@ -338,6 +356,18 @@ impl Gallery {
             binding.decided = false;
         }
         Some(into)
+    }
+
+    /// Where a track was, another person was.
+    fn move_stay(&mut self, key: TrackKey, from: IdentityId, into: IdentityId) {
+        let now = self.now_ns;
+        if let Some(record) = self.people.get_mut(&from) {
+            record.tracks = record.tracks.saturating_sub(1);
+            record.stays.retain(|s| s.camera != key.camera);
+        }
+        if let Some(record) = self.people.get_mut(&into) {
+            record.stay(key.camera, now);
+        }
     }
 
     /// The company that a track kept says nothing about the number that it carried by mistake.

@@ -164,6 +164,7 @@ impl Gallery {
             turn: self.turn,
             tracks: 0,
             apart: VecDeque::new(),
+            stays: Vec::new(),
         };
         self.resting.insert(record.turn, id);
         self.people.insert(id, record);

@@ -539,6 +539,39 @@ fn a_wrong_merge_is_split_while_both_are_in_view_and_told() {
     assert!(told, "{events:?}");
 }
 
+#[test]
+fn nobody_is_in_two_places_or_faster_than_people_walk() {
+    let text = "[[link]]\ncameras = [\"door\", \"yard\"]\nmin-seconds = 8\nmax-seconds = 60\n";
+    // Appears in the yard so many seconds after leaving the door: known there?
+    for (after_s, known) in [(3, false), (20, true), (90, false)] {
+        let mut noise = Noise(41);
+        let mut gallery = Gallery::new(GalleryConfig::default());
+        gallery.set_topology(std::sync::Arc::new(
+            topology::Topology::parse(text).unwrap(),
+        ));
+        let (door, yard) = (gallery.attach("door", true), gallery.attach("yard", true));
+        let who = |noise: &mut Noise| Some(crop(5, 0.3, 0.2, noise));
+        for n in 0..50 {
+            frame(&mut gallery, door, n * FRAME_NS, &[(1, who(&mut noise))]);
+        }
+        end(&mut gallery, door, 50 * FRAME_NS, &[1]);
+        let arrives = 50 * FRAME_NS + after_s * 1_000_000_000;
+        let mut last = None;
+        for n in 0..30 {
+            let seen = [(1, who(&mut noise))];
+            last = frame(&mut gallery, yard, arrives + n * FRAME_NS, &seen)
+                .identities
+                .remove(0);
+        }
+        let identity = last.unwrap();
+        assert_eq!(identity.id.0 == 1, known, "after {after_s} s");
+        let evidence = identity
+            .evidence
+            .map(|seen| (seen.camera.to_string(), seen.time_ns));
+        assert_eq!(evidence, known.then(|| ("door".to_owned(), 49 * FRAME_NS)));
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 

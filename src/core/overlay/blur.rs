@@ -241,6 +241,7 @@ mod tests {
             state,
             score: 0.0,
             margin: 0.0,
+            evidence: None,
             previous: [].into(),
             name: name.map(Into::into),
         });

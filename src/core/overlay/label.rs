@@ -119,6 +119,7 @@ mod tests {
             state: IdentityState::Matched,
             score: 0.5,
             margin: 0.25,
+            evidence: None,
             previous: [].into(),
             name: name.map(Into::into),
         };

@@ -22,6 +22,7 @@ fn person(id: u32, rect: Rect) -> Person {
         state: IdentityState::Matched,
         score: 0.5,
         margin: 0.25,
+        evidence: None,
         previous: [].into(),
         name: None,
     });

@@ -14,7 +14,7 @@ use gst_base::{prelude::*, subclass::prelude::*};
 use super::stream::{FrameTime, Stream, Sums};
 use crate::{
     core::{
-        identity::{Event, GalleryConfig, GalleryError, MAX_IDENTITIES},
+        identity::{Event, GalleryConfig, GalleryError, MAX_IDENTITIES, topology::Topology},
         person::IdentityId,
         tracking::TrackerConfig,
     },
@@ -232,7 +232,7 @@ fn gallery_properties(defaults: &Settings) -> Vec<glib::ParamSpec> {
             .build(),
         glib::ParamSpecString::builder("topology")
             .nick("Topology")
-            .blurb("File that says which cameras overlap and how long people walk between them; not supported yet, leave empty. Can be changed in NULL and READY")
+            .blurb("File that says which cameras overlap and how long people walk between the others, see the README; empty: nothing is known. Of elements that share a gallery the one started last counts. Can be changed in NULL and READY")
             .default_value(Some(defaults.topology.as_str()))
             .mutable_ready()
             .build(),
@@ -403,18 +403,14 @@ impl BaseTransformImpl for ReidTrack {
 
     fn start(&self) -> Result<(), gst::ErrorMessage> {
         let settings = self.settings().clone();
-        if !settings.topology.is_empty() {
-            return Err(gst::error_msg!(
-                gst::ResourceError::Settings,
-                (
-                    "topology \"{}\" is not supported yet: leave the property empty",
-                    settings.topology
-                )
-            ));
-        }
+        let topology = read_topology(&settings.topology)
+            .map_err(|what| gst::error_msg!(gst::ResourceError::Settings, ("{what}")))?;
         let gallery = self
             .open_gallery(&settings)
             .map_err(|error| gst::error_msg!(resource(&error), ("{error}")))?;
+        if let Some(topology) = topology {
+            gallery.lock().set_topology(Arc::new(topology));
+        }
         *self.state() = Some(State {
             gallery,
             tracker: settings.tracker(),
@@ -785,6 +781,18 @@ fn resource(error: &StoreError) -> gst::ResourceError {
         | StoreError::OtherName { .. }
         | StoreError::OtherModel { .. } => gst::ResourceError::Settings,
     }
+}
+
+/// The topology of a file; none of no file. The error says what to do.
+fn read_topology(file: &str) -> Result<Option<Topology>, String> {
+    if file.is_empty() {
+        return Ok(None);
+    }
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        format!("topology {file} cannot be read: {error}; give the path of a TOML file or leave the property empty")
+    })?;
+    let topology = Topology::parse(&text).map_err(|error| format!("topology {file}, {error}"))?;
+    Ok(Some(topology))
 }
 
 /// What happened, as the structure of a bus message.
