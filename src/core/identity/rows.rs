@@ -1,10 +1,16 @@
 //! What the known people look like: a few vectors each, in one block of memory for fast look-up.
 //!
 //! A person has up to [`ROWS`] vectors, each the running mean of crops that look alike (a side, a light, a camera), so a
-//! few odd crops neither decide for ever nor fill the memory. Memory is fixed: `ROWS × dimension × 4` bytes a person,
-//! 16 KiB at 512 numbers.
+//! few odd crops neither decide for ever nor fill the memory. Memory is fixed: `ROWS × dimension × 4` bytes a person and
+//! `dimension` for the first look ([`super::coarse`]): 16.5 KiB at 512 numbers, 1.7 GB for 100,000 people.
 
-use super::{CameraId, binding::TrackKey, decision::Candidate, nuisance::Nuisance};
+use super::{
+    CameraId,
+    binding::TrackKey,
+    coarse::{EVERYBODY, Sketch},
+    decision::Candidate,
+    nuisance::Nuisance,
+};
 use crate::core::{
     embedding::{Embedding, ModelFingerprint, dot},
     person::IdentityId,
@@ -53,6 +59,8 @@ pub(super) struct Space {
     /// `slots × ROWS × dimension` numbers.
     values: Vec<f32>,
     slots: Vec<Slot>,
+    /// The mean of each slot's rows.
+    sketch: Sketch,
     free: Vec<usize>,
     by_owner: std::collections::HashMap<IdentityId, usize>,
 }
@@ -74,6 +82,7 @@ impl Space {
             nuisance: Nuisance::new(dimension),
             values: Vec::new(),
             slots: Vec::new(),
+            sketch: Sketch::new(dimension),
             free: Vec::new(),
             by_owner: std::collections::HashMap::new(),
         }
@@ -95,28 +104,64 @@ impl Space {
             .map_or(0, |&s| self.slots[s].rows.len())
     }
 
-    /// Every person that `wanted` lets through, with its score, for each of `queries`. All queries go
-    /// through the block together: it is read once.
+    /// Of the people that `wanted` lets through those who are most alike, all when there are few, with their scores, for
+    /// each of `queries`.
     pub fn scan(
         &self,
         queries: &[&[f32]],
         wanted: impl Fn(IdentityId) -> bool,
     ) -> Vec<Vec<Candidate>> {
-        let mut found = vec![Vec::with_capacity(self.people()); queries.len()];
-        for (index, slot) in self.slots.iter().enumerate() {
-            let Some(id) = slot.owner.filter(|&id| !slot.rows.is_empty() && wanted(id)) else {
-                continue;
-            };
-            for (query, found) in queries.iter().zip(&mut found) {
-                let score = self.score(query, index);
-                found.push(Candidate {
-                    id,
-                    score,
-                    rows: slot.rows.len(),
-                });
+        let free = |slot: usize| {
+            let owner = self.slots[slot].owner;
+            owner.is_some_and(&wanted) && !self.slots[slot].rows.is_empty()
+        };
+        let all: Vec<usize> = (0..self.slots.len()).filter(|&s| free(s)).collect();
+        let is_free = |all: &[usize]| {
+            let mut is_free = vec![false; self.slots.len()];
+            all.iter().for_each(|&slot| is_free[slot] = true);
+            is_free
+        };
+        let marks = if all.len() > EVERYBODY {
+            is_free(&all)
+        } else {
+            Vec::new()
+        };
+        let look = |query: &&[f32]| -> Vec<Candidate> {
+            if all.len() <= EVERYBODY {
+                return all
+                    .iter()
+                    .filter_map(|&slot| self.candidate(query, slot))
+                    .collect();
             }
+            let near = self.sketch.nearest(query, |slot| marks[slot]);
+            near.iter()
+                .filter_map(|&slot| self.candidate(query, slot))
+                .collect()
+        };
+        queries.iter().map(look).collect()
+    }
+
+    fn candidate(&self, query: &[f32], slot: usize) -> Option<Candidate> {
+        Some(Candidate {
+            id: self.slots[slot].owner?,
+            score: self.score(query, slot),
+            rows: self.slots[slot].rows.len(),
+        })
+    }
+
+    /// Brings the first look at a slot up to date.
+    fn summarise(&mut self, slot: usize) {
+        let mut mean = vec![0.0; self.dimension];
+        let mut total = 0.0;
+        for (r, about) in self.slots[slot].rows.iter().enumerate() {
+            total += about.weight;
+            let values = self.row(slot, r).iter();
+            mean.iter_mut()
+                .zip(values)
+                .for_each(|(m, v)| *m += about.weight * v);
         }
-        found
+        mean.iter_mut().for_each(|m| *m /= total);
+        self.sketch.set(slot, (total > 0.0).then_some(&mean[..]));
     }
 
     /// How alike a query and a person are: half the best row, half the mean of all. The best alone is too easily had by
@@ -188,6 +233,7 @@ impl Space {
             _ if self.slots[slot].rows.len() < ROWS => self.add_row(slot, id, sample),
             _ => self.replace_weakest(slot, id, sample),
         }
+        self.summarise(slot);
         true
     }
 
@@ -242,6 +288,7 @@ impl Space {
         self.values[start..start + ROWS * self.dimension].fill(0.0);
         self.slots[slot].owner = None;
         self.slots[slot].rows.clear();
+        self.sketch.set(slot, None);
         self.free.push(slot);
     }
 
@@ -259,6 +306,7 @@ impl Space {
         if values.len() == self.dimension {
             let slot = self.slot(id);
             self.place(slot, about, values);
+            self.summarise(slot);
         }
     }
 
@@ -282,6 +330,7 @@ impl Space {
             self.row_mut(slot, index).fill(0.0);
         }
         self.slots[slot].rows.truncate(kept);
+        self.summarise(slot);
         if kept == 0 {
             self.forget(id);
         }
@@ -339,6 +388,8 @@ impl Space {
             }
         }
         self.slots[source].rows.truncate(kept);
+        self.summarise(source);
+        self.summarise(target);
     }
 
     /// Puts a row into a slot, in place of a weaker one when it is full.
