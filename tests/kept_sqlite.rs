@@ -10,6 +10,7 @@ use std::{
     collections::BTreeSet,
     fs,
     io::{BufRead, BufReader},
+    os::unix::fs::PermissionsExt,
     path::Path,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -407,7 +408,7 @@ fn whatever_is_wrong_with_the_file_is_said_at_the_start() {
         .visit(&(0..30).collect::<Vec<u64>>(), 30);
     // Not the first page: that one says whose file it is.
     let mut bytes = fs::read(file("damaged.db")).unwrap();
-    bytes[4096..].fill(0xAA);
+    bytes[8192..].fill(0xAA);
     fs::write(file("damaged.db"), bytes).unwrap();
     for (name, expected) in [
         ("missing/lobby.db", "the folder does not exist"),
@@ -422,6 +423,12 @@ fn whatever_is_wrong_with_the_file_is_said_at_the_start() {
             "{name}: {message}"
         );
     }
+    // Whoever may write nothing may look all the same.
+    let location = Location::Sqlite(file("look.db"));
+    Camera::open(&location, "door").unwrap().visit(&[1], 30);
+    fs::set_permissions(file("look.db"), fs::Permissions::from_mode(0o444)).unwrap();
+    let mut archive = Archive::open(&location, Purpose::Look).unwrap();
+    assert_eq!(archive.list().unwrap().len(), 1);
     // Nothing of another program was changed.
     assert_eq!(rows(&file("other.db"), "PRAGMA user_version"), [0]);
 }

@@ -58,7 +58,9 @@ pub enum StoreError {
         theirs: String,
         ours: String,
     },
-    #[error("{place} cannot be reached: {cause}; the gallery goes on in memory until it can")]
+    #[error(
+        "{place} cannot be reached: {cause}; check the address and that the server runs. A pipeline goes on in memory and catches up by itself"
+    )]
     Unreachable { place: String, cause: String },
     #[error("{place} does not let this user in: {cause}; check user, password and permissions")]
     Denied { place: String, cause: String },

@@ -44,6 +44,8 @@ const HANDOVER: Duration = Duration::from_secs(1);
 const SWEEP: Duration = Duration::from_secs(60);
 /// Numbers are promised to the file ahead of use, so many at once: whatever happens, none is given twice.
 const BLOCK: u32 = 512;
+/// Bytes of a page of a new file: three vectors of 512 numbers fit.
+const PAGE: i64 = 8192;
 /// "Reid" in the file's header says whose it is.
 const APPLICATION: i64 = 0x5265_6964;
 /// One script for each version of the layout, applied in order.
@@ -94,23 +96,11 @@ impl Sqlite {
             Access::Read => None,
             Access::Keep | Access::Change => Some(take_lock(path, &place)?),
         };
-        let fault = |error| fault(&place, error);
-        let create = if access == Access::Keep {
-            OpenFlags::SQLITE_OPEN_CREATE
-        } else {
-            OpenFlags::empty()
+        let connection = match access {
+            Access::Read => look(path, &place)?,
+            Access::Keep => write_to(path, &place, OpenFlags::SQLITE_OPEN_CREATE)?,
+            Access::Change => write_to(path, &place, OpenFlags::empty())?,
         };
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | create;
-        let connection = Connection::open_with_flags(path, flags).map_err(fault)?;
-        connection.busy_timeout(BUSY).map_err(fault)?;
-        let version = version(&connection, &place)?;
-        if access == Access::Read {
-            connection
-                .pragma_update(None, "query_only", true)
-                .map_err(fault)?;
-        } else {
-            prepare(&connection, version).map_err(fault)?;
-        }
         Ok(Self {
             connection,
             mark: 0,
@@ -385,6 +375,68 @@ fn take_lock(path: &Path, place: &str) -> Result<File, StoreError> {
     Ok(file)
 }
 
+/// A connection that writes, to a file of the newest layout.
+fn write_to(path: &Path, place: &str, flags: OpenFlags) -> Result<Connection, StoreError> {
+    let fault = |error| fault(place, error);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | flags;
+    let connection = Connection::open_with_flags(path, flags).map_err(fault)?;
+    connection.busy_timeout(BUSY).map_err(fault)?;
+    let version = version(&connection, place)?;
+    prepare(&connection, version).map_err(fault)?;
+    Ok(connection)
+}
+
+/// A connection that only looks.
+fn look(path: &Path, place: &str) -> Result<Connection, StoreError> {
+    let fault = |error| fault(place, error);
+    // Even looking takes part in the log beside the file.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(fault)?;
+    connection.busy_timeout(BUSY).map_err(fault)?;
+    match version(&connection, place) {
+        Ok(_) => {
+            connection
+                .pragma_update(None, "query_only", true)
+                .map_err(fault)?;
+            Ok(connection)
+        }
+        Err(StoreError::ReadOnly { .. } | StoreError::CannotOpen { .. }) if !has_log(path) => {
+            look_at_rest(path, place)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The same where this user may write nothing: possible while nobody keeps the file.
+fn look_at_rest(path: &Path, place: &str) -> Result<Connection, StoreError> {
+    let escaped: String = path
+        .as_os_str()
+        .as_encoded_bytes()
+        .iter()
+        .map(|byte| match byte {
+            b'/' | b'.' | b'-' | b'_' => char::from(*byte).to_string(),
+            byte if byte.is_ascii_alphanumeric() => char::from(*byte).to_string(),
+            byte => format!("%{byte:02X}"),
+        })
+        .collect();
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+        | OpenFlags::SQLITE_OPEN_URI
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(format!("file:{escaped}?immutable=1"), flags)
+        .map_err(|error| fault(place, error))?;
+    version(&connection, place)?;
+    Ok(connection)
+}
+
+/// Whether changes wait in the log beside the file.
+fn has_log(path: &Path) -> bool {
+    let mut name = path.as_os_str().to_owned();
+    name.push("-wal");
+    PathBuf::from(name)
+        .metadata()
+        .is_ok_and(|log| log.len() > 0)
+}
+
 /// The version of the file's layout; refuses what is no gallery or one from the future.
 fn version(connection: &Connection, place: &str) -> Result<usize, StoreError> {
     let fault = |error| fault(place, error);
@@ -411,6 +463,8 @@ fn version(connection: &Connection, place: &str) -> Result<usize, StoreError> {
 
 /// Settings of the connection, and the newest layout.
 fn prepare(connection: &Connection, version: usize) -> rusqlite::Result<()> {
+    // Counts for new files only. A vector of 512 numbers leaves half of a page of the usual size empty.
+    connection.pragma_update(None, "page_size", PAGE)?;
     connection.pragma_update(None, "secure_delete", true)?;
     connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
     connection.pragma_update(None, "synchronous", "normal")?;

@@ -314,6 +314,45 @@ fn what_others_did_is_taken_in() {
 }
 
 #[test]
+fn two_who_merge_the_other_way_round_end_with_one() {
+    let mut here = gallery();
+    here.configure(GalleryConfig {
+        match_threshold: Some(0.999),
+        ..GalleryConfig::default()
+    });
+    let (door, hall) = (here.attach("door", true), here.attach("hall", true));
+    watch(&mut here, door, 0, 20, &[0]);
+    watch(&mut here, hall, 0, 20, &[1]);
+    let (one, two) = (IdentityId(1), IdentityId(2));
+    let before = here.take_changes(usize::MAX).people;
+    here.merge(one, two).unwrap();
+    // The others were first, and theirs is the number 1.
+    here.adopt(before[0].clone(), Authority::Neighbour);
+    here.depart(two, Fate::Merged(one));
+    assert_eq!(here.identity(door, TrackId(1)).unwrap().id, one);
+    assert_eq!(here.identity(hall, TrackId(2)).unwrap().id, one);
+    let changes = here.take_changes(usize::MAX);
+    assert!(changes.gone.is_empty(), "{:?}", changes.gone);
+    assert_eq!(changes.people[0].id, one);
+    assert!(changes.people[0].rows.len() > 1);
+}
+
+#[test]
+fn a_camera_that_sees_nobody_for_long_does_not_hold_the_clock() {
+    let mut gallery = gallery();
+    gallery.restore(Saved::default(), WALL_NS);
+    let door = gallery.attach("door", true);
+    gallery.observe(door, FRAME_NS, &[], &[]);
+    let hour_ns = 3_600_000_000_000;
+    gallery.idle(WALL_NS + hour_ns);
+    watch(&mut gallery, door, hour_ns, 20, &[0]);
+    assert!(gallery.list()[0].first_seen_ns >= WALL_NS + hour_ns);
+    // From now on the camera's time counts.
+    gallery.idle(WALL_NS + 2 * hour_ns);
+    assert!(gallery.list()[0].last_seen_ns < WALL_NS + hour_ns + 1_000_000_000);
+}
+
+#[test]
 fn numbers_of_ones_own_making_are_replaced() {
     let mut gallery = gallery();
     gallery.number_from(PROVISIONAL + 700);

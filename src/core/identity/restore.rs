@@ -86,9 +86,15 @@ impl Gallery {
         }
     }
 
-    /// Time passes although no camera is attached: whoever was not seen for too long leaves.
+    /// Time passes although no camera tells it, because none is attached or none has seen anybody yet: whoever was not
+    /// seen for too long leaves.
     pub fn idle(&mut self, wall_ns: u64) {
-        if !self.cameras.is_empty() || self.clock == Clock::Cameras {
+        let told = match self.clock {
+            Clock::Cameras => true,
+            Clock::Unknown => false,
+            Clock::Behind(_) => !self.cameras.is_empty(),
+        };
+        if told {
             return;
         }
         self.clock = Clock::Unknown;
@@ -168,6 +174,10 @@ impl Gallery {
         };
         self.resting.insert(record.turn, id);
         self.people.insert(id, record);
+        // Who crossed out the number here while others made it the one that stays is outvoted: they were first.
+        if let Some(journal) = &mut self.journal {
+            journal.gone.remove(&id);
+        }
     }
 
     fn adopt_rows(&mut self, id: IdentityId, rows: &[SavedRow], authority: Authority) {

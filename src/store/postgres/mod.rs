@@ -50,6 +50,8 @@ const LOW: u32 = 64;
 const BLOCK: i64 = 128;
 /// The writer that is a user's correction.
 const USER: i64 = 0;
+/// Overwrites what was deleted; one statement, since several at once would be a transaction.
+const VACUUM: &str = "VACUUM (SKIP_LOCKED) reid_prototypes, reid_sightings, reid_identities";
 /// Statements that take longer are given up: others wait for the turn.
 const LIMITS: &str = "SET statement_timeout = '20s'; SET lock_timeout = '10s'; \
     SET idle_in_transaction_session_timeout = '20s'; SET client_min_messages = warning";
@@ -305,12 +307,10 @@ impl Postgres {
         let Some(session) = &mut self.session else {
             return Ok(());
         };
-        if self.must_vacuum {
-            // What was deleted is overwritten in the tables only now. Whoever does not own them may not: then the
-            // server's own vacuum does it later.
-            session.batch_execute("VACUUM reid_prototypes")?;
-            session.batch_execute("VACUUM reid_sightings")?;
-            self.must_vacuum = false;
+        if std::mem::take(&mut self.must_vacuum) {
+            // What was deleted is overwritten in the tables only now. Whoever does not own them may not; then, as when it
+            // takes too long, the server's own vacuum does it later.
+            let _ = session.batch_execute(VACUUM);
         }
         if self.swept.elapsed() < SWEEP {
             return Ok(());
@@ -444,8 +444,8 @@ impl Records for Archive {
             .iter()
             .any(|(_, fate)| *fate == Fate::Forgotten)
         {
-            let vacuum = self.session.batch_execute("VACUUM reid_prototypes");
-            vacuum.map_err(|error| self.target.fault(&error))?;
+            // As above.
+            let _ = self.session.batch_execute(VACUUM);
         }
         Ok(())
     }
