@@ -3,6 +3,8 @@
 #   two-cameras.sh [INPUT_A [INPUT_B [OUT.mp4 [FOLDER_FOR_JSON]]]]
 . "$(dirname "$0")/common.sh"
 out=${3:-out/two-cameras.mp4}
+# The cameras of the test source see two rooms; where yours are, a file named by TOPOLOGY says.
+[ -n "${1:-}${2:-}" ] || TOPOLOGY=${TOPOLOGY:-$here/two-rooms.toml}
 json=${4:-$(dirname "$out")}
 mkdir -p "$json"
 mp4 "$out"
