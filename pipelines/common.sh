@@ -45,7 +45,8 @@ source_of() {
 # identify GALLERY CAMERA: sets the array `identify`, the elements that find, describe and recognise people. The queues
 # let them work at the same time. TOPOLOGY names a file that says where the cameras are.
 identify() {
-    identify=(queue ! yolodetect ! queue ! reidembed ! queue ! reidtrack "gallery=$1" "camera=$2" "topology=${TOPOLOGY:-}")
+    identify=(queue ! yolodetect ! queue ! reidembed ! queue ! reidtrack "gallery=$1" "camera=$2")
+    [ -z "${TOPOLOGY:-}" ] || identify+=("topology=$TOPOLOGY")
 }
 
 # mp4 FILE: sets the array `mp4`, raw video into a file.
