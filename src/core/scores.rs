@@ -19,6 +19,14 @@ const MIN_SPREAD: f64 = 0.1;
 const PRIOR_SELF: f64 = 0.55;
 /// How many pairs that is worth.
 const PRIOR_SELF_PAIRS: f64 = 20.0;
+/// One and the same person across cameras before any were seen, as a part of the distance between strangers and one track
+/// with itself: 0.50 (MATRIX, true boxes, retail-0267), 0.58 (pose2sim).
+const PRIOR_ACROSS: f64 = 0.55;
+/// How many people that is worth.
+const PRIOR_ACROSS_PEOPLE: f64 = 10.0;
+/// People across cameras are never expected to be more alike than this: those who were recognised for certain, and teach
+/// it, are the more alike half.
+const MAX_ACROSS: f64 = 0.85;
 /// Older pairs fade so that no more than this many count: light and clothes change over a day.
 const MEMORY_PAIRS: f64 = 2000.0;
 
@@ -49,6 +57,9 @@ impl Running {
 pub struct ScoreScale {
     strangers: Running,
     selves: Running,
+    /// Of people recognised across cameras, positions on the scale.
+    #[serde(default)]
+    across: Running,
 }
 
 impl ScoreScale {
@@ -72,6 +83,21 @@ impl ScoreScale {
         if cosine.is_finite() {
             self.selves.add(f64::from(cosine), 1.0);
         }
+    }
+
+    /// Takes in how alike a person is across cameras, who was recognised for certain.
+    pub fn add_across(&mut self, cosine: f32) {
+        let position = self.position(cosine);
+        if position.is_finite() {
+            self.across.add(f64::from(position.clamp(0.0, 1.0)), 1.0);
+        }
+    }
+
+    /// Where one and the same person across cameras is expected on the scale of [`ScoreScale::position`].
+    pub fn across(&self) -> f32 {
+        let seen = self.across.weight;
+        let sum = PRIOR_ACROSS * PRIOR_ACROSS_PEOPLE + self.across.mean * seen;
+        (sum / (PRIOR_ACROSS_PEOPLE + seen)).min(MAX_ACROSS) as f32
     }
 
     /// Mean cosine of strangers.
@@ -162,6 +188,21 @@ mod tests {
         scale.add_strangers(f32::NAN);
         scale.add_self(f32::INFINITY);
         assert_eq!(scale, ScoreScale::default());
+    }
+
+    #[test]
+    fn likeness_across_cameras_is_learnt_and_never_believed_to_be_complete() {
+        let mut scale = ScoreScale::default();
+        for _ in 0..500 {
+            scale.add_strangers(0.3);
+            scale.add_self(0.9);
+        }
+        assert!((scale.across() - 0.55).abs() < 1e-6);
+        (0..100).for_each(|_| scale.add_across(0.3 + 0.7 * 0.6));
+        assert!((scale.across() - 0.68).abs() < 0.05, "{}", scale.across());
+        (0..2000).for_each(|_| scale.add_across(0.99));
+        scale.add_across(f32::NAN);
+        assert!((scale.across() - 0.85).abs() < 1e-6);
     }
 
     #[test]

@@ -46,6 +46,8 @@ pub(super) struct Binding {
     pub compared: u32,
     /// When to compare it with everybody else again, ns.
     pub review_ns: u64,
+    /// Whether it has taught how alike one person is across cameras.
+    pub taught: bool,
 }
 
 impl Binding {
@@ -64,6 +66,7 @@ impl Binding {
             asked_ns: None,
             compared: 0,
             review_ns: 0,
+            taught: false,
         }
     }
 }
@@ -76,10 +79,13 @@ pub(super) struct Evidence {
     weight: f32,
     /// Usable crops so far.
     pub crops: u32,
-    anchor: Option<(u64, Embedding)>,
+    /// What of the sum came since `since_ns`.
+    recent: Vec<f32>,
+    recent_weight: f32,
+    since_ns: Option<u64>,
 }
 
-/// What two moments of one track say about a person and itself.
+/// What a moment of a track and all before it say about a person and itself.
 #[derive(Clone, Debug)]
 pub(super) struct Moments {
     /// Their cosine.
@@ -89,7 +95,7 @@ pub(super) struct Moments {
 }
 
 impl Evidence {
-    /// Takes in a crop. Returns what two moments of this track say when enough time has passed between them.
+    /// Takes in a crop. Returns what the crops of the last moment and those before it say when enough time has passed.
     pub fn add(&mut self, sighting: &Sighting<'_>, now_ns: u64) -> Option<Moments> {
         let embedding = sighting.embedding?;
         if !sighting.quality.is_finite() || sighting.quality < MIN_QUALITY {
@@ -100,39 +106,48 @@ impl Evidence {
             *self = Self {
                 model: Some(embedding.model()),
                 sum: vec![0.0; embedding.dimension()],
+                recent: vec![0.0; embedding.dimension()],
                 ..Self::default()
             };
         }
         if self.weight >= MEMORY {
-            self.sum.iter_mut().for_each(|v| *v *= 0.5);
+            let all = self.sum.iter_mut().chain(&mut self.recent);
+            all.for_each(|v| *v *= 0.5);
             self.weight *= 0.5;
+            self.recent_weight *= 0.5;
         }
-        let moments = self.moments(embedding, now_ns);
-        for (sum, value) in self.sum.iter_mut().zip(embedding.values()) {
+        let sums = self.sum.iter_mut().zip(&mut self.recent);
+        for ((sum, recent), value) in sums.zip(embedding.values()) {
             *sum += sighting.quality * value;
+            *recent += sighting.quality * value;
         }
         self.weight += sighting.quality;
+        self.recent_weight += sighting.quality;
         self.crops = self.crops.saturating_add(1);
+        let since = *self.since_ns.get_or_insert(now_ns);
+        if now_ns.saturating_sub(since) < SELF_STEP_NS {
+            return None;
+        }
+        self.since_ns = Some(now_ns);
+        let moments = self.moments();
+        self.recent.fill(0.0);
+        self.recent_weight = 0.0;
         moments
     }
 
-    /// Compares a crop with the track before it.
-    fn moments(&mut self, embedding: &Embedding, now_ns: u64) -> Option<Moments> {
-        let Some((then, anchor)) = &self.anchor else {
-            self.anchor = Some((now_ns, embedding.clone()));
-            return None;
-        };
-        if now_ns.saturating_sub(*then) < SELF_STEP_NS {
+    /// Compares the last moment with the track before it.
+    fn moments(&self) -> Option<Moments> {
+        let before = self.weight - self.recent_weight;
+        if before < MIN_QUALITY || self.recent_weight <= 0.0 {
             return None;
         }
-        let cosine = dot(anchor.values(), embedding.values());
-        self.anchor = Some((now_ns, embedding.clone()));
-        let part = 1.0 / self.weight;
-        let values = embedding.values().iter();
-        let change = values.zip(&self.sum).map(|(v, sum)| v - sum * part);
+        let now: Vec<f32> = self.recent.iter().map(|v| v / self.recent_weight).collect();
+        let sums = self.sum.iter().zip(&self.recent);
+        let then: Vec<f32> = sums.map(|(sum, recent)| (sum - recent) / before).collect();
+        let lengths = (dot(&now, &now) * dot(&then, &then)).sqrt();
         Some(Moments {
-            cosine,
-            change: change.collect(),
+            cosine: dot(&now, &then) / lengths.max(f32::MIN_POSITIVE),
+            change: now.iter().zip(&then).map(|(n, t)| n - t).collect(),
         })
     }
 

@@ -10,12 +10,12 @@ use crate::core::{person::IdentityId, scores::ScoreScale};
 
 /// Before looking: how probable it is that a track that begins belongs to somebody known.
 const PRIOR_KNOWN: f32 = 0.5;
-/// The distance of strangers from one and the same person across cameras, as a part of their distance within a track:
-/// 0.50 (MATRIX, true boxes, retail-0267), 0.58 (pose2sim).
-const ACROSS_CAMERAS: f32 = 0.55;
+/// Likewise of a person who comes back to a camera, as a part of the distance within a track: the same light and the same
+/// angle, another moment. Chosen between that across cameras (0.5 to 0.6) and that within a track.
+const SAME_CAMERA: f32 = 0.8;
 /// Separation in deviations is believed to lie within these bounds. 1.6 is measured in MATRIX (far, small people, single
 /// crops); tracks are judged by their mean, which lies further out than a crop. The upper bound is chosen, not measured.
-const SEPARATION: (f32, f32) = (2.0, 3.5);
+const SEPARATION: (f32, f32) = (2.0, 4.0);
 /// Known people count with their number to this power: not all of them are about. MATRIX, true tracks, eight views at
 /// once, retail-0267: with 1, 96 % of an identity's boxes are one person's and IDF1 is 29; with 0.75, 88 % and 39; with
 /// 0.5, 80 % and 45. Tuned there and looked at in pose2sim: no independent figure yet.
@@ -36,6 +36,8 @@ pub(super) struct Candidate {
     pub score: f32,
     /// How many rows there were.
     pub rows: usize,
+    /// The most alike row was seen by the camera that asks.
+    pub here: bool,
 }
 
 /// What all candidates together say about one query.
@@ -45,6 +47,8 @@ pub(super) struct Verdict {
     pub probability: f32,
     /// Its score less the best other's; the score itself when there is no other.
     pub margin: f32,
+    /// Its score.
+    pub score: f32,
 }
 
 /// How scores are judged in one gallery for one model.
@@ -53,19 +57,28 @@ pub(super) struct Judge<'a> {
     scale: &'a ScoreScale,
     threshold: Option<f32>,
     known: usize,
-    separation: f32,
 }
 
 impl<'a> Judge<'a> {
     /// `threshold` = a user's fixed cosine; `known` = how many people the gallery knows.
     pub fn new(scale: &'a ScoreScale, threshold: Option<f32>, known: usize) -> Self {
-        let within = scale.deviations(scale.self_mean());
         Self {
             scale,
             threshold,
             known: known.max(1),
-            separation: (within * ACROSS_CAMERAS).clamp(SEPARATION.0, SEPARATION.1),
         }
+    }
+
+    /// How far one and the same person lies above strangers, in deviations.
+    fn separation(&self, candidate: &Candidate) -> f32 {
+        let within = self.scale.deviations(self.scale.self_mean());
+        let across = self.scale.across();
+        let part = if candidate.here {
+            across.max(SAME_CAMERA)
+        } else {
+            across
+        };
+        (within * part).clamp(SEPARATION.0, SEPARATION.1)
     }
 
     /// Natural logarithm of the odds of this candidate against "somebody new", before the others are heard.
@@ -77,7 +90,8 @@ impl<'a> Judge<'a> {
                 let z = self.scale.deviations(candidate.score) - chance;
                 let even = (PRIOR_KNOWN / (1.0 - PRIOR_KNOWN)).ln();
                 let prior = even - CROWDING * (self.known as f32).ln();
-                prior + self.separation * (z - self.separation / 2.0)
+                let separation = self.separation(candidate);
+                prior + separation * (z - separation / 2.0)
             }
         };
         odds.clamp(-MAX_LOG_ODDS, MAX_LOG_ODDS)
@@ -104,6 +118,7 @@ impl<'a> Judge<'a> {
         Verdict {
             probability,
             margin,
+            score: chosen.score,
         }
     }
 
@@ -121,6 +136,7 @@ mod tests {
             id: IdentityId(id),
             score,
             rows: 1,
+            here: false,
         }
     }
 

@@ -13,6 +13,7 @@ use super::{
     decision::{Candidate, Judge},
     journal::{CameraNames, Journal},
     restore::Clock,
+    review::REVIEW_NS,
     rows::{Sample, Space},
     topology::{Relation, Topology},
 };
@@ -33,12 +34,6 @@ const ENOUGH_CROPS: u32 = 3;
 const ENOUGH_NS: u64 = 400_000_000;
 /// A track whose looks nobody ever described is somebody new after this time, ns.
 const FACELESS_NS: u64 = 1_000_000_000;
-/// A merge of two numbers that were both believed needs this probability.
-const SURE_MERGE: f32 = 0.9;
-/// A person that was taken for new is compared with the others again after this time, ns, then after twice as long, …
-const REVIEW_NS: u64 = 500_000_000;
-/// … until this age of the track, ns.
-const REVIEW_UNTIL_NS: u64 = 64_000_000_000;
 /// The rows of a person in view are updated, and undecided tracks looked up, this often, ns: neighbouring frames are
 /// near-copies.
 const REMEMBER_NS: u64 = 100_000_000;
@@ -67,6 +62,8 @@ pub(super) struct Record {
     /// Tracks that carry the number now.
     pub tracks: u32,
     pub apart: VecDeque<IdentityId>,
+    /// Whom a user has told apart from the person: no looks join them again while both are in view.
+    pub parted: Vec<IdentityId>,
     /// Where it was last, a stay for each camera, newest last.
     pub stays: Vec<Stay>,
 }
@@ -314,17 +311,24 @@ impl Gallery {
         about.compared_ns = Some(now);
         for (i, a) in good.iter().enumerate() {
             for b in good[..i].iter().filter(|b| apart(&a.rect, &b.rect)) {
-                let (Some(ours), Some(theirs)) = (a.embedding, b.embedding) else {
+                let mean = |s: &Sighting<'_>| {
+                    let key = TrackKey {
+                        camera,
+                        track: s.track,
+                    };
+                    self.bindings.get(&key)?.evidence.mean()
+                };
+                let (Some(ours), Some(theirs)) = (mean(a), mean(b)) else {
                     continue;
                 };
-                let cosine = ours.cosine(theirs);
+                let cosine = ours.cosine(&theirs);
                 let compared = |track| {
                     self.bindings
                         .get(&TrackKey { camera, track })
                         .map_or(0, |b| b.compared)
                 };
                 let before = compared(a.track).min(compared(b.track));
-                if let (Some(cosine), Some(space)) = (cosine, self.space_mut(ours)) {
+                if let (Some(cosine), Some(space)) = (cosine, self.space_mut(&ours)) {
                     space.scale.add_strangers_again(cosine, before);
                 }
             }
@@ -422,7 +426,8 @@ impl Gallery {
             let visible = self.visible(camera, sightings);
             let grouped = self.groups_in_view();
             let space = &self.spaces[index];
-            let queries: Vec<&[f32]> = rows.iter().map(|(_, e)| e.values()).collect();
+            let queries: Vec<(CameraId, &[f32])> =
+                rows.iter().map(|(_, e)| (camera, e.values())).collect();
             let in_view = |id| self.people.get(&id).is_some_and(|r| r.tracks > 0);
             let mut found = space.scan(&queries, |id| {
                 !(visible.contains(&id) || grouped && in_view(id))
@@ -475,7 +480,11 @@ impl Gallery {
     }
 
     /// Numbers of the tracks in this picture.
-    fn visible(&self, camera: CameraId, sightings: &[Sighting<'_>]) -> HashSet<IdentityId> {
+    pub(super) fn visible(
+        &self,
+        camera: CameraId,
+        sightings: &[Sighting<'_>],
+    ) -> HashSet<IdentityId> {
         sightings
             .iter()
             .filter_map(|s| {
@@ -502,10 +511,9 @@ impl Gallery {
                 score,
                 probability,
                 margin,
-            } if waited || probability >= SURE => self.recognise(key, id, score, margin),
-            Outcome::New { probability } if waited || probability >= SURE_NEW => {
-                self.believe_new(key)
-            }
+            } if probability >= SURE => self.recognise(key, id, score, margin),
+            Outcome::New { probability } if probability >= SURE_NEW => self.believe_new(key),
+            _ if waited => self.believe_new(key),
             _ => {}
         }
     }
@@ -523,8 +531,10 @@ impl Gallery {
             self.bind(key, id);
         }
         let basis = self.last_elsewhere(id, key);
+        let review_ns = self.now_ns.saturating_add(REVIEW_NS);
         if let Some(binding) = self.bindings.get_mut(&key) {
             binding.decided = true;
+            binding.review_ns = review_ns;
             binding.basis = basis;
             binding.state = IdentityState::Matched;
             binding.score = score;
@@ -603,85 +613,6 @@ impl Gallery {
         }
     }
 
-    /// Compares people that were taken for new with everybody else again, now that more is known: at most one a frame.
-    fn review(&mut self, camera: CameraId, sightings: &[Sighting<'_>]) {
-        let now = self.now_ns;
-        let due = sightings.iter().find_map(|s| {
-            let key = TrackKey {
-                camera,
-                track: s.track,
-            };
-            let binding = self.bindings.get(&key)?;
-            let fits = binding.decided
-                && binding.state == IdentityState::New
-                && binding.review_ns <= now
-                && now.saturating_sub(binding.first_ns) <= REVIEW_UNTIL_NS;
-            fits.then_some(key)
-        });
-        let Some(key) = due else { return };
-        let Some(binding) = self.bindings.get_mut(&key) else {
-            return;
-        };
-        let age = now.saturating_sub(binding.first_ns);
-        binding.review_ns = now.saturating_add(age.max(REVIEW_NS));
-        let (Some(own), Some(mean)) = (binding.identity, binding.evidence.mean()) else {
-            return;
-        };
-        if let Some((other, score, margin)) = self.double_of(own, &mean, key, sightings) {
-            self.recognise_merge(key, own, other, score, margin);
-        }
-    }
-
-    /// Somebody else who is `own`, beyond reasonable doubt.
-    fn double_of(
-        &self,
-        own: IdentityId,
-        mean: &Embedding,
-        key: TrackKey,
-        sightings: &[Sighting<'_>],
-    ) -> Option<(IdentityId, f32, f32)> {
-        let index = self.spaces.iter().position(|s| s.takes(mean))?;
-        let (space, grouped) = (&self.spaces[index], self.groups_in_view());
-        let in_view = |id| self.people.get(&id).is_some_and(|r| r.tracks > 0);
-        let visible = self.visible(key.camera, sightings);
-        let apart = &self.people.get(&own)?.apart;
-        let found = space.scan(&[mean.values()], |id| {
-            let free = id != own && !visible.contains(&id) && !apart.contains(&id);
-            free && !(grouped && in_view(id)) && self.can_be(key, id)
-        });
-        let found = found.first()?;
-        let judge = Judge::new(&space.scale, self.config.match_threshold, space.people());
-        let best = found.iter().max_by(|a, b| a.score.total_cmp(&b.score))?;
-        let verdict = judge.verdict(best, found);
-        (verdict.probability >= SURE_MERGE).then_some((best.id, best.score, verdict.margin))
-    }
-
-    fn recognise_merge(
-        &mut self,
-        key: TrackKey,
-        own: IdentityId,
-        other: IdentityId,
-        score: f32,
-        margin: f32,
-    ) {
-        // The number that has been there longer stays.
-        let (from, into) = (own.max(other), own.min(other));
-        let basis = self.last_elsewhere(other, key);
-        self.unite(from, into);
-        if let Some(binding) = self.bindings.get_mut(&key) {
-            binding.basis = basis;
-            binding.state = IdentityState::Matched;
-            binding.score = score;
-            binding.margin = margin;
-        }
-        self.events.push(Event::Matched {
-            id: into,
-            track: key.track,
-            score,
-            margin,
-        });
-    }
-
     /// Updates rows, companions and times of everybody in the picture.
     fn keep(&mut self, camera: CameraId, sightings: &[Sighting<'_>]) {
         let visible: Vec<IdentityId> = self.visible(camera, sightings).into_iter().collect();
@@ -742,7 +673,7 @@ impl Gallery {
     // ---- time and space ----
 
     /// Whether a track can be a person, by where the person was lately.
-    fn can_be(&self, key: TrackKey, id: IdentityId) -> bool {
+    pub(super) fn can_be(&self, key: TrackKey, id: IdentityId) -> bool {
         let (Some(topology), Some(record)) = (&self.topology, self.people.get(&id)) else {
             return true;
         };
@@ -766,7 +697,7 @@ impl Gallery {
     }
 
     /// Where and when a person was last seen, other than as this track.
-    fn last_elsewhere(&self, id: IdentityId, key: TrackKey) -> Option<Seen> {
+    pub(super) fn last_elsewhere(&self, id: IdentityId, key: TrackKey) -> Option<Seen> {
         let began = self.bindings.get(&key)?.first_ns;
         let stays = self.people.get(&id)?.stays.iter().rev();
         let mut others = stays.filter(|s| s.camera != key.camera || s.times.end < began);
@@ -780,7 +711,7 @@ impl Gallery {
     // ---- people and tracks ----
 
     /// The space of a vector's model, made when there is room for another model.
-    fn space_mut(&mut self, embedding: &Embedding) -> Option<&mut Space> {
+    pub(super) fn space_mut(&mut self, embedding: &Embedding) -> Option<&mut Space> {
         let index = match self.spaces.iter().position(|s| s.takes(embedding)) {
             Some(index) => index,
             None if self.spaces.len() < MAX_MODELS => {
@@ -818,6 +749,7 @@ impl Gallery {
             turn: self.turn,
             tracks: 0,
             apart: VecDeque::new(),
+            parted: Vec::new(),
             stays: Vec::new(),
         };
         self.people.insert(id, record);
@@ -934,9 +866,8 @@ impl Gallery {
             }
         }
         for record in self.people.values_mut() {
-            for companion in record.apart.iter_mut().filter(|c| **c == from) {
-                *companion = into;
-            }
+            let others = record.apart.iter_mut().chain(&mut record.parted);
+            others.filter(|c| **c == from).for_each(|c| *c = into);
         }
         if let Some(record) = self.people.get_mut(&into) {
             if record.tracks == 0 && old.tracks > 0 {
@@ -956,6 +887,8 @@ impl Gallery {
             let skip = former.len().saturating_sub(MAX_PREVIOUS);
             record.previous = former[skip..].into();
             record.apart.extend(old.apart);
+            record.parted.extend(old.parted);
+            record.parted.retain(|other| *other != into);
             record.take_stays(old.stays);
             while record.apart.len() > MAX_APART {
                 record.apart.pop_front();
@@ -1000,6 +933,7 @@ impl Gallery {
             return Err(GalleryError::SeenTogether(from, into));
         }
         self.unite(from, into);
+        self.trust(into);
         Ok(std::mem::take(&mut self.events))
     }
 
@@ -1043,6 +977,7 @@ impl Gallery {
         for (own, other) in [(id, into), (into, id)] {
             if let Some(record) = self.people.get_mut(&own) {
                 record.apart.push_back(other);
+                record.parted.push(other);
                 if let Some(origin) = origin.filter(|_| own == id) {
                     let kept = record.previous.iter().filter(|p| **p != origin);
                     record.previous = kept.copied().collect();
@@ -1085,6 +1020,7 @@ impl Gallery {
         self.note_left(id, Fate::Forgotten);
         for record in self.people.values_mut() {
             record.apart.retain(|c| *c != id);
+            record.parted.retain(|c| *c != id);
         }
         Ok(std::mem::take(&mut self.events))
     }

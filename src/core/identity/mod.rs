@@ -13,6 +13,7 @@ mod linkage;
 mod nuisance;
 mod regroup;
 mod restore;
+mod review;
 mod rows;
 pub mod topology;
 

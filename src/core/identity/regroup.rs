@@ -114,7 +114,7 @@ fn beside(a: &Node, b: &Node) -> bool {
 impl Gallery {
     /// Groups the people in view anew when a camera brings news.
     pub(super) fn regroup(&mut self, camera: CameraId, sightings: &[Sighting<'_>]) {
-        if self.config.match_threshold.is_some() || !self.regroup_due(camera, sightings) {
+        if !self.groups_in_view() || !self.regroup_due(camera, sightings) {
             return;
         }
         for space in 0..self.spaces.len() {
@@ -222,16 +222,23 @@ impl Gallery {
         crowd
     }
 
-    /// Tracks of two cameras that lie too far from one another, or do not overlap, are two people.
+    /// Tracks of two cameras that lie too far from one another, or do not overlap, are two people, and so are those whom
+    /// a user has told apart.
     fn keep_apart(&self, crowd: &Crowd, likeness: &mut Likeness) {
-        let Some(topology) = &self.topology else {
-            return;
+        let far = |a: &Node, b: &Node| {
+            self.topology.as_ref().is_some_and(|topology| {
+                let relation = self.relation(topology, a.key.camera, b.key.camera);
+                !relation.allows(&(a.first_ns..a.seen_ns), &(b.first_ns..b.seen_ns), false)
+            })
+        };
+        let parted = |a: &Node, b: &Node| {
+            let record = self.people.get(&a.id);
+            record.is_some_and(|r| r.parted.contains(&b.id))
         };
         let n = crowd.nodes.len();
         for (i, a) in crowd.nodes.iter().enumerate() {
             for (j, b) in crowd.nodes[..i].iter().enumerate() {
-                let relation = self.relation(topology, a.key.camera, b.key.camera);
-                if !relation.allows(&(a.first_ns..a.seen_ns), &(b.first_ns..b.seen_ns), false) {
+                if far(a, b) || parted(a, b) {
                     likeness.apart[i * n + j] = true;
                     likeness.apart[j * n + i] = true;
                 }
@@ -323,7 +330,7 @@ impl Gallery {
     }
 
     /// A track leaves a number that others carry, too: for `to`, or to be somebody new. Returns the number it has then.
-    fn part(
+    pub(super) fn part(
         &mut self,
         key: TrackKey,
         from: IdentityId,

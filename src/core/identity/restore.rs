@@ -170,6 +170,7 @@ impl Gallery {
             turn: self.turn,
             tracks: 0,
             apart: VecDeque::new(),
+            parted: Vec::new(),
             stays: Vec::new(),
         };
         self.resting.insert(record.turn, id);
@@ -297,7 +298,10 @@ impl Gallery {
         };
         let space = self.spaces.iter().find(|s| s.rows_of(id) > 0)?;
         let judge = Judge::new(&space.scale, self.config.match_threshold, space.people());
-        let queries: Vec<&[f32]> = space.rows(id).map(|(_, values)| values).collect();
+        let queries: Vec<(CameraId, &[f32])> = space
+            .rows(id)
+            .map(|(row, values)| (row.camera, values))
+            .collect();
         let found = space.scan(&queries, wanted);
         let best = found.iter().filter_map(|candidates| {
             let best = candidates

@@ -105,10 +105,10 @@ impl Space {
     }
 
     /// Of the people that `wanted` lets through those who are most alike, all when there are few, with their scores, for
-    /// each of `queries`.
+    /// each of `queries`: looks, and the cameras that saw them.
     pub fn scan(
         &self,
-        queries: &[&[f32]],
+        queries: &[(CameraId, &[f32])],
         wanted: impl Fn(IdentityId) -> bool,
     ) -> Vec<Vec<Candidate>> {
         let free = |slot: usize| {
@@ -126,27 +126,35 @@ impl Space {
         } else {
             Vec::new()
         };
-        let look = |query: &&[f32]| -> Vec<Candidate> {
+        let look = |&(camera, query): &(CameraId, &[f32])| -> Vec<Candidate> {
             if all.len() <= EVERYBODY {
                 return all
                     .iter()
-                    .filter_map(|&slot| self.candidate(query, slot))
+                    .filter_map(|&slot| self.candidate(camera, query, slot))
                     .collect();
             }
             let near = self.sketch.nearest(query, |slot| marks[slot]);
             near.iter()
-                .filter_map(|&slot| self.candidate(query, slot))
+                .filter_map(|&slot| self.candidate(camera, query, slot))
                 .collect()
         };
         queries.iter().map(look).collect()
     }
 
-    fn candidate(&self, query: &[f32], slot: usize) -> Option<Candidate> {
-        Some(Candidate {
-            id: self.slots[slot].owner?,
-            score: self.score(query, slot),
-            rows: self.slots[slot].rows.len(),
-        })
+    fn candidate(&self, camera: CameraId, query: &[f32], slot: usize) -> Option<Candidate> {
+        self.compare(camera, query, slot, |_| true)
+    }
+
+    /// How alike a look of `camera` and a person are by what is known of the person without `track`; `None` where that is
+    /// nothing.
+    pub fn without_track(
+        &self,
+        query: &[f32],
+        id: IdentityId,
+        track: TrackKey,
+    ) -> Option<Candidate> {
+        let slot = *self.by_owner.get(&id)?;
+        self.compare(track.camera, query, slot, |row| row.track != Some(track))
     }
 
     /// Brings the first look at a slot up to date.
@@ -164,18 +172,36 @@ impl Space {
         self.sketch.set(slot, (total > 0.0).then_some(&mean[..]));
     }
 
-    /// How alike a query and a person are: half the best row, half the mean of all. The best alone is too easily had by
-    /// chance: two people who each come in at the edge of the picture have half a body in common (one-by-one: best row
-    /// 0.61, mean 0.14, two people). The mean alone forgets that people have sides.
-    fn score(&self, query: &[f32], slot: usize) -> f32 {
-        let (mut best, mut sum, mut total) = (f32::NEG_INFINITY, 0.0, 0.0);
+    /// How alike a query and a person are: half the best row, half the mean of all that count. The best alone is too easily
+    /// had by chance: two people who each come in at the edge of the picture have half a body in common (one-by-one: best
+    /// row 0.61, mean 0.14, two people). The mean alone forgets that people have sides.
+    fn compare(
+        &self,
+        camera: CameraId,
+        query: &[f32],
+        slot: usize,
+        counts: impl Fn(&Row) -> bool,
+    ) -> Option<Candidate> {
+        let (mut best, mut here) = (f32::NEG_INFINITY, false);
+        let (mut sum, mut total, mut rows) = (0.0, 0.0, 0);
         for (r, about) in self.slots[slot].rows.iter().enumerate() {
+            if !counts(about) {
+                continue;
+            }
             let cosine = dot(query, self.row(slot, r));
-            best = best.max(cosine);
+            if cosine > best {
+                (best, here) = (cosine, about.camera == camera);
+            }
             sum += about.weight * cosine;
             total += about.weight;
+            rows += 1;
         }
-        0.5 * (best + sum / total.max(f32::MIN_POSITIVE))
+        (rows > 0).then_some(Candidate {
+            id: self.slots[slot].owner?,
+            score: 0.5 * (best + sum / total.max(f32::MIN_POSITIVE)),
+            rows,
+            here,
+        })
     }
 
     fn row(&self, slot: usize, row: usize) -> &[f32] {

@@ -540,6 +540,84 @@ fn a_wrong_merge_is_split_while_both_are_in_view_and_told() {
 }
 
 #[test]
+fn somebody_taken_for_another_at_the_door_is_told_apart() {
+    let mut noise = Noise(43);
+    let mut gallery = Gallery::new(GalleryConfig::default());
+    let (door, hall) = (gallery.attach("door", true), gallery.attach("hall", true));
+    let who = |person, noise: &mut Noise| Some(crop(person, 0.3, 0.2, noise));
+    for n in 0..75 {
+        let seen = [0, 1, 2].map(|p| (p as u32 + 1, who(p, &mut noise)));
+        frame(&mut gallery, door, n * FRAME_NS, &seen);
+    }
+    end(&mut gallery, door, 75 * FRAME_NS, &[1, 2, 3]);
+    // What is seen of somebody else at first could be anybody.
+    let mut events = Vec::new();
+    let mut numbers = Vec::new();
+    for n in 100..400 {
+        let person = if n < 104 { 0 } else { 5 };
+        let seen = [(1, who(person, &mut noise))];
+        let decision = frame(&mut gallery, hall, n * FRAME_NS, &seen);
+        numbers.push(ids(&decision)[0]);
+        events.extend(decision.events);
+    }
+    assert_eq!(numbers[15], 1, "taken for the one before");
+    assert_ne!(numbers.last(), Some(&1), "and told apart: {events:?}");
+    let split = events
+        .iter()
+        .any(|e| matches!(e, Event::Split { from, .. } if from.0 == 1));
+    let corrected = events
+        .iter()
+        .any(|e| matches!(e, Event::Corrected { camera, from, .. } if &**camera == "hall" && from.0 == 1));
+    assert!(split && corrected, "{events:?}");
+    // The one before is still known.
+    end(&mut gallery, hall, 400 * FRAME_NS, &[1]);
+    let last = (0..20).map(|n| {
+        ids(&frame(
+            &mut gallery,
+            hall,
+            (500 + n) * FRAME_NS,
+            &[(2, who(0, &mut noise))],
+        ))
+    });
+    assert_eq!(last.last(), Some(vec![1]));
+}
+
+#[test]
+fn what_a_user_has_merged_or_told_apart_stays_so() {
+    let mut noise = Noise(47);
+    let mut gallery = Gallery::new(GalleryConfig::default());
+    let (door, hall) = (gallery.attach("door", true), gallery.attach("hall", true));
+    let mut both = |gallery: &mut Gallery, frames: std::ops::Range<u64>| {
+        let mut last = (0, 0);
+        for n in frames {
+            let (a, b) = (crop(0, 0.3, 0.2, &mut noise), crop(5, 0.3, 0.2, &mut noise));
+            last.0 = ids(&frame(gallery, door, n * FRAME_NS, &[(1, Some(a))]))[0];
+            last.1 = ids(&frame(gallery, hall, n * FRAME_NS, &[(1, Some(b))]))[0];
+        }
+        last
+    };
+    let (a, b) = both(&mut gallery, 0..50);
+    assert_ne!(a, b);
+    gallery.merge(IdentityId(b), IdentityId(a)).unwrap();
+    assert_eq!(both(&mut gallery, 50..500), (a, a));
+
+    let mut noise = Noise(53);
+    let mut gallery = Gallery::new(GalleryConfig::default());
+    let cameras: Vec<CameraId> = (0..4)
+        .map(|i| gallery.attach(&format!("c{i}"), true))
+        .collect();
+    let (before, _) = show(&mut gallery, &cameras, 12, 0..16, &mut noise);
+    assert_eq!(before[0][0], before[3][0], "{before:?}");
+    let (new, _) = gallery.split(IdentityId(before[0][0]), Some("c3")).unwrap();
+    let (after, _) = show(&mut gallery, &cameras, 12, 16..32, &mut noise);
+    assert_eq!(
+        (after[0][0], after[3][0]),
+        (before[0][0], new.0),
+        "{after:?}"
+    );
+}
+
+#[test]
 fn nobody_is_in_two_places_or_faster_than_people_walk() {
     let text = "[[link]]\ncameras = [\"door\", \"yard\"]\nmin-seconds = 8\nmax-seconds = 60\n";
     // Appears in the yard so many seconds after leaving the door: known there?

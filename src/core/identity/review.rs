@@ -1,0 +1,178 @@
+//! Second thoughts about people in view: somebody taken for new who turns out to be known, and somebody taken for known who
+//! is not. A first decision rests on a crop or two; more come while the track lasts.
+
+use super::{
+    CameraId, Event, Gallery, Sighting,
+    binding::TrackKey,
+    decision::{Candidate, Judge, Verdict},
+};
+use crate::core::{
+    embedding::Embedding,
+    person::{IdentityId, IdentityState},
+};
+
+/// A merge of two numbers that were both believed needs this probability.
+const SURE_MERGE: f32 = 0.9;
+/// A person that was taken for new is compared with the others again after this time, ns, then after twice as long, …
+pub(super) const REVIEW_NS: u64 = 500_000_000;
+/// … until this age of the track, ns.
+const REVIEW_UNTIL_NS: u64 = 64_000_000_000;
+/// A track leaves the person that it was taken for when that is less probable than this …
+const DOUBT: f32 = 0.2;
+/// … after so many crops.
+const DOUBT_CROPS: u32 = 5;
+/// A person recognised with this probability teaches how alike one person is across cameras.
+const CERTAIN: f32 = 0.95;
+
+impl Gallery {
+    /// Compares people in view with everybody else again, now that more is known: at most one a frame.
+    pub(super) fn review(&mut self, camera: CameraId, sightings: &[Sighting<'_>]) {
+        let now = self.now_ns;
+        let due = sightings.iter().find_map(|s| {
+            let key = TrackKey {
+                camera,
+                track: s.track,
+            };
+            let binding = self.bindings.get(&key)?;
+            let fits = binding.decided
+                && binding.state != IdentityState::Pending
+                && binding.review_ns <= now
+                && now.saturating_sub(binding.first_ns) <= REVIEW_UNTIL_NS;
+            fits.then_some(key)
+        });
+        let Some(key) = due else { return };
+        let Some(binding) = self.bindings.get_mut(&key) else {
+            return;
+        };
+        let age = now.saturating_sub(binding.first_ns);
+        binding.review_ns = now.saturating_add(age.max(REVIEW_NS));
+        let (Some(own), Some(mean)) = (binding.identity, binding.evidence.mean()) else {
+            return;
+        };
+        if binding.state == IdentityState::New {
+            if let Some((other, score, margin)) = self.double_of(own, &mean, key, sightings) {
+                self.recognise_merge(key, own, other, score, margin);
+            }
+        } else {
+            self.doubt(key, own, &mean, sightings);
+        }
+    }
+
+    /// Whether a recognised track still looks like the person, by what is known of the person from elsewhere. If not it
+    /// goes to whom it resembles beyond reasonable doubt, or is somebody new; if very much so, it teaches how alike one
+    /// person is across cameras.
+    fn doubt(
+        &mut self,
+        key: TrackKey,
+        own: IdentityId,
+        mean: &Embedding,
+        sightings: &[Sighting<'_>],
+    ) {
+        // Those are told apart all at once, by `regroup`.
+        if self.groups_in_view() {
+            return;
+        }
+        let Some((verdict, here, other)) = self.second_look(key, own, mean, sightings) else {
+            return;
+        };
+        let Some(binding) = self.bindings.get_mut(&key) else {
+            return;
+        };
+        if verdict.probability < DOUBT && binding.evidence.crops >= DOUBT_CROPS {
+            let into = self.part(key, own, other.map(|c| c.id));
+            if let (Some(into), Some(found)) = (into, other) {
+                let basis = self.last_elsewhere(into, key);
+                if let Some(binding) = self.bindings.get_mut(&key) {
+                    (binding.basis, binding.score) = (basis, found.score);
+                    binding.margin = found.score - verdict.score;
+                }
+            }
+        } else if verdict.probability >= CERTAIN && !here && !binding.taught {
+            binding.taught = true;
+            if let Some(space) = self.space_mut(mean) {
+                space.scale.add_across(verdict.score);
+            }
+        }
+    }
+
+    /// What is known of a track's person from elsewhere says about the track: the verdict, whether that was seen by the
+    /// same camera, and whom the track resembles beyond reasonable doubt instead.
+    fn second_look(
+        &self,
+        key: TrackKey,
+        own: IdentityId,
+        mean: &Embedding,
+        sightings: &[Sighting<'_>],
+    ) -> Option<(Verdict, bool, Option<Candidate>)> {
+        let space = self.spaces.iter().find(|s| s.takes(mean))?;
+        let mine = space.without_track(mean.values(), own, key)?;
+        let visible = self.visible(key.camera, sightings);
+        let mut found = space.scan(&[(key.camera, mean.values())], |id| {
+            id != own && !visible.contains(&id) && self.can_be(key, id)
+        });
+        let mut found = found.pop()?;
+        found.push(mine);
+        let judge = Judge::new(&space.scale, self.config.match_threshold, space.people());
+        let best = found.iter().max_by(|a, b| a.score.total_cmp(&b.score))?;
+        let other = (best.id != own && judge.verdict(best, &found).probability >= SURE_MERGE)
+            .then_some(*best);
+        Some((judge.verdict(&mine, &found), mine.here, other))
+    }
+
+    /// Somebody else who is `own`, beyond reasonable doubt.
+    fn double_of(
+        &self,
+        own: IdentityId,
+        mean: &Embedding,
+        key: TrackKey,
+        sightings: &[Sighting<'_>],
+    ) -> Option<(IdentityId, f32, f32)> {
+        let index = self.spaces.iter().position(|s| s.takes(mean))?;
+        let (space, grouped) = (&self.spaces[index], self.groups_in_view());
+        let in_view = |id| self.people.get(&id).is_some_and(|r| r.tracks > 0);
+        let visible = self.visible(key.camera, sightings);
+        let apart = &self.people.get(&own)?.apart;
+        let found = space.scan(&[(key.camera, mean.values())], |id| {
+            let free = id != own && !visible.contains(&id) && !apart.contains(&id);
+            free && !(grouped && in_view(id)) && self.can_be(key, id)
+        });
+        let found = found.first()?;
+        let judge = Judge::new(&space.scale, self.config.match_threshold, space.people());
+        let best = found.iter().max_by(|a, b| a.score.total_cmp(&b.score))?;
+        let verdict = judge.verdict(best, found);
+        (verdict.probability >= SURE_MERGE).then_some((best.id, best.score, verdict.margin))
+    }
+
+    fn recognise_merge(
+        &mut self,
+        key: TrackKey,
+        own: IdentityId,
+        other: IdentityId,
+        score: f32,
+        margin: f32,
+    ) {
+        // The number that has been there longer stays.
+        let (from, into) = (own.max(other), own.min(other));
+        let basis = self.last_elsewhere(other, key);
+        self.unite(from, into);
+        if let Some(binding) = self.bindings.get_mut(&key) {
+            binding.basis = basis;
+            binding.state = IdentityState::Matched;
+            binding.score = score;
+            binding.margin = margin;
+        }
+        self.events.push(Event::Matched {
+            id: into,
+            track: key.track,
+            score,
+            margin,
+        });
+    }
+
+    /// A user says that a number is one person: its tracks are not looked at again.
+    pub(super) fn trust(&mut self, id: IdentityId) {
+        let own = self.bindings.values_mut();
+        own.filter(|b| b.identity == Some(id))
+            .for_each(|b| b.review_ns = u64::MAX);
+    }
+}
