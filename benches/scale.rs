@@ -133,14 +133,13 @@ fn tracks(tracks: u32, capacity: usize) {
     acquaint(&mut gallery, &mut time_ns);
     let camera = gallery.attach("walk", true);
     let (mut order, mut newest) = (Noise(99), 0_u32);
-    let (mut spent, mut count, mut recognised) = (Duration::ZERO, 0_u32, 0_u32);
+    let (mut spent, mut recognised) = (Vec::new(), 0_u32);
     println!("tracks,people,resident MiB,first look us,recognised,highest number");
     for track in 1..=tracks {
         let among = capacity as f32;
         let person = ((order.next() + 1.0) * among) as u32;
         let (events, first, _) = visit(&mut gallery, camera, track, person, &mut time_ns);
-        spent += first;
-        count += 1;
+        spent.push(first);
         for event in events {
             match event {
                 Event::New { id, .. } => {
@@ -152,13 +151,14 @@ fn tracks(tracks: u32, capacity: usize) {
             }
         }
         if track % (tracks / 50).max(1) == 0 {
-            let mean_us = spent.as_secs_f64() * 1e6 / f64::from(count);
+            spent.sort_unstable();
+            let median_us = spent[spent.len() / 2].as_secs_f64() * 1e6;
             let mib = resident_mib();
             println!(
-                "{track},{},{mib:.1},{mean_us:.1},{recognised},{newest}",
+                "{track},{},{mib:.1},{median_us:.1},{recognised},{newest}",
                 gallery.len()
             );
-            (spent, count, recognised) = (Duration::ZERO, 0, 0);
+            (spent, recognised) = (Vec::new(), 0);
         }
     }
     assert!(gallery.len() <= capacity, "{} people", gallery.len());

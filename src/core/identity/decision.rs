@@ -38,6 +38,8 @@ pub(super) struct Candidate {
     pub rows: usize,
     /// The most alike row was seen by the camera that asks.
     pub here: bool,
+    /// What time and place say for the person, as natural logarithm of odds.
+    pub prior: f32,
 }
 
 /// What all candidates together say about one query.
@@ -91,7 +93,7 @@ impl<'a> Judge<'a> {
                 let even = (PRIOR_KNOWN / (1.0 - PRIOR_KNOWN)).ln();
                 let prior = even - CROWDING * (self.known as f32).ln();
                 let separation = self.separation(candidate);
-                prior + separation * (z - separation / 2.0)
+                prior + candidate.prior + separation * (z - separation / 2.0)
             }
         };
         odds.clamp(-MAX_LOG_ODDS, MAX_LOG_ODDS)
@@ -137,6 +139,7 @@ mod tests {
             score,
             rows: 1,
             here: false,
+            prior: 0.0,
         }
     }
 

@@ -16,6 +16,7 @@ use super::{
     review::REVIEW_NS,
     rows::{Sample, Space},
     topology::{Relation, Topology},
+    transit::Transits,
 };
 use crate::core::{
     embedding::Embedding,
@@ -108,6 +109,7 @@ pub(super) struct Camera {
 pub struct Gallery {
     pub(super) config: GalleryConfig,
     pub(super) topology: Option<Arc<Topology>>,
+    pub(super) transits: Transits,
     pub(super) people: HashMap<IdentityId, Record>,
     /// People that no track carries, least recently seen first.
     pub(super) resting: BTreeMap<u64, IdentityId>,
@@ -165,6 +167,7 @@ impl Gallery {
         Self {
             config,
             topology: None,
+            transits: Transits::default(),
             people: HashMap::new(),
             resting: BTreeMap::new(),
             spaces: Vec::new(),
@@ -434,6 +437,7 @@ impl Gallery {
             });
             for ((key, _), candidates) in rows.iter().zip(&mut found) {
                 candidates.retain(|c| self.can_be(*key, c.id));
+                self.consider_walks(*key, candidates);
             }
             let judge = Judge::new(&space.scale, self.config.match_threshold, space.people());
             let choices = choose(&judge, &found);
@@ -448,6 +452,7 @@ impl Gallery {
                             score: best.score,
                             probability: verdict.probability,
                             margin: verdict.margin,
+                            new: judge.probability_new(all),
                         }
                     }
                     None => Outcome::New {
@@ -511,7 +516,11 @@ impl Gallery {
                 score,
                 probability,
                 margin,
-            } if probability >= SURE => self.recognise(key, id, score, margin),
+                new,
+                // Somebody known for certain: of two who look alike, the likelier.
+            } if probability >= SURE || waited && new <= 1.0 - SURE => {
+                self.recognise(key, id, score, margin)
+            }
             Outcome::New { probability } if probability >= SURE_NEW => self.believe_new(key),
             _ if waited => self.believe_new(key),
             _ => {}
@@ -696,16 +705,36 @@ impl Gallery {
         }
     }
 
-    /// Where and when a person was last seen, other than as this track.
-    pub(super) fn last_elsewhere(&self, id: IdentityId, key: TrackKey) -> Option<Seen> {
+    /// Where a person was last seen, other than as this track.
+    fn stay_before(&self, id: IdentityId, key: TrackKey) -> Option<&Stay> {
         let began = self.bindings.get(&key)?.first_ns;
-        let stays = self.people.get(&id)?.stays.iter().rev();
-        let mut others = stays.filter(|s| s.camera != key.camera || s.times.end < began);
-        let stay = others.next()?;
+        let mut stays = self.people.get(&id)?.stays.iter().rev();
+        stays.find(|s| s.camera != key.camera || s.times.end < began)
+    }
+
+    /// Where and when that was.
+    pub(super) fn last_elsewhere(&self, id: IdentityId, key: TrackKey) -> Option<Seen> {
+        let stay = self.stay_before(id, key)?;
         Some(Seen {
             camera: self.cameras.get(&stay.camera)?.name.clone(),
             time_ns: stay.times.end,
         })
+    }
+
+    /// From which camera a person has come to be this track, and how long that took, ns; `None` who is still seen there.
+    pub(super) fn walk(&self, id: IdentityId, key: TrackKey) -> Option<(CameraId, u64)> {
+        let stay = self.stay_before(id, key)?;
+        let began = self.bindings.get(&key)?.first_ns;
+        Some((stay.camera, began.checked_sub(stay.times.end)?))
+    }
+
+    /// Adds what the times say that people take from camera to camera.
+    pub(super) fn consider_walks(&self, key: TrackKey, candidates: &mut [Candidate]) {
+        for candidate in candidates {
+            if let Some((from, walk_ns)) = self.walk(candidate.id, key) {
+                candidate.prior = self.transits.log_odds(from, key.camera, walk_ns);
+            }
+        }
     }
 
     // ---- people and tracks ----
@@ -1067,6 +1096,8 @@ enum Outcome {
         score: f32,
         probability: f32,
         margin: f32,
+        /// Probability of somebody new.
+        new: f32,
     },
     New {
         probability: f32,

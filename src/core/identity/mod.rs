@@ -16,6 +16,7 @@ mod restore;
 mod review;
 mod rows;
 pub mod topology;
+mod transit;
 
 pub use gallery::{Gallery, PersonFacts};
 pub use journal::{

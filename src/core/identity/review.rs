@@ -21,8 +21,9 @@ const REVIEW_UNTIL_NS: u64 = 64_000_000_000;
 const DOUBT: f32 = 0.2;
 /// … after so many crops.
 const DOUBT_CROPS: u32 = 5;
-/// A person recognised with this probability teaches how alike one person is across cameras.
+/// A person recognised with this probability, who has been in view for so long, ns, teaches how alike one person is across cameras.
 const CERTAIN: f32 = 0.95;
+const TEACH_NS: u64 = 2_000_000_000;
 
 impl Gallery {
     /// Compares people in view with everybody else again, now that more is known: at most one a frame.
@@ -87,9 +88,15 @@ impl Gallery {
                     binding.margin = found.score - verdict.score;
                 }
             }
-        } else if verdict.probability >= CERTAIN && !here && !binding.taught {
+            return;
+        }
+        let long = self.now_ns.saturating_sub(binding.first_ns) >= TEACH_NS;
+        if verdict.probability >= CERTAIN && long && !binding.taught {
             binding.taught = true;
-            if let Some(space) = self.space_mut(mean) {
+            if let Some((from, walk_ns)) = self.walk(own, key) {
+                self.transits.add(from, key.camera, walk_ns);
+            }
+            if let Some(space) = self.space_mut(mean).filter(|_| !here) {
                 space.scale.add_across(verdict.score);
             }
         }
@@ -112,10 +119,12 @@ impl Gallery {
         });
         let mut found = found.pop()?;
         found.push(mine);
+        self.consider_walks(key, &mut found);
         let judge = Judge::new(&space.scale, self.config.match_threshold, space.people());
         let best = found.iter().max_by(|a, b| a.score.total_cmp(&b.score))?;
         let other = (best.id != own && judge.verdict(best, &found).probability >= SURE_MERGE)
             .then_some(*best);
+        let mine = *found.iter().find(|c| c.id == own)?;
         Some((judge.verdict(&mine, &found), mine.here, other))
     }
 
@@ -132,14 +141,15 @@ impl Gallery {
         let in_view = |id| self.people.get(&id).is_some_and(|r| r.tracks > 0);
         let visible = self.visible(key.camera, sightings);
         let apart = &self.people.get(&own)?.apart;
-        let found = space.scan(&[(key.camera, mean.values())], |id| {
+        let mut found = space.scan(&[(key.camera, mean.values())], |id| {
             let free = id != own && !visible.contains(&id) && !apart.contains(&id);
             free && !(grouped && in_view(id)) && self.can_be(key, id)
         });
-        let found = found.first()?;
+        let mut found = found.pop()?;
+        self.consider_walks(key, &mut found);
         let judge = Judge::new(&space.scale, self.config.match_threshold, space.people());
         let best = found.iter().max_by(|a, b| a.score.total_cmp(&b.score))?;
-        let verdict = judge.verdict(best, found);
+        let verdict = judge.verdict(best, &found);
         (verdict.probability >= SURE_MERGE).then_some((best.id, best.score, verdict.margin))
     }
 

@@ -201,6 +201,7 @@ impl Space {
             score: 0.5 * (best + sum / total.max(f32::MIN_POSITIVE)),
             rows,
             here,
+            prior: 0.0,
         })
     }
 
