@@ -9,6 +9,9 @@
 const PRIOR_STRANGERS: f64 = 0.35;
 /// How many pairs that belief is worth. Small: the first frame with three people should already count.
 const PRIOR_PAIRS: f64 = 4.0;
+/// How many pairs the scores of people who came one after another are worth at most: that they are two is likely, not
+/// certain. They can only say that strangers are more alike than was thought: caution costs less.
+const MAX_OTHERS_PAIRS: f64 = 20.0;
 /// Spread of strangers' cosines as a part of (1 - mean): 0.20, 0.22, 0.25 for the three models, 0.13 to 0.2 in pose2sim.
 const PRIOR_SPREAD: f64 = 0.2;
 /// How many pairs the belief about the spread is worth.
@@ -17,7 +20,9 @@ const PRIOR_SPREAD_PAIRS: f64 = 20.0;
 const MIN_SPREAD: f64 = 0.1;
 /// Same-track scores before any were seen, on the same scale: 0.60, 0.56, 0.50 (MATRIX, one view).
 const PRIOR_SELF: f64 = 0.55;
-/// How many pairs that is worth.
+/// Likewise of a single crop with the mean of its track: a crop has noise that a mean has not.
+const PRIOR_CROP: f64 = 0.5;
+/// How many pairs either is worth.
 const PRIOR_SELF_PAIRS: f64 = 20.0;
 /// One and the same person across cameras before any were seen, as a part of the distance between strangers and one track
 /// with itself: 0.50 (MATRIX, true boxes, retail-0267), 0.58 (pose2sim).
@@ -57,6 +62,12 @@ impl Running {
 pub struct ScoreScale {
     strangers: Running,
     selves: Running,
+    /// Of a track and the people that it is probably not.
+    #[serde(default)]
+    others: Running,
+    /// Of single crops and the means of their tracks.
+    #[serde(default)]
+    crops: Running,
     /// Of people recognised across cameras, positions on the scale.
     #[serde(default)]
     across: Running,
@@ -78,11 +89,36 @@ impl ScoreScale {
         }
     }
 
+    /// Takes in a cosine of somebody and people who are probably others: all who are known but the most alike.
+    pub fn add_others(&mut self, cosine: f32) {
+        if cosine.is_finite() {
+            self.others.add(f64::from(cosine), 1.0);
+        }
+    }
+
     /// Takes in the cosine of two moments of one track: one person as good as certain.
     pub fn add_self(&mut self, cosine: f32) {
         if cosine.is_finite() {
             self.selves.add(f64::from(cosine), 1.0);
         }
+    }
+
+    /// Takes in the cosine of a single crop and the mean of its track.
+    pub fn add_crop(&mut self, cosine: f32) {
+        if cosine.is_finite() {
+            self.crops.add(f64::from(cosine), 1.0);
+        }
+    }
+
+    /// Mean cosine of the mean of so many crops and a longer track of the same person.
+    pub fn self_mean_of(&self, crops: u32) -> f32 {
+        let strangers = f64::from(self.strangers_mean());
+        let prior = strangers + PRIOR_CROP * (1.0 - strangers);
+        let seen = self.crops.weight;
+        let single =
+            (prior * PRIOR_SELF_PAIRS + self.crops.mean * seen) / (PRIOR_SELF_PAIRS + seen);
+        let mean = self.self_mean();
+        mean - (mean - single as f32).max(0.0) / crops.max(1) as f32
     }
 
     /// Takes in how alike a person is across cameras, who was recognised for certain.
@@ -102,8 +138,13 @@ impl ScoreScale {
 
     /// Mean cosine of strangers.
     pub fn strangers_mean(&self) -> f32 {
-        let seen = self.strangers.weight;
-        ((PRIOR_STRANGERS * PRIOR_PAIRS + self.strangers.mean * seen) / (PRIOR_PAIRS + seen)) as f32
+        let (seen, others) = (
+            self.strangers.weight,
+            self.others.weight.min(MAX_OTHERS_PAIRS),
+        );
+        let sum =
+            PRIOR_STRANGERS * PRIOR_PAIRS + self.strangers.mean * seen + self.others.mean * others;
+        (sum / (PRIOR_PAIRS + seen + others)) as f32
     }
 
     /// Standard deviation of strangers' cosines.

@@ -8,6 +8,8 @@ use crate::core::{
 
 /// Crops below this quality say nothing about who it is.
 pub(super) const MIN_QUALITY: f32 = 0.15;
+/// The mean of so many crops says what a track looks like.
+const ENOUGH_CROPS: u32 = 5;
 /// Two moments of a track this far apart, ns, are compared to learn how a person scores with itself: neighbouring frames
 /// are near-copies and prove nothing.
 const SELF_STEP_NS: u64 = 500_000_000;
@@ -149,6 +151,17 @@ impl Evidence {
             cosine: dot(&now, &then) / lengths.max(f32::MIN_POSITIVE),
             change: now.iter().zip(&then).map(|(n, t)| n - t).collect(),
         })
+    }
+
+    /// How well a crop fits the mean of the track before it: cosine, once there is a mean to speak of.
+    pub fn fit(&self, sighting: &Sighting<'_>) -> Option<f32> {
+        let embedding = sighting.embedding?;
+        let fits = self.model == Some(embedding.model()) && self.sum.len() == embedding.dimension();
+        if !fits || self.crops < ENOUGH_CROPS || sighting.quality < MIN_QUALITY {
+            return None;
+        }
+        let length = dot(&self.sum, &self.sum).sqrt().max(f32::MIN_POSITIVE);
+        Some(dot(embedding.values(), &self.sum) / length)
     }
 
     /// Adds the mean of the track's vectors, not normalised, to `out`; false when there is none of that model.

@@ -6,6 +6,7 @@
 //! gallery of few, because among many strangers one looks alike by chance; and a close runner-up takes its share of the
 //! probability, so that the margin counts without a threshold of its own.
 
+use super::CameraId;
 use crate::core::{person::IdentityId, scores::ScoreScale};
 
 /// Before looking: how probable it is that a track that begins belongs to somebody known.
@@ -36,10 +37,22 @@ pub(super) struct Candidate {
     pub score: f32,
     /// How many rows there were.
     pub rows: usize,
+    /// How many crops the query is the mean of.
+    pub crops: u32,
     /// The most alike row was seen by the camera that asks.
     pub here: bool,
     /// What time and place say for the person, as natural logarithm of odds.
     pub prior: f32,
+}
+
+/// A look whose person is asked for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Query<'a> {
+    pub values: &'a [f32],
+    /// How many crops it is the mean of.
+    pub crops: u32,
+    /// The camera that saw them.
+    pub camera: CameraId,
 }
 
 /// What all candidates together say about one query.
@@ -73,7 +86,8 @@ impl<'a> Judge<'a> {
 
     /// How far one and the same person lies above strangers, in deviations.
     fn separation(&self, candidate: &Candidate) -> f32 {
-        let within = self.scale.deviations(self.scale.self_mean());
+        let own = self.scale.self_mean_of(candidate.crops);
+        let within = self.scale.deviations(own);
         let across = self.scale.across();
         let part = if candidate.here {
             across.max(SAME_CAMERA)
@@ -138,6 +152,7 @@ mod tests {
             id: IdentityId(id),
             score,
             rows: 1,
+            crops: 10,
             here: false,
             prior: 0.0,
         }

@@ -10,7 +10,7 @@ use super::{
     CameraId, Decision, Event, Fate, GalleryConfig, GalleryError, MAX_APART, MAX_IDENTITIES,
     MAX_MODELS, MAX_NAME_BYTES, MAX_PREVIOUS, Sighting,
     binding::{Binding, MIN_QUALITY, TrackKey},
-    decision::{Candidate, Judge},
+    decision::{Candidate, Judge, Query},
     journal::{CameraNames, Journal},
     restore::Clock,
     review::REVIEW_NS,
@@ -362,10 +362,14 @@ impl Gallery {
                 .entry(key)
                 .or_insert_with(|| Binding::new(now));
             binding.seen_ns = now;
+            let single = binding.evidence.fit(sighting);
             let own = binding.evidence.add(sighting, now);
             let Some(space) = sighting.embedding.and_then(|e| self.space_mut(e)) else {
                 continue;
             };
+            if let Some(cosine) = single {
+                space.scale.add_crop(cosine);
+            }
             if let Some(own) = own {
                 space.scale.add_self(own.cosine);
                 space.nuisance.add(&own.change);
@@ -419,7 +423,7 @@ impl Gallery {
     /// Matches undecided tracks against everybody who is not in this picture, one to one.
     fn decide(&mut self, camera: CameraId, sightings: &[Sighting<'_>], undecided: &[usize]) {
         for index in 0..self.spaces.len() {
-            let rows: Vec<(TrackKey, Embedding)> = undecided
+            let rows: Vec<(TrackKey, Embedding, u32)> = undecided
                 .iter()
                 .filter_map(|&i| self.query(camera, sightings[i].track, index))
                 .collect();
@@ -429,17 +433,24 @@ impl Gallery {
             let visible = self.visible(camera, sightings);
             let grouped = self.groups_in_view();
             let space = &self.spaces[index];
-            let queries: Vec<(CameraId, &[f32])> =
-                rows.iter().map(|(_, e)| (camera, e.values())).collect();
+            let queries: Vec<Query<'_>> = rows
+                .iter()
+                .map(|(_, mean, crops)| Query {
+                    values: mean.values(),
+                    crops: *crops,
+                    camera,
+                })
+                .collect();
             let in_view = |id| self.people.get(&id).is_some_and(|r| r.tracks > 0);
             let mut found = space.scan(&queries, |id| {
                 !(visible.contains(&id) || grouped && in_view(id))
             });
-            for ((key, _), candidates) in rows.iter().zip(&mut found) {
+            for ((key, ..), candidates) in rows.iter().zip(&mut found) {
                 candidates.retain(|c| self.can_be(*key, c.id));
                 self.consider_walks(*key, candidates);
             }
             let judge = Judge::new(&space.scale, self.config.match_threshold, space.people());
+            let others: Vec<f32> = found.iter().filter_map(|all| of_others(all)).collect();
             let choices = choose(&judge, &found);
             let verdicts: Vec<Outcome> = choices
                 .iter()
@@ -460,10 +471,12 @@ impl Gallery {
                     },
                 })
                 .collect();
+            let space = &mut self.spaces[index];
+            others.iter().for_each(|o| space.scale.add_others(*o));
             // Recognised people first: who is in view cannot be crowded out by those who are new.
             let (known, new): (Vec<_>, Vec<_>) = rows
                 .iter()
-                .map(|(key, _)| *key)
+                .map(|(key, ..)| *key)
                 .zip(verdicts)
                 .partition(|(_, outcome)| matches!(outcome, Outcome::Known { .. }));
             for (key, outcome) in known.into_iter().chain(new) {
@@ -472,16 +485,18 @@ impl Gallery {
         }
     }
 
-    /// The mean look of a track, if it belongs to this space.
+    /// The mean look of a track, if it belongs to this space, and of how many crops.
     fn query(
         &self,
         camera: CameraId,
         track: TrackId,
         space: usize,
-    ) -> Option<(TrackKey, Embedding)> {
+    ) -> Option<(TrackKey, Embedding, u32)> {
         let key = TrackKey { camera, track };
-        let mean = self.bindings.get(&key)?.evidence.mean()?;
-        self.spaces[space].takes(&mean).then_some((key, mean))
+        let evidence = &self.bindings.get(&key)?.evidence;
+        let mean = evidence.mean()?;
+        let takes = self.spaces[space].takes(&mean);
+        takes.then_some((key, mean, evidence.crops))
     }
 
     /// Numbers of the tracks in this picture.
@@ -838,6 +853,10 @@ impl Gallery {
 
     /// Takes the number from a track and forgets the track.
     fn unbind(&mut self, key: TrackKey) {
+        // Seen too briefly to be decided about, and not to be forgotten.
+        if self.bindings.get(&key).is_some_and(|b| !b.decided) {
+            self.remember_mean(key);
+        }
         let Some(id) = self.bindings.remove(&key).and_then(|b| b.identity) else {
             return;
         };
@@ -1102,6 +1121,14 @@ enum Outcome {
     New {
         probability: f32,
     },
+}
+
+/// What a query scores with people who are probably others: the median of all but the best, where there are some.
+fn of_others(candidates: &[Candidate]) -> Option<f32> {
+    let mut scores: Vec<f32> = candidates.iter().map(|c| c.score).collect();
+    scores.sort_by(f32::total_cmp);
+    scores.pop();
+    (scores.len() >= 2).then(|| scores[scores.len() / 2])
 }
 
 /// For each query the candidate it is taken for, one to one, where that is more probable than somebody new.

@@ -8,7 +8,7 @@ use std::{
 use super::{
     CameraId, Fate, Gallery, MAX_APART, MAX_IDENTITIES, MAX_PREVIOUS, SavedPerson, SavedRow,
     SavedScale,
-    decision::Judge,
+    decision::{Judge, Query},
     gallery::Record,
     journal::PROVISIONAL,
     rows::{Row, Space},
@@ -298,9 +298,13 @@ impl Gallery {
         };
         let space = self.spaces.iter().find(|s| s.rows_of(id) > 0)?;
         let judge = Judge::new(&space.scale, self.config.match_threshold, space.people());
-        let queries: Vec<(CameraId, &[f32])> = space
+        let queries: Vec<Query<'_>> = space
             .rows(id)
-            .map(|(row, values)| (row.camera, values))
+            .map(|(row, values)| Query {
+                values,
+                crops: row.weight.max(1.0) as u32,
+                camera: row.camera,
+            })
             .collect();
         let found = space.scan(&queries, wanted);
         let best = found.iter().filter_map(|candidates| {

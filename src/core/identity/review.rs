@@ -4,7 +4,7 @@
 use super::{
     CameraId, Event, Gallery, Sighting,
     binding::TrackKey,
-    decision::{Candidate, Judge, Verdict},
+    decision::{Candidate, Judge, Query, Verdict},
 };
 use crate::core::{
     embedding::Embedding,
@@ -102,6 +102,14 @@ impl Gallery {
         }
     }
 
+    fn mean_of<'a>(&self, key: TrackKey, mean: &'a Embedding) -> Option<Query<'a>> {
+        Some(Query {
+            values: mean.values(),
+            crops: self.bindings.get(&key)?.evidence.crops,
+            camera: key.camera,
+        })
+    }
+
     /// What is known of a track's person from elsewhere says about the track: the verdict, whether that was seen by the
     /// same camera, and whom the track resembles beyond reasonable doubt instead.
     fn second_look(
@@ -112,9 +120,10 @@ impl Gallery {
         sightings: &[Sighting<'_>],
     ) -> Option<(Verdict, bool, Option<Candidate>)> {
         let space = self.spaces.iter().find(|s| s.takes(mean))?;
-        let mine = space.without_track(mean.values(), own, key)?;
+        let query = self.mean_of(key, mean)?;
+        let mine = space.without_track(&query, own, key)?;
         let visible = self.visible(key.camera, sightings);
-        let mut found = space.scan(&[(key.camera, mean.values())], |id| {
+        let mut found = space.scan(&[query], |id| {
             id != own && !visible.contains(&id) && self.can_be(key, id)
         });
         let mut found = found.pop()?;
@@ -141,7 +150,8 @@ impl Gallery {
         let in_view = |id| self.people.get(&id).is_some_and(|r| r.tracks > 0);
         let visible = self.visible(key.camera, sightings);
         let apart = &self.people.get(&own)?.apart;
-        let mut found = space.scan(&[(key.camera, mean.values())], |id| {
+        let query = self.mean_of(key, mean)?;
+        let mut found = space.scan(&[query], |id| {
             let free = id != own && !visible.contains(&id) && !apart.contains(&id);
             free && !(grouped && in_view(id)) && self.can_be(key, id)
         });

@@ -8,7 +8,7 @@ use super::{
     CameraId,
     binding::TrackKey,
     coarse::{EVERYBODY, Sketch},
-    decision::Candidate,
+    decision::{Candidate, Query},
     nuisance::Nuisance,
 };
 use crate::core::{
@@ -105,10 +105,10 @@ impl Space {
     }
 
     /// Of the people that `wanted` lets through those who are most alike, all when there are few, with their scores, for
-    /// each of `queries`: looks, and the cameras that saw them.
+    /// each of `queries`.
     pub fn scan(
         &self,
-        queries: &[(CameraId, &[f32])],
+        queries: &[Query<'_>],
         wanted: impl Fn(IdentityId) -> bool,
     ) -> Vec<Vec<Candidate>> {
         let free = |slot: usize| {
@@ -126,35 +126,35 @@ impl Space {
         } else {
             Vec::new()
         };
-        let look = |&(camera, query): &(CameraId, &[f32])| -> Vec<Candidate> {
+        let look = |query: &Query<'_>| -> Vec<Candidate> {
             if all.len() <= EVERYBODY {
                 return all
                     .iter()
-                    .filter_map(|&slot| self.candidate(camera, query, slot))
+                    .filter_map(|&slot| self.candidate(query, slot))
                     .collect();
             }
-            let near = self.sketch.nearest(query, |slot| marks[slot]);
+            let near = self.sketch.nearest(query.values, |slot| marks[slot]);
             near.iter()
-                .filter_map(|&slot| self.candidate(camera, query, slot))
+                .filter_map(|&slot| self.candidate(query, slot))
                 .collect()
         };
         queries.iter().map(look).collect()
     }
 
-    fn candidate(&self, camera: CameraId, query: &[f32], slot: usize) -> Option<Candidate> {
-        self.compare(camera, query, slot, |_| true)
+    fn candidate(&self, query: &Query<'_>, slot: usize) -> Option<Candidate> {
+        self.compare(query, slot, |_| true)
     }
 
     /// How alike a look of `camera` and a person are by what is known of the person without `track`; `None` where that is
     /// nothing.
     pub fn without_track(
         &self,
-        query: &[f32],
+        query: &Query<'_>,
         id: IdentityId,
         track: TrackKey,
     ) -> Option<Candidate> {
         let slot = *self.by_owner.get(&id)?;
-        self.compare(track.camera, query, slot, |row| row.track != Some(track))
+        self.compare(query, slot, |row| row.track != Some(track))
     }
 
     /// Brings the first look at a slot up to date.
@@ -177,8 +177,7 @@ impl Space {
     /// row 0.61, mean 0.14, two people). The mean alone forgets that people have sides.
     fn compare(
         &self,
-        camera: CameraId,
-        query: &[f32],
+        query: &Query<'_>,
         slot: usize,
         counts: impl Fn(&Row) -> bool,
     ) -> Option<Candidate> {
@@ -188,9 +187,9 @@ impl Space {
             if !counts(about) {
                 continue;
             }
-            let cosine = dot(query, self.row(slot, r));
+            let cosine = dot(query.values, self.row(slot, r));
             if cosine > best {
-                (best, here) = (cosine, about.camera == camera);
+                (best, here) = (cosine, about.camera == query.camera);
             }
             sum += about.weight * cosine;
             total += about.weight;
@@ -200,6 +199,7 @@ impl Space {
             id: self.slots[slot].owner?,
             score: 0.5 * (best + sum / total.max(f32::MIN_POSITIVE)),
             rows,
+            crops: query.crops,
             here,
             prior: 0.0,
         })
