@@ -320,6 +320,62 @@ fn corrections_reach_running_pipelines() {
 }
 
 #[test]
+fn thumbnails_are_kept_merged_and_erased_with_their_people() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let database = server.database();
+    let uri = server.uri(&database);
+    let mut camera = tracked::Camera::new(&format!(
+        "reidtrack thumbnails=true gallery-location=\"{uri}\""
+    ));
+    let ids = tracked::ids(&camera.frames(20, &[0, 1, 2], true));
+    drop(camera);
+    let mut archive = Archive::open(&location(&uri), Purpose::Correct).unwrap();
+    for &id in &ids {
+        assert_eq!(archive.thumbnail(id).unwrap()[..2], [0xff, 0xd8]);
+    }
+    server.execute(
+        &database,
+        &format!(
+            "UPDATE reid_thumbnails SET quality = 0.999, jpeg = '\\x01' WHERE id = {}",
+            ids[1]
+        ),
+    );
+    archive.merge(ids[1], ids[0]).unwrap();
+    assert_eq!(archive.thumbnail(ids[0]).unwrap(), [1]);
+    archive.forget(ids[0]).unwrap();
+    let kept = server.numbers(&database, "SELECT id FROM reid_thumbnails");
+    assert_eq!(kept, [ids[2] as i32]);
+}
+
+#[test]
+fn tables_of_the_first_layout_are_brought_to_the_newest() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let database = server.database();
+    let uri = server.uri(&database);
+    let before = Camera::open(&location(&uri), "door")
+        .unwrap()
+        .visit(&[1, 2], 20);
+    server.execute(
+        &database,
+        "DROP ROLE IF EXISTS watcher; CREATE ROLE watcher;
+         GRANT SELECT, INSERT, UPDATE, DELETE ON reid_prototypes TO watcher;
+         DROP TABLE reid_thumbnails; UPDATE reid_facts SET value = '1' WHERE name = 'layout'",
+    );
+    let mut archive = Archive::open(&location(&uri), Purpose::Look).unwrap();
+    assert!(archive.thumbnail(before[0]).is_err());
+    let mut door = Camera::open(&location(&uri), "door").unwrap();
+    assert_eq!(door.visit(&[1, 2], 20), before);
+    // Whoever could write people can write their pictures.
+    let may = "SELECT has_table_privilege('watcher', 'reid_thumbnails', 'DELETE')::integer";
+    assert_eq!(server.numbers(&database, may), [1]);
+    server.execute(&database, "DROP OWNED BY watcher; DROP ROLE watcher");
+}
+
+#[test]
 fn a_user_with_few_rights_is_enough_once_the_tables_are_there() {
     let Some(server) = Server::shared() else {
         return;
@@ -338,7 +394,8 @@ fn a_user_with_few_rights_is_enough_once_the_tables_are_there() {
     Archive::prepare(&location(&uri)).unwrap();
     server.execute(
         &database,
-        "GRANT SELECT, INSERT, UPDATE, DELETE ON reid_facts, reid_identities, reid_prototypes, reid_sightings, reid_departed TO camera;
+        "GRANT SELECT, INSERT, UPDATE, DELETE ON reid_facts, reid_identities, reid_prototypes, reid_sightings, reid_thumbnails,
+         reid_departed TO camera;
          GRANT SELECT, USAGE ON reid_versions TO camera",
     );
     let mut door = Camera::open(&location(&humble), "door").unwrap();

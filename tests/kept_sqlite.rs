@@ -282,6 +282,164 @@ fn the_signal_forget_waits_for_the_disk_and_so_does_reidctl() {
     assert!(archive.list().unwrap().is_empty());
 }
 
+/// Frames of noise, so that every picture is one of its kind, with these people in them.
+fn noisy_frames(camera: &mut tracked::Camera, count: usize, who: &[usize]) -> Vec<u32> {
+    let mut last = Vec::new();
+    for _ in 0..count {
+        let people = who.iter().map(|&p| tracked::person(p, true)).collect();
+        let mut buffer = camera.buffer(Some(people));
+        let mut noise = Noise(0x9E37_79B9_7F4A_7C15);
+        let writable = buffer.get_mut().unwrap();
+        let mut pixels = writable.map_writable().unwrap();
+        pixels
+            .iter_mut()
+            .for_each(|p| *p = (128.0 + 127.0 * noise.next()) as u8);
+        drop(pixels);
+        let out = camera.harness.push_and_pull(buffer).unwrap();
+        let people = out.meta::<gstreid::media::PeopleMeta>().unwrap();
+        last = tracked::ids(people.people());
+    }
+    last
+}
+
+/// The camera of `tests/common/tracked.rs` with pictures, and the numbers of those whom it sees.
+fn pictured(folder: &tempfile::TempDir, who: &[usize]) -> (tracked::Camera, Vec<u32>) {
+    let launch = format!(
+        "reidtrack thumbnails=true gallery-location={} max-identities=2 camera=door",
+        uri(folder)
+    );
+    let mut camera = tracked::Camera::new(&launch);
+    let mut ids = noisy_frames(&mut camera, 20, who);
+    ids.sort_unstable();
+    let shared = registry::open("", &place(folder), GalleryConfig::default()).unwrap();
+    shared.lock().configure(GalleryConfig {
+        max_identities: 2,
+        ..GalleryConfig::default()
+    });
+    assert!(shared.settle(LONG));
+    (camera, ids)
+}
+
+#[test]
+fn thumbnails_are_off_unless_asked_for_and_need_a_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut camera = tracked::Camera::new(&format!("reidtrack gallery-location={}", uri(&folder)));
+    noisy_frames(&mut camera, 20, &[0]);
+    drop(camera);
+    let count = "SELECT count(*) FROM thumbnails";
+    assert_eq!(rows(&folder.path().join("lobby.db"), count), [0]);
+    let mut archive = Archive::open(&place(&folder), Purpose::Look).unwrap();
+    let refused = archive.thumbnail(1).unwrap_err().to_string();
+    assert!(refused.contains("thumbnails=true"), "{refused}");
+
+    let element = gst::ElementFactory::make("reidtrack")
+        .property("thumbnails", true)
+        .build()
+        .unwrap();
+    let bus = gst::Bus::new();
+    element.set_bus(Some(&bus));
+    assert!(element.set_state(gst::State::Paused).is_err());
+    let message = bus.pop_filtered(&[gst::MessageType::Error]).unwrap();
+    element.set_state(gst::State::Null).unwrap();
+    let gst::MessageView::Error(error) = message.view() else {
+        unreachable!("filtered")
+    };
+    let text = error.error().to_string();
+    assert!(text.contains("gallery-location"), "{text}");
+}
+
+#[test]
+fn a_thumbnail_shows_the_person_and_forgetting_leaves_no_byte_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (camera, ids) = pictured(&folder, &[0, 1]);
+    let mut archive = Archive::open(&place(&folder), Purpose::Look).unwrap();
+    let jpegs: Vec<Vec<u8>> = ids
+        .iter()
+        .map(|&id| archive.thumbnail(id).unwrap())
+        .collect();
+    let decoded = image::load_from_memory(&jpegs[0]).unwrap();
+    // 60 x 150 px, made to fit.
+    assert_eq!((decoded.width(), decoded.height()), (51, 128));
+    let file = folder.path().join("out.jpg");
+    let mut command = common::command("reidctl");
+    command.args([
+        "gallery",
+        "thumbnail",
+        &uri(&folder),
+        &format!("P{}", ids[0]),
+    ]);
+    command.arg(&file);
+    common::run_well(command, LONG);
+    assert_eq!(fs::read(&file).unwrap(), jpegs[0]);
+    fs::remove_file(&file).unwrap();
+    // Tables are alike in all files of this kind; the pixels are not.
+    let common: BTreeSet<&[u8]> = jpegs[1].windows(16).collect();
+    let own: Vec<Vec<u8>> = jpegs[0]
+        .chunks_exact(16)
+        .filter(|piece| !common.contains(piece))
+        .map(<[u8]>::to_vec)
+        .collect();
+    assert!(own.len() > 50 && traces(&folder, &own) == own.len());
+    assert!(camera.element().emit_by_name::<bool>("forget", &[&ids[0]]));
+    assert_eq!(traces(&folder, &own), 0);
+    assert!(archive.thumbnail(ids[1]).is_ok());
+}
+
+#[test]
+fn the_better_thumbnail_survives_a_merge_and_none_survives_its_person() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("lobby.db");
+    let (mut camera, ids) = pictured(&folder, &[0, 1]);
+    let kept = || rows(&path, "SELECT id FROM thumbnails ORDER BY id");
+    assert_eq!(kept(), [i64::from(ids[0]), i64::from(ids[1])]);
+    // Two more crowd them out: pictures go with their people.
+    noisy_frames(&mut camera, 200, &[]);
+    let mut more = noisy_frames(&mut camera, 20, &[2, 3]);
+    more.sort_unstable();
+    let shared = registry::open(
+        "",
+        &place(&folder),
+        GalleryConfig {
+            max_identities: 2,
+            ..GalleryConfig::default()
+        },
+    );
+    assert!(shared.unwrap().settle(LONG));
+    assert_eq!(kept(), [i64::from(more[0]), i64::from(more[1])]);
+    drop(camera);
+    let change = |sql: &str| {
+        let connection = rusqlite::Connection::open(&path).unwrap();
+        connection.execute(sql, [i64::from(more[1])]).unwrap();
+    };
+    change("UPDATE thumbnails SET quality = 0.999 WHERE id = ?1");
+    let mut archive = Archive::open(&place(&folder), Purpose::Correct).unwrap();
+    let better = archive.thumbnail(more[1]).unwrap();
+    archive.merge(more[1], more[0]).unwrap();
+    assert_eq!(archive.thumbnail(more[0]).unwrap(), better);
+    assert_eq!(kept(), [i64::from(more[0])]);
+    archive.forget(more[0]).unwrap();
+    assert!(kept().is_empty());
+}
+
+#[test]
+fn a_file_of_the_first_layout_is_brought_to_the_newest() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("lobby.db");
+    let before = Camera::open(&place(&folder), "door")
+        .unwrap()
+        .visit(&[1, 2], 30);
+    rusqlite::Connection::open(&path)
+        .unwrap()
+        .execute_batch("DROP TABLE thumbnails; PRAGMA user_version = 1")
+        .unwrap();
+    let mut archive = Archive::open(&place(&folder), Purpose::Look).unwrap();
+    assert!(archive.thumbnail(before[0]).is_err());
+    drop(archive);
+    let mut door = Camera::open(&place(&folder), "door").unwrap();
+    assert_eq!(door.visit(&[1, 2], 30), before);
+    assert!(rows(&path, "SELECT id FROM thumbnails").is_empty());
+}
+
 #[test]
 fn limits_hold_on_disk_too() {
     let folder = tempfile::tempdir().unwrap();

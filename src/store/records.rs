@@ -5,9 +5,12 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use image::{ExtendedColorType, codecs::jpeg::JpegEncoder};
+
 use crate::core::{
     embedding::{Embedding, ModelFingerprint},
     person::IdentityId,
+    thumbnail::Thumbnail,
 };
 
 /// Most sightings kept of one person; older ones are dropped.
@@ -16,6 +19,9 @@ pub(super) const MAX_SIGHTINGS: i64 = 1000;
 pub(super) const BATCH: usize = 32;
 /// Most such batches in one transaction.
 pub(super) const BATCHES: usize = 32;
+
+/// Quality of the pictures of people, of 100: a few KiB each.
+const JPEG_QUALITY: u8 = 85;
 
 /// What a list shows of a person; no vectors.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -98,6 +104,16 @@ pub(super) fn ids_from_bytes(bytes: &[u8]) -> Vec<IdentityId> {
         .iter()
         .map(|b| IdentityId(u32::from_le_bytes(*b)))
         .collect()
+}
+
+/// A picture as the bytes of a JPEG file; `None` when it has no pixels.
+pub(super) fn thumbnail_to_jpeg(picture: &Thumbnail) -> Option<Vec<u8>> {
+    let (width, height) = (picture.width() as u32, picture.height() as u32);
+    let mut bytes = Vec::new();
+    JpegEncoder::new_with_quality(&mut bytes, JPEG_QUALITY)
+        .encode(picture.rgb(), width, height, ExtendedColorType::Rgb8)
+        .ok()?;
+    Some(bytes)
 }
 
 /// A name as the gallery has it.

@@ -18,8 +18,8 @@ use super::{
     archive::Records,
     keeper::Database,
     records::{
-        BATCH, BATCHES, MAX_SIGHTINGS, ids_from_bytes, ids_to_bytes, shared_name, signed, unsigned,
-        vector_from_bytes, vector_to_bytes, wall_ns,
+        BATCH, BATCHES, MAX_SIGHTINGS, ids_from_bytes, ids_to_bytes, shared_name, signed,
+        thumbnail_to_jpeg, unsigned, vector_from_bytes, vector_to_bytes, wall_ns,
     },
 };
 use crate::{
@@ -27,6 +27,7 @@ use crate::{
         embedding::ModelFingerprint,
         identity::{
             Changes, Fate, Gallery, Saved, SavedPerson, SavedRow, SavedScale, SavedSighting,
+            SavedThumbnail,
         },
         person::IdentityId,
     },
@@ -49,7 +50,8 @@ const PAGE: i64 = 8192;
 /// "Reid" in the file's header says whose it is.
 const APPLICATION: i64 = 0x5265_6964;
 /// One script for each version of the layout, applied in order.
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = [
+    "
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE identities (
     id INTEGER PRIMARY KEY, name TEXT, first_seen INTEGER NOT NULL, last_seen INTEGER NOT NULL, apart BLOB NOT NULL);
@@ -62,7 +64,12 @@ CREATE TABLE sightings (
     id INTEGER NOT NULL, camera TEXT NOT NULL, begun INTEGER NOT NULL, ended INTEGER NOT NULL,
     PRIMARY KEY (id, camera, begun)) WITHOUT ROWID;
 CREATE INDEX sightings_by_time ON sightings (id, begun);
-"];
+",
+    "
+CREATE TABLE thumbnails (
+    id INTEGER PRIMARY KEY, camera TEXT NOT NULL, origin INTEGER NOT NULL, quality REAL NOT NULL, jpeg BLOB NOT NULL);
+",
+];
 
 /// What a file is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,9 +123,9 @@ impl Sqlite {
         let fault = |error| fault(&self.place, error);
         // Left over where rows went and the process was killed before the person did.
         self.connection
-            .execute(
-                "DELETE FROM identities WHERE name IS NULL AND id NOT IN (SELECT id FROM prototypes)",
-                [],
+            .execute_batch(
+                "DELETE FROM identities WHERE name IS NULL AND id NOT IN (SELECT id FROM prototypes);
+                 DELETE FROM thumbnails WHERE id NOT IN (SELECT id FROM identities);",
             )
             .map_err(fault)?;
         let saved = self.load_where("")?;
@@ -288,6 +295,10 @@ impl Records for Sqlite {
 
     fn sightings(&mut self, id: Option<u32>) -> Result<Vec<KeptSighting>, StoreError> {
         sightings(&self.connection, id).map_err(|error| fault(&self.place, error))
+    }
+
+    fn thumbnail(&mut self, id: u32) -> Result<Option<Vec<u8>>, StoreError> {
+        thumbnail(&self.connection, id).map_err(|error| fault(&self.place, error))
     }
 
     fn current(&mut self, id: u32) -> Result<Option<u32>, StoreError> {
@@ -496,6 +507,15 @@ fn fault(place: &str, error: rusqlite::Error) -> StoreError {
 
 // ---- writing ----
 
+/// Tables whose rows belong to the person `id`.
+const TABLES_OF_PEOPLE: [&str; 5] = [
+    "sightings",
+    "prototypes",
+    "thumbnails",
+    "former_numbers",
+    "identities",
+];
+
 fn set_fact(connection: &Connection, name: &str, value: &str) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
@@ -522,6 +542,9 @@ fn write(connection: &Connection, changes: &Changes) -> rusqlite::Result<()> {
     }
     for sighting in &changes.sightings {
         write_sighting(connection, sighting)?;
+    }
+    for (id, thumbnail) in &changes.thumbnails {
+        write_thumbnail(connection, *id, thumbnail)?;
     }
     if let Some(scale) = changes
         .scales
@@ -585,14 +608,48 @@ fn write_person(connection: &Connection, person: &SavedPerson) -> rusqlite::Resu
     Ok(())
 }
 
-/// Removes a number; its sightings go with the person where there still is one.
+/// The better picture stays.
+fn write_thumbnail(
+    connection: &Connection,
+    id: IdentityId,
+    thumbnail: &SavedThumbnail,
+) -> rusqlite::Result<()> {
+    let Some(jpeg) = thumbnail_to_jpeg(&thumbnail.picture) else {
+        return Ok(());
+    };
+    connection
+        .prepare_cached(&format!(
+            "INSERT INTO thumbnails VALUES (?1, ?2, ?3, ?4, ?5) {BETTER_THUMBNAIL}"
+        ))?
+        .execute(params![
+            id.0,
+            &*thumbnail.camera,
+            thumbnail.origin.0,
+            f64::from(thumbnail.quality),
+            jpeg
+        ])?;
+    Ok(())
+}
+
+/// What becomes of a picture where there is one already.
+const BETTER_THUMBNAIL: &str = "ON CONFLICT (id) DO UPDATE SET
+    camera = excluded.camera, origin = excluded.origin, quality = excluded.quality, jpeg = excluded.jpeg
+    WHERE excluded.quality >= thumbnails.quality";
+
+/// Removes a number; its sightings and its picture go with the person where there still is one.
 fn erase(connection: &Connection, id: IdentityId, fate: Fate) -> rusqlite::Result<()> {
     if let Fate::Merged(into) = fate {
         connection
             .prepare_cached("UPDATE OR IGNORE sightings SET id = ?2 WHERE id = ?1")?
             .execute([id.0, into.0])?;
+        connection
+            .prepare_cached(&format!(
+                "INSERT INTO thumbnails SELECT ?2, camera, origin, quality, jpeg FROM thumbnails WHERE id = ?1
+                 {BETTER_THUMBNAIL}"
+            ))?
+            .execute([id.0, into.0])?;
     }
-    for table in ["sightings", "prototypes", "former_numbers", "identities"] {
+    for table in TABLES_OF_PEOPLE {
         connection
             .prepare_cached(&format!("DELETE FROM {table} WHERE id = ?1"))?
             .execute([id.0])?;
@@ -726,6 +783,22 @@ fn list(connection: &Connection) -> rusqlite::Result<Vec<KeptPerson>> {
         });
     }
     Ok(people)
+}
+
+fn thumbnail(connection: &Connection, id: u32) -> rusqlite::Result<Option<Vec<u8>>> {
+    // A file of an older layout that is only looked at has none.
+    let tables: i64 = connection.query_row(
+        "SELECT count(*) FROM sqlite_schema WHERE name = 'thumbnails'",
+        [],
+        |row| row.get(0),
+    )?;
+    if tables == 0 {
+        return Ok(None);
+    }
+    let query = "SELECT jpeg FROM thumbnails WHERE id = ?1";
+    connection
+        .query_row(query, [id], |row| row.get(0))
+        .optional()
 }
 
 fn sightings(connection: &Connection, id: Option<u32>) -> rusqlite::Result<Vec<KeptSighting>> {

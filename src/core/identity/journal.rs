@@ -2,7 +2,8 @@
 //!
 //! The streaming thread only notes *who* changed; what they look like by then is copied out later, a few people at a
 //! time, by the thread that writes. So noting costs a set insertion, several changes of one person between two writes are
-//! one, and a slow store makes nothing grow beyond the people that are known and [`MAX_SPANS`] sightings.
+//! one, and a slow store makes nothing grow beyond the people that are known, [`MAX_SPANS`] sightings and
+//! [`super::MAX_THUMBNAILS`] pictures.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque},
@@ -10,7 +11,10 @@ use std::{
     sync::Arc,
 };
 
-use super::{CameraId, Event, Gallery, MAX_NUMBER};
+use super::{
+    CameraId, Event, Gallery, MAX_NUMBER,
+    thumbnails::{SavedThumbnail, Thumbnails},
+};
 use crate::core::{
     embedding::{Embedding, ModelFingerprint},
     person::IdentityId,
@@ -104,6 +108,8 @@ pub struct Changes {
     pub gone: Vec<(IdentityId, Fate)>,
     /// Stays that began or became longer.
     pub sightings: Vec<SavedSighting>,
+    /// Pictures of people, to be kept where they are better than the one there.
+    pub thumbnails: Vec<(IdentityId, SavedThumbnail)>,
     /// What scores mean by now.
     pub scales: Vec<SavedScale>,
     /// The next number that would be given.
@@ -113,7 +119,8 @@ pub struct Changes {
 impl Changes {
     /// True when there is nothing to write but what scores mean.
     pub fn is_empty(&self) -> bool {
-        self.people.is_empty() && self.gone.is_empty() && self.sightings.is_empty()
+        let no_people = self.people.is_empty() && self.gone.is_empty();
+        no_people && self.sightings.is_empty() && self.thumbnails.is_empty()
     }
 }
 
@@ -132,6 +139,7 @@ pub(super) struct Journal {
     open: HashMap<(IdentityId, CameraId), Range<u64>>,
     /// Numbers set aside for this gallery.
     pub reserved: VecDeque<Range<u32>>,
+    pub thumbnails: Thumbnails,
 }
 
 impl Journal {
@@ -175,6 +183,7 @@ impl Journal {
     fn drop_person(&mut self, id: IdentityId) {
         self.touched.remove(&id);
         self.renamed.remove(&id);
+        self.thumbnails.drop_person(id);
         self.open.retain(|key, _| key.0 != id);
         let spans: Vec<_> = self.spans_of(id).map(|(key, _)| key).collect();
         for key in spans {
@@ -199,6 +208,7 @@ impl Journal {
             .filter(|(key, _)| key.0 == from)
             .map(|(key, stay)| (key.1, stay.clone()))
             .collect();
+        self.thumbnails.merged(from, into);
         self.drop_person(from);
         for ((_, camera, start), end) in spans {
             self.note_span(into, camera, &(start..end));
@@ -312,7 +322,10 @@ impl Gallery {
     /// Whether there is anything to write.
     pub fn has_changes(&self) -> bool {
         let journal = self.journal.as_ref();
-        journal.is_some_and(|j| !(j.touched.is_empty() && j.gone.is_empty() && j.spans.is_empty()))
+        journal.is_some_and(|j| {
+            let no_people = j.touched.is_empty() && j.gone.is_empty();
+            !(no_people && j.spans.is_empty() && j.thumbnails.is_empty())
+        })
     }
 
     /// Whether others wait to be told: of somebody whom they do not know yet, or whom they still do.
@@ -374,12 +387,21 @@ impl Gallery {
             changes.people.push(person);
         }
         changes.sightings = self.take_sightings(&mut journal);
+        let mut thumbnails = std::mem::take(&mut journal.thumbnails);
+        changes.thumbnails = thumbnails.take(|id| self.is_kept(&journal, id));
+        journal.thumbnails = thumbnails;
         let now = self.now_ns;
         journal
             .open
             .retain(|_, stay| now.saturating_sub(stay.end) <= GAP_NS);
         self.journal = Some(journal);
         changes
+    }
+
+    /// Whether nothing of a person waits to be written.
+    fn is_kept(&self, journal: &Journal, id: IdentityId) -> bool {
+        let waits = journal.touched.contains(&id) || journal.created.contains(&id);
+        self.people.contains_key(&id) && !waits
     }
 
     /// Stays of people that are kept; those of others wait until they are.
@@ -427,6 +449,12 @@ impl Gallery {
             if let Some(camera) = self.names.id(&sighting.camera) {
                 let stay = sighting.from_ns..sighting.to_ns;
                 journal.note_span(id, camera, &stay);
+            }
+        }
+        for (id, thumbnail) in &changes.thumbnails {
+            let id = follow(&journal.gone, *id);
+            if self.people.contains_key(&id) {
+                journal.thumbnails.offer(id, thumbnail.clone());
             }
         }
         self.journal = Some(journal);

@@ -14,6 +14,7 @@ mod nuisance;
 mod regroup;
 mod restore;
 mod rows;
+mod thumbnails;
 pub mod topology;
 
 pub use gallery::{Gallery, PersonFacts};
@@ -22,6 +23,7 @@ pub use journal::{
 };
 pub use restore::{Authority, Saved};
 pub use rows::ROWS;
+pub use thumbnails::{MAX_THUMBNAILS, SavedThumbnail};
 
 use std::sync::Arc;
 

@@ -23,7 +23,7 @@ use postgres::{Client, Transaction, fallible_iterator::FallibleIterator};
 use self::target::Target;
 use super::{
     KeptPerson, KeptSighting, StoreError,
-    archive::Records,
+    archive::{Purpose, Records},
     keeper::{Database, ModelLock, described},
     records::{BATCH, BATCHES, MAX_SIGHTINGS, signed, wall_ns},
 };
@@ -51,7 +51,8 @@ const BLOCK: i64 = 128;
 /// The writer that is a user's correction.
 const USER: i64 = 0;
 /// Overwrites what was deleted; one statement, since several at once would be a transaction.
-const VACUUM: &str = "VACUUM (SKIP_LOCKED) reid_prototypes, reid_sightings, reid_identities";
+const VACUUM: &str =
+    "VACUUM (SKIP_LOCKED) reid_prototypes, reid_sightings, reid_identities, reid_thumbnails";
 /// Statements that take longer are given up: others wait for the turn.
 const LIMITS: &str = "SET statement_timeout = '20s'; SET lock_timeout = '10s'; \
     SET idle_in_transaction_session_timeout = '20s'; SET client_min_messages = warning";
@@ -389,11 +390,15 @@ pub(super) struct Archive {
 }
 
 impl Archive {
-    /// Connects; makes nothing.
-    pub fn open(uri: &str) -> Result<Self, StoreError> {
+    /// Connects; makes nothing, but brings tables that are to be corrected to the newest layout.
+    pub fn open(uri: &str, purpose: Purpose) -> Result<Self, StoreError> {
         let target = Target::parse(uri)?;
         let mut session = target.connect()?;
-        match check(&mut session, &target) {
+        let ready = check(&mut session, &target).and_then(|()| match purpose {
+            Purpose::Look => Ok(()),
+            Purpose::Correct => prepare(&mut session, &target),
+        });
+        match ready {
             Ok(()) => Ok(Self { target, session }),
             Err(fault) => Err(told(&target, fault)),
         }
@@ -456,6 +461,10 @@ impl Records for Archive {
 
     fn sightings(&mut self, id: Option<u32>) -> Result<Vec<KeptSighting>, StoreError> {
         self.within(|transaction| records::sightings(transaction, id))
+    }
+
+    fn thumbnail(&mut self, id: u32) -> Result<Option<Vec<u8>>, StoreError> {
+        self.within(|transaction| records::thumbnail(transaction, id))
     }
 
     fn current(&mut self, id: u32) -> Result<Option<u32>, StoreError> {

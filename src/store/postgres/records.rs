@@ -7,13 +7,17 @@ use postgres::{Row, Transaction};
 use crate::{
     core::{
         embedding::ModelFingerprint,
-        identity::{Changes, Fate, SavedPerson, SavedRow, SavedScale, SavedSighting},
+        identity::{
+            Changes, Fate, SavedPerson, SavedRow, SavedScale, SavedSighting, SavedThumbnail,
+        },
         person::IdentityId,
     },
     inference::embedder,
     store::{
         KeptPerson, KeptSighting,
-        records::{shared_name, signed, unsigned, vector_from_bytes, vector_to_bytes},
+        records::{
+            shared_name, signed, thumbnail_to_jpeg, unsigned, vector_from_bytes, vector_to_bytes,
+        },
     },
 };
 
@@ -231,6 +235,20 @@ pub(super) fn sightings(
     Ok(sightings.collect())
 }
 
+/// A person's picture.
+pub(super) fn thumbnail(transaction: &mut Transaction<'_>, id: u32) -> Done<Option<Vec<u8>>> {
+    // Tables of an older layout that are only looked at have none.
+    let exists = "SELECT to_regclass('reid_thumbnails') IS NOT NULL";
+    if !transaction.query_one(exists, &[])?.get::<_, bool>(0) {
+        return Ok(None);
+    }
+    let row = transaction.query_opt(
+        "SELECT jpeg FROM reid_thumbnails WHERE id = $1",
+        &[&number(IdentityId(id))],
+    )?;
+    Ok(row.map(|row| row.get(0)))
+}
+
 /// The number of the person who once carried `id`.
 pub(super) fn current(transaction: &mut Transaction<'_>, id: u32) -> Done<Option<u32>> {
     let row = transaction.query_opt(
@@ -251,6 +269,9 @@ pub(super) fn write(transaction: &mut Transaction<'_>, changes: &Changes, writer
         erase(transaction, id, fate, writer)?;
     }
     write_sightings(transaction, &changes.sightings)?;
+    for (id, thumbnail) in &changes.thumbnails {
+        write_thumbnail(transaction, *id, thumbnail)?;
+    }
     if let Some(scale) = changes
         .scales
         .first()
@@ -309,7 +330,38 @@ fn write_person(transaction: &mut Transaction<'_>, person: &SavedPerson, writer:
     Ok(())
 }
 
-/// Removes a number; its sightings go with the person where there still is one.
+/// The better picture stays. A person whom others have erased meanwhile gets none.
+fn write_thumbnail(
+    transaction: &mut Transaction<'_>,
+    id: IdentityId,
+    thumbnail: &SavedThumbnail,
+) -> Done<()> {
+    let Some(jpeg) = thumbnail_to_jpeg(&thumbnail.picture) else {
+        return Ok(());
+    };
+    transaction.execute(
+        &format!(
+            "INSERT INTO reid_thumbnails AS t
+             SELECT $1, $2, $3, $4, $5 WHERE EXISTS (SELECT FROM reid_identities WHERE id = $1)
+             {BETTER_THUMBNAIL}"
+        ),
+        &[
+            &number(id),
+            &&*thumbnail.camera,
+            &number(thumbnail.origin),
+            &thumbnail.quality,
+            &jpeg,
+        ],
+    )?;
+    Ok(())
+}
+
+/// What becomes of a picture where there is one already.
+const BETTER_THUMBNAIL: &str = "ON CONFLICT (id) DO UPDATE SET
+    camera = excluded.camera, origin = excluded.origin, quality = excluded.quality, jpeg = excluded.jpeg
+    WHERE excluded.quality >= t.quality";
+
+/// Removes a number; its sightings and its picture go with the person where there still is one.
 fn erase(transaction: &mut Transaction<'_>, id: IdentityId, fate: Fate, writer: i64) -> Done<()> {
     let heir = match fate {
         Fate::Merged(into) => Some(number(into)),
@@ -322,9 +374,18 @@ fn erase(transaction: &mut Transaction<'_>, id: IdentityId, fate: Fate, writer: 
              ON CONFLICT DO NOTHING",
             &[&id, &heir],
         )?;
+        transaction.execute(
+            &format!(
+                "INSERT INTO reid_thumbnails AS t
+                 SELECT $2, camera, origin, quality, jpeg FROM reid_thumbnails WHERE id = $1
+                 {BETTER_THUMBNAIL}"
+            ),
+            &[&id, &heir],
+        )?;
     }
     transaction.execute(
         "WITH a AS (DELETE FROM reid_sightings WHERE id = $1),
+         t AS (DELETE FROM reid_thumbnails WHERE id = $1),
          b AS (DELETE FROM reid_prototypes WHERE id = $1),
          c AS (DELETE FROM reid_identities WHERE id = $1)
          INSERT INTO reid_departed VALUES ($1, $2, $3, nextval('reid_versions'), $4)
