@@ -375,6 +375,74 @@ fn tables_of_the_first_layout_are_brought_to_the_newest() {
     server.execute(&database, "DROP OWNED BY watcher; DROP ROLE watcher");
 }
 
+/// The vectors of the server's second copy are those of the first, and `<=>` finds by them.
+fn check_search(server: &Server, database: &str) {
+    let mut session = server.session(database).unwrap();
+    let rows = session.query("SELECT embedding::text, vector FROM reid_prototypes", &[]);
+    for row in rows.unwrap() {
+        let text: String = row.get(0);
+        let copy: Vec<f32> = serde_json::from_str(&text).unwrap();
+        let bytes: Vec<u8> = row.get(1);
+        let (numbers, _) = bytes.as_chunks::<4>();
+        let own = numbers.iter().map(|b| f32::from_le_bytes(*b));
+        assert!(own.zip(&copy).all(|(a, b)| (a - b).abs() < 1e-6));
+        assert_eq!(copy.len(), numbers.len());
+    }
+    let nearest = "SELECT p.id FROM reid_prototypes p, reid_prototypes q WHERE q.id = $1
+        ORDER BY p.embedding <=> q.embedding LIMIT 1";
+    for row in session
+        .query("SELECT id FROM reid_identities", &[])
+        .unwrap()
+    {
+        let id: i32 = row.get(0);
+        let found: i32 = session.query_one(nearest, &[&id]).unwrap().get(0);
+        assert_eq!(found, id);
+    }
+}
+
+#[test]
+fn pgvector_gets_a_copy_of_the_vectors_where_it_is_there() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let offered = "SELECT count(*)::integer FROM pg_available_extensions WHERE name = 'vector'";
+    if server.numbers("postgres", offered) == [0] {
+        eprintln!("skipped: the server has no pgvector (Debian 13: postgresql-17-pgvector)");
+        return;
+    }
+    let database = server.database();
+    let uri = server.uri(&database);
+    let columns =
+        "SELECT count(*)::integer FROM pg_attribute WHERE attrelid = 'reid_prototypes'::regclass
+        AND attname = 'embedding' AND NOT attisdropped";
+    // Not without being asked.
+    let mut door = Camera::open(&location(&uri), "door").unwrap();
+    let several = |door: &mut Camera| {
+        let ids = door.visit(&[1, 2, 3], 40);
+        assert_eq!(door.visit(&[3, 1, 2], 40), [ids[2], ids[0], ids[1]]);
+        assert!(door.gallery.settle(LONG));
+        ids
+    };
+    let before = several(&mut door);
+    assert_eq!(server.numbers(&database, columns), [0]);
+    // Those who are there get theirs, and those who are written from now on, by whoever runs already.
+    Archive::prepare(&location(&uri)).unwrap();
+    assert_eq!(server.numbers(&database, columns), [1]);
+    let empty = "SELECT count(*)::integer FROM reid_prototypes WHERE embedding IS NULL";
+    assert_eq!(server.numbers(&database, empty), [0]);
+    let ids = door.visit(&[4, 5], 40);
+    assert!(door.gallery.settle(LONG));
+    assert_eq!(server.numbers(&database, empty), [0]);
+    check_search(&server, &database);
+    door.gallery.lock().forget(IdentityId(ids[0])).unwrap();
+    assert!(door.gallery.settle(LONG));
+    // Gone again, at any moment: nobody is stopped.
+    server.execute(&database, "DROP EXTENSION vector CASCADE");
+    assert_eq!(door.visit(&[1, 6], 40)[0], before[0]);
+    assert!(door.gallery.settle(LONG));
+    assert_eq!(server.numbers(&database, columns), [0]);
+}
+
 #[test]
 fn a_user_with_few_rights_is_enough_once_the_tables_are_there() {
     let Some(server) = Server::shared() else {

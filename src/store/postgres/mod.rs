@@ -8,6 +8,7 @@
 
 mod layout;
 mod records;
+mod search;
 mod target;
 
 use std::{
@@ -476,6 +477,7 @@ impl Records for Archive {
 pub(super) fn make(uri: &str) -> Result<(), StoreError> {
     let target = Target::parse(uri)?;
     let mut session = target.connect()?;
+    search::install(&mut session);
     prepare(&mut session, &target).map_err(|fault| told(&target, fault))
 }
 
@@ -494,6 +496,7 @@ fn prepare(session: &mut Client, target: &Target) -> Result<(), Fault> {
     let version = layout::version(&mut transaction)?;
     refuse_newer(version, target)?;
     layout::migrate(&mut transaction, version)?;
+    search::prepare(&mut transaction)?;
     transaction.commit()?;
     Ok(())
 }

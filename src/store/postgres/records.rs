@@ -2,7 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use postgres::{Row, Transaction};
+use postgres::{Row, Transaction, types::ToSql};
+
+use super::search;
 
 use crate::{
     core::{
@@ -21,7 +23,7 @@ use crate::{
     },
 };
 
-type Done<T> = Result<T, postgres::Error>;
+pub(super) type Done<T> = Result<T, postgres::Error>;
 
 /// What others wrote.
 pub(super) struct News {
@@ -262,8 +264,13 @@ pub(super) fn current(transaction: &mut Transaction<'_>, id: u32) -> Done<Option
 
 /// Writes changes, as those of `writer`.
 pub(super) fn write(transaction: &mut Transaction<'_>, changes: &Changes, writer: i64) -> Done<()> {
+    let column = if changes.people.is_empty() {
+        None
+    } else {
+        search::column(transaction)?
+    };
     for person in &changes.people {
-        write_person(transaction, person, writer)?;
+        write_person(transaction, person, writer, column.as_deref())?;
     }
     for &(id, fate) in &changes.gone {
         erase(transaction, id, fate, writer)?;
@@ -287,7 +294,13 @@ pub(super) fn write(transaction: &mut Transaction<'_>, changes: &Changes, writer
     Ok(())
 }
 
-fn write_person(transaction: &mut Transaction<'_>, person: &SavedPerson, writer: i64) -> Done<()> {
+/// `searched` is the type of the column for other programs, where it is there.
+fn write_person(
+    transaction: &mut Transaction<'_>,
+    person: &SavedPerson,
+    writer: i64,
+    searched: Option<&str>,
+) -> Done<()> {
     let id = number(person.id);
     let rows = &person.rows;
     let places: Vec<i16> = (0_i16..).take(rows.len()).collect();
@@ -298,36 +311,54 @@ fn write_person(transaction: &mut Transaction<'_>, person: &SavedPerson, writer:
         .iter()
         .map(|row| vector_to_bytes(&row.vector))
         .collect();
-    // One statement a person; rows that are as they were are not written again.
-    transaction.execute(
+    let searched_rows = rows.iter().filter(|_| searched.is_some());
+    let texts: Vec<String> = searched_rows
+        .map(|row| search::literal(&row.vector))
+        .collect();
+    let (name, first, last) = (
+        person.name.as_deref(),
+        signed(person.first_ns),
+        signed(person.last_ns),
+    );
+    let (apart, former) = (numbers(&person.apart), numbers(&person.previous));
+    let mut values: Vec<&(dyn ToSql + Sync)> = vec![
+        &id, &places, &cameras, &origins, &qualities, &vectors, &name, &first, &last, &apart,
+        &former, &writer,
+    ];
+    if searched.is_some() {
+        values.push(&texts);
+    }
+    transaction.execute(&person_statement(searched), &values)?;
+    Ok(())
+}
+
+/// One statement a person; rows that are as they were are not written again.
+fn person_statement(searched: Option<&str>) -> String {
+    let (columns, copied, list, set) = match searched {
+        Some(kind) => (
+            ", embedding",
+            format!(", embedding::{kind}"),
+            ", $13::text[]",
+            ", embedding = excluded.embedding",
+        ),
+        None => ("", String::new(), "", ""),
+    };
+    format!(
         "WITH back AS (DELETE FROM reid_departed WHERE id = $1),
          fewer AS (DELETE FROM reid_prototypes WHERE id = $1 AND place >= cardinality($2::smallint[])),
          rows AS (
-             INSERT INTO reid_prototypes AS p
-             SELECT $1, * FROM unnest($2::smallint[], $3::text[], $4::integer[], $5::real[], $6::bytea[])
+             INSERT INTO reid_prototypes AS p (id, place, camera, origin, quality, vector{columns})
+             SELECT $1, place, camera, origin, quality, vector{copied}
+             FROM unnest($2::smallint[], $3::text[], $4::integer[], $5::real[], $6::bytea[]{list})
+             AS new (place, camera, origin, quality, vector{columns})
              ON CONFLICT (id, place) DO UPDATE SET camera = excluded.camera, origin = excluded.origin,
-             quality = excluded.quality, vector = excluded.vector
+             quality = excluded.quality, vector = excluded.vector{set}
              WHERE p.vector <> excluded.vector OR p.quality <> excluded.quality OR p.camera <> excluded.camera)
          INSERT INTO reid_identities VALUES ($1, $7, $8, $9, $10, $11, nextval('reid_versions'), $12)
          ON CONFLICT (id) DO UPDATE SET name = excluded.name, first_seen = excluded.first_seen,
          last_seen = excluded.last_seen, apart = excluded.apart, former = excluded.former,
-         version = excluded.version, writer = excluded.writer",
-        &[
-            &id,
-            &places,
-            &cameras,
-            &origins,
-            &qualities,
-            &vectors,
-            &person.name.as_deref(),
-            &signed(person.first_ns),
-            &signed(person.last_ns),
-            &numbers(&person.apart),
-            &numbers(&person.previous),
-            &writer,
-        ],
-    )?;
-    Ok(())
+         version = excluded.version, writer = excluded.writer"
+    )
 }
 
 /// The better picture stays. A person whom others have erased meanwhile gets none.
