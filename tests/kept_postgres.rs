@@ -18,7 +18,10 @@ use std::{
 use crowd::Camera;
 use gst::prelude::*;
 use gstreid::{
-    core::{identity::PROVISIONAL, person::IdentityId},
+    core::{
+        identity::{GalleryConfig, PROVISIONAL},
+        person::IdentityId,
+    },
     store::{
         Location, Notice, StoreError,
         archive::{Archive, Purpose},
@@ -317,6 +320,42 @@ fn corrections_reach_running_pipelines() {
     assert_eq!(hall.arrive(&[1], 20), [ids[0]]);
     hall.gallery.lock().forget(IdentityId(ids[0])).unwrap();
     until("all forget", || !door.stay().contains(&ids[0]));
+}
+
+#[test]
+fn a_split_by_camera_takes_what_the_camera_saw_along() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let uri = server.uri(&server.database());
+    let config = GalleryConfig {
+        match_threshold: Some(0.999),
+        ..GalleryConfig::default()
+    };
+    let mut door = Camera::with(&location(&uri), "door", config.clone()).unwrap();
+    let mut hall = Camera::with(&location(&uri), "hall", config).unwrap();
+    let (first, second) = (door.visit(&[1], 20)[0], hall.visit(&[2], 20)[0]);
+    let [first_id, second_id] = [first, second].map(IdentityId);
+    assert!(door.gallery.settle(LONG));
+    let new = {
+        let mut gallery = door.gallery.lock();
+        gallery.merge(second_id, first_id).unwrap();
+        gallery.split(first_id, Some("hall")).unwrap().0.0
+    };
+    assert!(door.gallery.settle(LONG));
+    drop((door, hall));
+    let mut archive = Archive::open(&location(&uri), Purpose::Correct).unwrap();
+    let cameras = |archive: &mut Archive, id: u32| -> Vec<String> {
+        let (_, sightings) = archive.show(id).unwrap();
+        sightings.into_iter().map(|s| s.camera).collect()
+    };
+    assert_eq!(cameras(&mut archive, first), ["door"]);
+    assert_eq!(cameras(&mut archive, new), ["hall"]);
+    archive.merge(new, first).unwrap();
+    assert_eq!(cameras(&mut archive, first), ["door", "hall"]);
+    let new = archive.split(first, Some("hall")).unwrap();
+    assert_eq!(cameras(&mut archive, first), ["door"]);
+    assert_eq!(cameras(&mut archive, new), ["hall"]);
 }
 
 #[test]

@@ -700,3 +700,43 @@ fn an_archive_is_corrected_by_the_gallerys_own_rules() {
     let missing = Archive::open(&nowhere, Purpose::Correct).err().unwrap();
     assert!(matches!(missing, StoreError::Missing { .. }));
 }
+
+#[test]
+fn a_split_by_camera_takes_what_the_camera_saw_along() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = GalleryConfig {
+        match_threshold: Some(0.999),
+        ..GalleryConfig::default()
+    };
+    let mut door = Camera::with(&place(&folder), "door", config.clone()).unwrap();
+    let mut hall = Camera::with(&place(&folder), "hall", config).unwrap();
+    let (first, second) = (door.visit(&[1], 30)[0], hall.visit(&[2], 30)[0]);
+    let [first_id, second_id] = [first, second].map(gstreid::core::person::IdentityId);
+    let cameras = |id: u32| -> Vec<String> {
+        let mut archive = Archive::open(&place(&folder), Purpose::Look).unwrap();
+        let (_, sightings) = archive.show(id).unwrap();
+        sightings.into_iter().map(|s| s.camera).collect()
+    };
+    // While it is kept: written, merged, and split again at once.
+    assert!(door.gallery.settle(LONG));
+    let new = {
+        let mut gallery = door.gallery.lock();
+        gallery.merge(second_id, first_id).unwrap();
+        gallery.split(first_id, Some("hall")).unwrap().0.0
+    };
+    assert!(door.gallery.settle(LONG));
+    assert_eq!(
+        (cameras(first), cameras(new)),
+        (vec!["door".into()], vec!["hall".into()])
+    );
+    drop((door, hall));
+    // And from outside.
+    let mut archive = Archive::open(&place(&folder), Purpose::Correct).unwrap();
+    archive.merge(new, first).unwrap();
+    assert_eq!(cameras(first), ["door", "hall"]);
+    let new = archive.split(first, Some("hall")).unwrap();
+    assert_eq!(
+        (cameras(first), cameras(new)),
+        (vec!["door".into()], vec!["hall".into()])
+    );
+}

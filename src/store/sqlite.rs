@@ -11,7 +11,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionBehavior, params};
+use rusqlite::{
+    Connection, ErrorCode, OpenFlags, OptionalExtension, ToSql, TransactionBehavior, params,
+};
 
 use super::{
     KeptPerson, KeptSighting, StoreError,
@@ -26,8 +28,8 @@ use crate::{
     core::{
         embedding::ModelFingerprint,
         identity::{
-            Changes, Fate, Gallery, Saved, SavedPerson, SavedRow, SavedScale, SavedSighting,
-            SavedThumbnail,
+            Changes, Fate, Gallery, Move, Part, Saved, SavedPerson, SavedRow, SavedScale,
+            SavedSighting, SavedThumbnail,
         },
         person::IdentityId,
     },
@@ -125,7 +127,8 @@ impl Sqlite {
         self.connection
             .execute_batch(
                 "DELETE FROM identities WHERE name IS NULL AND id NOT IN (SELECT id FROM prototypes);
-                 DELETE FROM thumbnails WHERE id NOT IN (SELECT id FROM identities);",
+                 DELETE FROM thumbnails WHERE id NOT IN (SELECT id FROM identities);
+",
             )
             .map_err(fault)?;
         let saved = self.load_where("")?;
@@ -537,6 +540,9 @@ fn write(connection: &Connection, changes: &Changes) -> rusqlite::Result<()> {
     for person in &changes.people {
         write_person(connection, person)?;
     }
+    for moved in &changes.moves {
+        write_move(connection, moved)?;
+    }
     for &(id, fate) in &changes.gone {
         erase(connection, id, fate)?;
     }
@@ -635,6 +641,40 @@ fn write_thumbnail(
 const BETTER_THUMBNAIL: &str = "ON CONFLICT (id) DO UPDATE SET
     camera = excluded.camera, origin = excluded.origin, quality = excluded.quality, jpeg = excluded.jpeg
     WHERE excluded.quality >= thumbnails.quality";
+
+/// Gives what is kept of one person to another.
+fn write_move(connection: &Connection, moved: &Move) -> rusqlite::Result<()> {
+    let (from, into) = (moved.from.0, moved.into.0);
+    // The picture goes where the condition holds.
+    let (condition, value): (&str, Box<dyn ToSql>) = match &moved.part {
+        Part::Camera(name) => ("camera = ?2", Box::new(name.to_string())),
+        Part::Origin(origin) => ("origin = ?2", Box::new(origin.0)),
+        Part::Picture => ("?2", Box::new(1)),
+    };
+    if let Part::Camera(name) = &moved.part {
+        connection
+            .prepare_cached(
+                "INSERT INTO sightings SELECT ?3, camera, begun, ended FROM sightings WHERE id = ?1 AND camera = ?2
+                 ON CONFLICT (id, camera, begun) DO UPDATE SET ended = max(ended, excluded.ended)",
+            )?
+            .execute(params![from, &**name, into])?;
+        connection
+            .prepare_cached("DELETE FROM sightings WHERE id = ?1 AND camera = ?2")?
+            .execute(params![from, &**name])?;
+    }
+    connection
+        .prepare_cached(&format!(
+            "INSERT INTO thumbnails SELECT ?3, camera, origin, quality, jpeg FROM thumbnails
+             WHERE id = ?1 AND {condition} {BETTER_THUMBNAIL}"
+        ))?
+        .execute(params![from, value, into])?;
+    connection
+        .prepare_cached(&format!(
+            "DELETE FROM thumbnails WHERE id = ?1 AND {condition}"
+        ))?
+        .execute(params![from, value])?;
+    Ok(())
+}
 
 /// Removes a number; its sightings and its picture go with the person where there still is one.
 fn erase(connection: &Connection, id: IdentityId, fate: Fate) -> rusqlite::Result<()> {

@@ -13,6 +13,7 @@ use std::{
 
 use super::{
     CameraId, Event, Gallery, MAX_NUMBER,
+    binding::TrackKey,
     thumbnails::{SavedThumbnail, Thumbnails},
 };
 use crate::core::{
@@ -23,6 +24,8 @@ use crate::core::{
 
 /// Most sightings that wait to be written; beyond, later ones lengthen earlier ones.
 pub const MAX_SPANS: usize = 10_000;
+/// Most parts of people that wait to be given to others.
+const MAX_MOVES: usize = 10_000;
 /// A person that a camera has not seen for this long, ns, and then sees again, begins another sighting.
 const GAP_NS: u64 = 5_000_000_000;
 /// Most names of cameras that are remembered.
@@ -99,11 +102,35 @@ pub enum Fate {
     Forgotten,
 }
 
+/// What of a person turned out to be somebody else's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// What this camera saw: sightings, and the picture if it came from there.
+    Camera(Arc<str>),
+    /// The picture, if it was taken under this number.
+    Origin(IdentityId),
+    /// The picture.
+    Picture,
+}
+
+/// A part of `from` that is kept and belongs to `into`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Move {
+    /// Whose it was.
+    pub from: IdentityId,
+    /// Whose it is.
+    pub into: IdentityId,
+    /// What.
+    pub part: Part,
+}
+
 /// What is to be written.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Changes {
     /// People as they are now.
     pub people: Vec<SavedPerson>,
+    /// What goes from one person to another: in this order, before anybody in `gone` goes.
+    pub moves: Vec<Move>,
     /// Numbers that are no longer used.
     pub gone: Vec<(IdentityId, Fate)>,
     /// Stays that began or became longer.
@@ -120,7 +147,10 @@ impl Changes {
     /// True when there is nothing to write but what scores mean.
     pub fn is_empty(&self) -> bool {
         let no_people = self.people.is_empty() && self.gone.is_empty();
-        no_people && self.sightings.is_empty() && self.thumbnails.is_empty()
+        no_people
+            && self.sightings.is_empty()
+            && self.thumbnails.is_empty()
+            && self.moves.is_empty()
     }
 }
 
@@ -133,6 +163,7 @@ pub(super) struct Journal {
     /// People that nobody keeps yet.
     pub created: HashSet<IdentityId>,
     pub gone: BTreeMap<IdentityId, Fate>,
+    moves: Vec<Move>,
     /// Stays to be written: until when.
     spans: BTreeMap<(IdentityId, CameraId, u64), u64>,
     /// Stays that may go on: from when, until when.
@@ -217,14 +248,47 @@ impl Journal {
             self.open.entry((into, camera)).or_insert(stay);
         }
         self.created.remove(&from);
+        let heirs = self.gone.values_mut();
+        heirs
+            .filter(|fate| **fate == Fate::Merged(from))
+            .for_each(|fate| *fate = Fate::Merged(into));
         self.gone.insert(from, Fate::Merged(into));
         self.touched.insert(into);
+    }
+
+    /// What a camera saw of a person is another's.
+    fn split(&mut self, from: IdentityId, into: IdentityId, camera: CameraId) {
+        let stays = self.spans_of(from);
+        let stays: Vec<_> = stays.filter(|((_, own, _), _)| *own == camera).collect();
+        for (key, end) in stays {
+            self.spans.remove(&key);
+            self.note_span(into, camera, &(key.2..end));
+        }
+        if let Some(stay) = self.open.remove(&(from, camera)) {
+            self.open.insert((into, camera), stay);
+        }
+    }
+
+    /// What is kept of a person, and of those that became one with it since the last time, goes to another.
+    fn moved(&mut self, from: IdentityId, into: IdentityId, part: &Part) {
+        let merged = self.gone.iter();
+        let merged = merged.filter(|(_, fate)| **fate == Fate::Merged(from));
+        let all: Vec<_> = merged.map(|(id, _)| *id).chain([from]).collect();
+        for from in all {
+            let part = part.clone();
+            self.moves.push(Move { from, into, part });
+        }
+        // A store that is away for that long loses track of the oldest.
+        let skip = self.moves.len().saturating_sub(MAX_MOVES);
+        self.moves.drain(..skip);
+        self.thumbnails.moved(from, into, part);
     }
 
     fn left(&mut self, id: IdentityId, fate: Fate) {
         self.drop_person(id);
         // What nobody ever kept need not be erased anywhere.
-        if !self.created.remove(&id) {
+        let owns = self.moves.iter().any(|moved| moved.into == id);
+        if !self.created.remove(&id) || owns {
             self.gone.insert(id, fate);
         }
     }
@@ -288,6 +352,36 @@ impl Gallery {
         }
     }
 
+    /// What a camera saw of a person, or what was recorded under another number, became somebody new.
+    pub(super) fn note_split(
+        &mut self,
+        from: IdentityId,
+        into: IdentityId,
+        camera: Option<CameraId>,
+        origin: Option<IdentityId>,
+    ) {
+        let name = camera.map(|camera| self.names.name(camera));
+        let Some(journal) = &mut self.journal else {
+            return;
+        };
+        if let (Some(camera), Some(name)) = (camera, name) {
+            journal.split(from, into, camera);
+            journal.moved(from, into, &Part::Camera(name));
+        }
+        if let Some(origin) = origin {
+            journal.moved(from, into, &Part::Origin(origin));
+        }
+    }
+
+    /// A track that carried a number by mistake takes its picture along.
+    pub(super) fn note_parted(&mut self, track: TrackKey, from: IdentityId, into: IdentityId) {
+        if let Some(journal) = &mut self.journal
+            && journal.thumbnails.shows(from, track)
+        {
+            journal.moved(from, into, &Part::Picture);
+        }
+    }
+
     pub(super) fn note_left(&mut self, id: IdentityId, fate: Fate) {
         if let Some(journal) = &mut self.journal {
             journal.left(id, fate);
@@ -324,7 +418,8 @@ impl Gallery {
         let journal = self.journal.as_ref();
         journal.is_some_and(|j| {
             let no_people = j.touched.is_empty() && j.gone.is_empty();
-            !(no_people && j.spans.is_empty() && j.thumbnails.is_empty())
+            let nothing_of_them = j.spans.is_empty() && j.thumbnails.is_empty();
+            !(no_people && nothing_of_them && j.moves.is_empty())
         })
     }
 
@@ -367,6 +462,7 @@ impl Gallery {
         let mut changes = Changes {
             next_number: self.next_number,
             scales: self.saved_scales(),
+            moves: std::mem::take(&mut journal.moves),
             gone: std::mem::take(&mut journal.gone).into_iter().collect(),
             ..Changes::default()
         };
@@ -439,6 +535,7 @@ impl Gallery {
                 }
             }
         }
+        journal.moves.splice(..0, changes.moves.iter().cloned());
         for &(id, fate) in &changes.gone {
             if !self.people.contains_key(&id) {
                 journal.gone.entry(id).or_insert(fate);
@@ -454,7 +551,7 @@ impl Gallery {
         for (id, thumbnail) in &changes.thumbnails {
             let id = follow(&journal.gone, *id);
             if self.people.contains_key(&id) {
-                journal.thumbnails.offer(id, thumbnail.clone());
+                journal.thumbnails.offer(id, thumbnail.clone(), None);
             }
         }
         self.journal = Some(journal);

@@ -457,10 +457,108 @@ fn pictures_that_wait_are_bounded() {
     };
     for n in 0..MAX_THUMBNAILS as u32 {
         assert!(thumbnails.wants(IdentityId(n), 0.5));
-        thumbnails.offer(IdentityId(n), one(0.5));
+        thumbnails.offer(IdentityId(n), one(0.5), None);
     }
     assert!(!thumbnails.wants(IdentityId(u32::MAX), 0.9));
     assert!(thumbnails.wants(IdentityId(3), 0.9), "in place of another");
     assert_eq!(thumbnails.take(|id| id.0 < 3).len(), 3);
     assert!(thumbnails.wants(IdentityId(u32::MAX), 0.9));
+}
+
+#[test]
+fn what_a_camera_saw_goes_with_a_split() {
+    let mut gallery = gallery();
+    gallery.configure(GalleryConfig {
+        match_threshold: Some(0.99),
+        ..GalleryConfig::default()
+    });
+    let (door, hall) = (gallery.attach("door", true), gallery.attach("hall", true));
+    watch(&mut gallery, door, 0, 20, &[0]);
+    watch(&mut gallery, hall, 0, 20, &[1]);
+    let (one, two, three) = (IdentityId(1), IdentityId(2), IdentityId(3));
+    gallery.keep_thumbnail(door, TrackId(1), 0.5, picture(100));
+    gallery.keep_thumbnail(hall, TrackId(2), 0.8, picture(200));
+    gallery.take_changes(usize::MAX);
+    watch(&mut gallery, hall, FRAME_NS * 20, 20, &[1]);
+    // Not written before the split: what the place has of P2 goes to P3, too.
+    gallery.merge(two, one).unwrap();
+    assert_eq!(gallery.split(one, Some("hall")).unwrap().0, three);
+    let changes = gallery.take_changes(usize::MAX);
+    let part = || Part::Camera("hall".into());
+    let moved = |from, into, part| Move { from, into, part };
+    assert_eq!(
+        changes.moves,
+        [moved(two, three, part()), moved(one, three, part())]
+    );
+    let whose: Vec<(u32, &str)> = changes
+        .sightings
+        .iter()
+        .map(|s| (s.id.0, &*s.camera))
+        .collect();
+    assert_eq!(whose, [(3, "hall")]);
+    // The better picture was the hall's: it went along, and the door may take another.
+    assert!(!gallery.wants_thumbnail(hall, TrackId(2), 0.85));
+    assert!(gallery.wants_thumbnail(door, TrackId(1), 0.5));
+    // The disk is full: it comes again, in order.
+    gallery.put_back(&changes);
+    assert_eq!(gallery.take_changes(usize::MAX).moves, changes.moves);
+    // Nobody can be made of nothing.
+    let refused = gallery.split(one, Some("hall")).unwrap_err();
+    assert_eq!(refused, GalleryError::NothingToSplit(one));
+}
+
+#[test]
+fn whoever_was_given_something_is_erased_even_if_never_written() {
+    let mut gallery = gallery();
+    let (door, hall) = (gallery.attach("door", true), gallery.attach("hall", true));
+    watch(&mut gallery, door, 0, 20, &[0]);
+    watch(&mut gallery, hall, 0, 20, &[0]);
+    gallery.take_changes(usize::MAX);
+    let (new, _) = gallery.split(IdentityId(1), Some("hall")).unwrap();
+    gallery.forget(new).unwrap();
+    let changes = gallery.take_changes(usize::MAX);
+    assert_eq!(changes.moves.len(), 1);
+    assert_eq!(changes.gone, [(new, Fate::Forgotten)]);
+}
+
+#[test]
+fn heirs_of_heirs_inherit_at_once() {
+    let mut gallery = gallery();
+    gallery.configure(GalleryConfig {
+        match_threshold: Some(0.999),
+        ..GalleryConfig::default()
+    });
+    for (n, name) in ["door", "hall", "yard"].iter().enumerate() {
+        let camera = gallery.attach(name, true);
+        watch(&mut gallery, camera, 0, 20, &[n]);
+        gallery.release(camera);
+    }
+    gallery.take_changes(usize::MAX);
+    let (one, two, three) = (IdentityId(1), IdentityId(2), IdentityId(3));
+    gallery.merge(three, two).unwrap();
+    gallery.merge(two, one).unwrap();
+    let changes = gallery.take_changes(usize::MAX);
+    let heir = Fate::Merged(one);
+    assert_eq!(changes.gone, [(two, heir), (three, heir)]);
+}
+
+#[test]
+fn a_track_that_carried_a_number_by_mistake_takes_its_picture_along() {
+    let mut gallery = gallery();
+    let door = gallery.attach("door", true);
+    watch(&mut gallery, door, 0, 20, &[0, 1]);
+    let (from, into) = (IdentityId(1), IdentityId(2));
+    gallery.keep_thumbnail(door, TrackId(1), 0.5, picture(100));
+    let of = |track| super::binding::TrackKey {
+        camera: door,
+        track: TrackId(track),
+    };
+    gallery.note_parted(of(2), from, into);
+    assert!(gallery.take_changes(usize::MAX).moves.is_empty());
+    gallery.note_parted(of(1), from, into);
+    let part = Part::Picture;
+    let changes = gallery.take_changes(usize::MAX);
+    assert_eq!(changes.moves, [Move { from, into, part }]);
+    assert!(gallery.wants_thumbnail(door, TrackId(1), 0.5));
+    assert!(!gallery.wants_thumbnail(door, TrackId(2), 0.5));
 }

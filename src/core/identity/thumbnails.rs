@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{CameraId, Gallery, binding::TrackKey};
+use super::{CameraId, Gallery, Part, binding::TrackKey};
 use crate::core::{
     person::{IdentityId, TrackId},
     thumbnail::Thumbnail,
@@ -36,33 +36,76 @@ pub struct SavedThumbnail {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Thumbnails {
     waiting: BTreeMap<IdentityId, SavedThumbnail>,
-    best: HashMap<IdentityId, f32>,
+    best: HashMap<IdentityId, Best>,
+}
+
+/// The best picture of a person that was taken here, also where it is written by now.
+#[derive(Clone, Debug)]
+struct Best {
+    quality: f32,
+    camera: Arc<str>,
+    origin: IdentityId,
+    track: Option<TrackKey>,
 }
 
 impl Thumbnails {
     pub fn wants(&self, id: IdentityId, quality: f32) -> bool {
-        let best = self.best.get(&id).map_or(MIN_QUALITY, |best| best * BETTER);
+        let best = self.best.get(&id);
+        let best = best.map_or(MIN_QUALITY, |best| best.quality * BETTER);
         let has_room = self.waiting.len() < MAX_THUMBNAILS || self.waiting.contains_key(&id);
         has_room && quality >= best
     }
 
     /// Keeps the better one of what waits and `thumbnail`.
-    pub fn offer(&mut self, id: IdentityId, thumbnail: SavedThumbnail) {
-        let best = self.best.entry(id).or_default();
-        *best = best.max(thumbnail.quality);
+    pub fn offer(&mut self, id: IdentityId, thumbnail: SavedThumbnail, track: Option<TrackKey>) {
+        let best = Best {
+            quality: thumbnail.quality,
+            camera: thumbnail.camera.clone(),
+            origin: thumbnail.origin,
+            track,
+        };
+        self.take_best(id, best);
         let waiting = self.waiting.get(&id);
         if waiting.is_none_or(|other| other.quality <= thumbnail.quality) {
             self.waiting.insert(id, thumbnail);
         }
     }
 
-    pub fn merged(&mut self, from: IdentityId, into: IdentityId) {
-        let quality = self.best.remove(&from).unwrap_or_default();
-        if let Some(thumbnail) = self.waiting.remove(&from) {
-            self.offer(into, thumbnail);
+    fn take_best(&mut self, id: IdentityId, best: Best) {
+        let known = self.best.get(&id);
+        if known.is_none_or(|known| known.quality <= best.quality) {
+            self.best.insert(id, best);
         }
-        let best = self.best.entry(into).or_default();
-        *best = best.max(quality);
+    }
+
+    pub fn merged(&mut self, from: IdentityId, into: IdentityId) {
+        let best = self.best.remove(&from);
+        if let Some(thumbnail) = self.waiting.remove(&from) {
+            let track = best.as_ref().and_then(|best| best.track);
+            self.offer(into, thumbnail, track);
+        }
+        if let Some(best) = best {
+            self.take_best(into, best);
+        }
+    }
+
+    /// The picture goes with the part that it shows.
+    pub fn moved(&mut self, from: IdentityId, into: IdentityId, part: &Part) {
+        let goes = self.best.get(&from).is_some_and(|best| match part {
+            Part::Camera(name) => best.camera == *name,
+            Part::Origin(origin) => best.origin == *origin,
+            Part::Picture => true,
+        });
+        if goes {
+            self.merged(from, into);
+        }
+    }
+
+    /// Whether the best picture of a person was taken of this track.
+    pub fn shows(&self, id: IdentityId, track: TrackKey) -> bool {
+        self.best
+            .get(&id)
+            .is_some_and(|best| best.track == Some(track))
     }
 
     pub fn drop_person(&mut self, id: IdentityId) {
@@ -105,7 +148,8 @@ impl Gallery {
         quality: f32,
         picture: Thumbnail,
     ) {
-        let carried = self.bindings.get(&TrackKey { camera, track });
+        let key = TrackKey { camera, track };
+        let carried = self.bindings.get(&key);
         let Some(origin) = carried.and_then(|b| b.identity) else {
             return;
         };
@@ -117,7 +161,7 @@ impl Gallery {
                 quality,
                 picture,
             };
-            journal.thumbnails.offer(origin, thumbnail);
+            journal.thumbnails.offer(origin, thumbnail, Some(key));
         }
     }
 }

@@ -10,7 +10,8 @@ use crate::{
     core::{
         embedding::ModelFingerprint,
         identity::{
-            Changes, Fate, SavedPerson, SavedRow, SavedScale, SavedSighting, SavedThumbnail,
+            Changes, Fate, Move, Part, SavedPerson, SavedRow, SavedScale, SavedSighting,
+            SavedThumbnail,
         },
         person::IdentityId,
     },
@@ -272,6 +273,9 @@ pub(super) fn write(transaction: &mut Transaction<'_>, changes: &Changes, writer
     for person in &changes.people {
         write_person(transaction, person, writer, column.as_deref())?;
     }
+    for moved in &changes.moves {
+        write_move(transaction, moved)?;
+    }
     for &(id, fate) in &changes.gone {
         erase(transaction, id, fate, writer)?;
     }
@@ -391,6 +395,35 @@ fn write_thumbnail(
 const BETTER_THUMBNAIL: &str = "ON CONFLICT (id) DO UPDATE SET
     camera = excluded.camera, origin = excluded.origin, quality = excluded.quality, jpeg = excluded.jpeg
     WHERE excluded.quality >= t.quality";
+
+/// Gives what is kept of one person to another.
+fn write_move(transaction: &mut Transaction<'_>, moved: &Move) -> Done<()> {
+    let (from, into) = (number(moved.from), number(moved.into));
+    if let Part::Camera(name) = &moved.part {
+        transaction.execute(
+            "WITH moved AS (DELETE FROM reid_sightings WHERE id = $1 AND camera = $2 RETURNING camera, begun, ended)
+             INSERT INTO reid_sightings AS s SELECT $3, * FROM moved
+             ON CONFLICT (id, camera, begun) DO UPDATE SET ended = greatest(s.ended, excluded.ended)",
+            &[&from, &&**name, &into],
+        )?;
+    }
+    // The picture goes where both conditions hold.
+    let (camera, origin) = match &moved.part {
+        Part::Camera(name) => (Some(&**name), None),
+        Part::Origin(origin) => (None, Some(number(*origin))),
+        Part::Picture => (None, None),
+    };
+    transaction.execute(
+        &format!(
+            "WITH moved AS (
+                 DELETE FROM reid_thumbnails WHERE id = $1 AND ($3::text IS NULL OR camera = $3)
+                 AND ($4::integer IS NULL OR origin = $4) RETURNING camera, origin, quality, jpeg)
+             INSERT INTO reid_thumbnails AS t SELECT $2, * FROM moved {BETTER_THUMBNAIL}"
+        ),
+        &[&from, &into, &camera, &origin],
+    )?;
+    Ok(())
+}
 
 /// Removes a number; its sightings and its picture go with the person where there still is one.
 fn erase(transaction: &mut Transaction<'_>, id: IdentityId, fate: Fate, writer: i64) -> Done<()> {
