@@ -19,7 +19,7 @@ use std::{
 use crowd::{Camera, Noise};
 use gst::prelude::*;
 use gstreid::{
-    core::identity::GalleryConfig,
+    core::identity::{GalleryConfig, PROVISIONAL},
     store::{
         Location, Notice, StoreError,
         archive::{Archive, Purpose},
@@ -195,6 +195,55 @@ fn kills_at_any_moment_lose_no_more_than_a_second_and_repeat_no_number() {
     }
     let mut door = Camera::open(&place(&folder), "door").unwrap();
     assert!(door.visit(&[u64::from(u32::MAX)], 30)[0] > highest);
+}
+
+#[test]
+fn a_crowd_that_outruns_the_promise_repeats_no_number() {
+    const CROWD: u64 = 100;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("lobby.db");
+    let mut door = Camera::open(&place(&folder), "door").unwrap();
+    // Nothing can be promised any more.
+    let other = rusqlite::Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let promised = rows(
+        &path,
+        "SELECT CAST(value AS INTEGER) FROM facts WHERE name = 'next_number'",
+    )[0];
+    let mut given = BTreeSet::new();
+    for round in 0..8 {
+        let people: Vec<u64> = (round * CROWD..(round + 1) * CROWD).collect();
+        given.extend(door.visit(&people, 15));
+    }
+    assert!(!given.contains(&0), "everybody has a number at once");
+    let own: Vec<u32> = given
+        .iter()
+        .copied()
+        .filter(|&n| n >= PROVISIONAL)
+        .collect();
+    let most = given.iter().filter(|&&n| n < PROVISIONAL).max().unwrap();
+    // Were it killed now, the next process would begin with the first number that was not promised.
+    assert!(
+        !own.is_empty() && i64::from(*most) < promised,
+        "{most} {promised}"
+    );
+    other.execute_batch("COMMIT").unwrap();
+    assert!(door.gallery.settle(LONG));
+    let list = door.gallery.lock().list();
+    assert!(list.iter().all(|p| p.id.0 < PROVISIONAL));
+    let former: BTreeSet<u32> = list
+        .iter()
+        .flat_map(|p| p.previous.iter())
+        .map(|p| p.0)
+        .collect();
+    // All but those who were gone before anybody knew how they look.
+    let replaced = own.iter().filter(|number| former.contains(number));
+    assert!(replaced.count() > own.len() / 2);
+    let next = rows(
+        &path,
+        "SELECT CAST(value AS INTEGER) FROM facts WHERE name = 'next_number'",
+    )[0];
+    assert!(list.iter().all(|p| i64::from(p.id.0) < next));
 }
 
 /// How many of the pieces (16 bytes each) of `vector` the gallery's files hold.

@@ -1,6 +1,8 @@
 //! What databases of every kind keep, and how it is laid out in bytes.
 
 use std::{
+    collections::hash_map::RandomState,
+    hash::{BuildHasher, Hasher},
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -9,6 +11,7 @@ use image::{ExtendedColorType, codecs::jpeg::JpegEncoder};
 
 use crate::core::{
     embedding::{Embedding, ModelFingerprint},
+    identity::PROVISIONAL,
     person::IdentityId,
     thumbnail::Thumbnail,
 };
@@ -53,6 +56,19 @@ pub struct KeptSighting {
     pub from_ns: i64,
     /// Until when, ns since 1970.
     pub to_ns: i64,
+}
+
+/// A random number, from the seed that the standard library draws for its hash maps.
+pub(super) fn random() -> i64 {
+    let mut hasher = RandomState::new().build_hasher();
+    hasher.write_u64(wall_ns());
+    hasher.write_u32(std::process::id());
+    (hasher.finish() >> 1) as i64
+}
+
+/// The first number of a process's own making. Each process begins elsewhere.
+pub(super) fn first_provisional() -> u32 {
+    PROVISIONAL + (random() as u32) % (PROVISIONAL / 2)
 }
 
 /// Now, ns since 1970.

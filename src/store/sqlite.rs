@@ -2,10 +2,13 @@
 //!
 //! What is deleted is overwritten (`secure_delete`), and where a user asked for it the write-ahead log is emptied at
 //! once. The log makes a `kill -9` harmless: what was not committed, at most the last half second, was never there.
+//! Numbers are given only after they were promised to the disk; whoever comes while no promise is left gets a number of
+//! the process's own making, which the next promise replaces.
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
     io::{ErrorKind, Read, Write},
+    ops::Range,
     path::{Path, PathBuf},
     sync::Mutex,
     time::{Duration, Instant},
@@ -20,16 +23,17 @@ use super::{
     archive::Records,
     keeper::Database,
     records::{
-        BATCH, BATCHES, MAX_SIGHTINGS, ids_from_bytes, ids_to_bytes, shared_name, signed,
-        thumbnail_to_jpeg, unsigned, vector_from_bytes, vector_to_bytes, wall_ns,
+        BATCH, BATCHES, MAX_SIGHTINGS, first_provisional, ids_from_bytes, ids_to_bytes,
+        shared_name, signed, thumbnail_to_jpeg, unsigned, vector_from_bytes, vector_to_bytes,
+        wall_ns,
     },
 };
 use crate::{
     core::{
         embedding::ModelFingerprint,
         identity::{
-            Changes, Fate, Gallery, Move, Part, Saved, SavedPerson, SavedRow, SavedScale,
-            SavedSighting, SavedThumbnail,
+            Changes, Fate, Gallery, Move, PROVISIONAL, Part, Saved, SavedPerson, SavedRow,
+            SavedScale, SavedSighting, SavedThumbnail,
         },
         person::IdentityId,
     },
@@ -45,7 +49,7 @@ const BUSY: Duration = Duration::from_secs(2);
 const HANDOVER: Duration = Duration::from_secs(1);
 /// How often old sightings are dropped and the log is emptied.
 const SWEEP: Duration = Duration::from_secs(60);
-/// Numbers are promised to the file ahead of use, so many at once: whatever happens, none is given twice.
+/// Numbers are promised to the file before use, so many at once: whatever happens, none is given twice.
 const BLOCK: u32 = 512;
 /// Bytes of a page of a new file: three vectors of 512 numbers fit.
 const PAGE: i64 = 8192;
@@ -88,7 +92,7 @@ pub(super) enum Access {
 pub(super) struct Sqlite {
     connection: Connection,
     place: String,
-    /// No number from here on was promised yet.
+    /// Every number below was promised to this gallery or one before, none from here on.
     mark: u32,
     /// Something was forgotten that the log may still hold.
     must_empty_log: bool,
@@ -120,8 +124,8 @@ impl Sqlite {
         })
     }
 
-    /// Everybody, for a gallery that is kept here from now on.
-    pub fn begin(&mut self) -> Result<Saved, StoreError> {
+    /// Fills a gallery that is kept here from now on. Returns whose vectors it holds.
+    pub fn begin(&mut self, gallery: &mut Gallery) -> Result<Option<ModelFingerprint>, StoreError> {
         let fault = |error| fault(&self.place, error);
         // Left over where rows went and the process was killed before the person did.
         self.connection
@@ -132,11 +136,46 @@ impl Sqlite {
             )
             .map_err(fault)?;
         let saved = self.load_where("")?;
-        let next = saved.next_number.unwrap_or(1);
-        self.mark = next.saturating_add(BLOCK);
-        set_fact(&self.connection, "next_number", &self.mark.to_string())
-            .map_err(|error| self::fault(&self.place, error))?;
-        Ok(saved)
+        let model = saved.scales.first().map(|scale| scale.model);
+        self.mark = saved.next_number.unwrap_or(1);
+        gallery.restore(saved, wall_ns());
+        gallery.number_from(first_provisional());
+        let numbers = self.promise(BLOCK)?;
+        gallery.reserve_numbers(numbers);
+        gallery.replace_provisional();
+        Ok(model)
+    }
+
+    /// Numbers that nobody was promised before. They are on the disk when this returns.
+    fn promise(&mut self, count: u32) -> Result<Range<u32>, StoreError> {
+        let first = self.mark;
+        let mark = first.saturating_add(count).min(PROVISIONAL).max(first);
+        // Elsewhere a power cut may undo the last commits: they are not waited for.
+        let durably = |level: &str| self.connection.pragma_update(None, "synchronous", level);
+        let written = durably("full")
+            .and_then(|()| set_fact(&self.connection, "next_number", &mark.to_string()));
+        durably("normal")
+            .and(written)
+            .map_err(|error| fault(&self.place, error))?;
+        self.mark = mark;
+        Ok(first..mark)
+    }
+
+    /// Sets numbers aside before there are too few, and replaces those that were given without a promise.
+    fn keep_numbers(&mut self, gallery: &Mutex<Gallery>) -> Result<(), StoreError> {
+        let (left, provisional) = {
+            let gallery = lock(gallery);
+            (gallery.reserved_numbers(), gallery.provisional_people())
+        };
+        let is_spent = self.mark >= PROVISIONAL;
+        if is_spent || (left >= BLOCK / 2 && provisional == 0) {
+            return Ok(());
+        }
+        let numbers = self.promise(BLOCK.saturating_add(provisional))?;
+        let mut gallery = lock(gallery);
+        gallery.reserve_numbers(numbers);
+        gallery.replace_provisional();
+        Ok(())
     }
 
     /// What the file of the model is called whose vectors are kept, if that was known.
@@ -160,17 +199,13 @@ impl Sqlite {
         taken: &mut Vec<Changes>,
     ) -> rusqlite::Result<bool> {
         let first = lock(gallery).take_changes(BATCH);
-        let mark = self.mark_for(first.next_number);
-        if first.is_empty() && mark == self.mark {
+        if first.is_empty() {
             return Ok(false);
         }
         taken.push(first);
         let transaction = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
-        if mark != self.mark {
-            set_fact(&transaction, "next_number", &mark.to_string())?;
-        }
         let mut forgot = false;
         let mut more = true;
         while let Some(changes) = taken.last() {
@@ -186,18 +221,8 @@ impl Sqlite {
             taken.push(lock(gallery).take_changes(BATCH));
         }
         transaction.commit()?;
-        self.mark = mark;
         self.must_empty_log |= forgot;
         Ok(more)
-    }
-
-    /// The mark to promise, given the next number: the old one while that is far off.
-    fn mark_for(&self, next: u32) -> u32 {
-        if next.saturating_add(BLOCK / 2) > self.mark {
-            next.saturating_add(BLOCK)
-        } else {
-            self.mark
-        }
     }
 
     /// Writes the log into the file and empties it.
@@ -244,6 +269,7 @@ impl Database for Sqlite {
 
     fn exchange(&mut self, gallery: &Mutex<Gallery>, _asked: bool) -> Result<(), StoreError> {
         lock(gallery).idle(wall_ns());
+        self.keep_numbers(gallery)?;
         loop {
             let mut taken = Vec::new();
             match self.write_some(gallery, &mut taken) {
@@ -261,7 +287,7 @@ impl Database for Sqlite {
 
     fn close(&mut self, gallery: &Mutex<Gallery>) -> Result<(), StoreError> {
         self.exchange(gallery, true)?;
-        let next = lock(gallery).upcoming_number();
+        let next = lock(gallery).first_reserved().unwrap_or(self.mark);
         set_fact(&self.connection, "next_number", &next.to_string())
             .map_err(|error| fault(&self.place, error))?;
         self.empty_log()

@@ -30,7 +30,7 @@ const MAX_MOVES: usize = 10_000;
 const GAP_NS: u64 = 5_000_000_000;
 /// Most names of cameras that are remembered.
 const MAX_CAMERA_NAMES: usize = 10_000;
-/// Numbers from here on are given where nobody can be asked for unique ones, and replaced when somebody can.
+/// Numbers from here on are given where no others are set aside, and replaced when there are.
 pub const PROVISIONAL: u32 = 1 << 30;
 
 /// A row of a person as it is kept.
@@ -440,6 +440,19 @@ impl Gallery {
             return 0;
         };
         journal.reserved.iter().map(|r| r.end - r.start).sum()
+    }
+
+    /// The first number that is set aside and not given yet.
+    pub fn first_reserved(&self) -> Option<u32> {
+        let journal = self.journal.as_ref()?;
+        let mut left = journal.reserved.iter().filter(|r| !r.is_empty());
+        left.next().map(|range| range.start)
+    }
+
+    /// How many people carry numbers of this gallery's own making.
+    pub fn provisional_people(&self) -> u32 {
+        let own = self.people.keys().filter(|id| id.0 >= PROVISIONAL);
+        u32::try_from(own.count()).unwrap_or(u32::MAX)
     }
 
     /// Sets numbers aside for this gallery, which nobody else may give.

@@ -12,8 +12,7 @@ mod search;
 mod target;
 
 use std::{
-    collections::{HashSet, hash_map::RandomState},
-    hash::{BuildHasher, Hasher},
+    collections::HashSet,
     ops::Range,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
@@ -26,7 +25,7 @@ use super::{
     KeptPerson, KeptSighting, StoreError,
     archive::{Purpose, Records},
     keeper::{Database, ModelLock, described},
-    records::{BATCH, BATCHES, MAX_SIGHTINGS, signed, wall_ns},
+    records::{BATCH, BATCHES, MAX_SIGHTINGS, first_provisional, random, signed, wall_ns},
 };
 use crate::{
     core::{
@@ -115,8 +114,7 @@ impl Postgres {
     pub fn begin(&mut self, gallery: &Mutex<Gallery>) -> Result<(), StoreError> {
         {
             let mut gallery = lock(gallery);
-            let start = (random() as u32) % (PROVISIONAL / 2);
-            gallery.number_from(PROVISIONAL + start);
+            gallery.number_from(first_provisional());
             gallery.restore(Saved::default(), wall_ns());
         }
         match self.join(gallery) {
@@ -547,12 +545,4 @@ fn depart_missing(gallery: &mut Gallery, known: &HashSet<IdentityId>) {
             gallery.depart(id, Fate::Expired);
         }
     }
-}
-
-/// A random number, from the seed that the standard library draws for its hash maps.
-fn random() -> i64 {
-    let mut hasher = RandomState::new().build_hasher();
-    hasher.write_u64(wall_ns());
-    hasher.write_u32(std::process::id());
-    (hasher.finish() >> 1) as i64
 }
