@@ -15,7 +15,8 @@ use std::{
 };
 
 use rusqlite::{
-    Connection, ErrorCode, OpenFlags, OptionalExtension, ToSql, TransactionBehavior, params,
+    Connection, ErrorCode, OpenFlags, OptionalExtension, Statement, ToSql, TransactionBehavior,
+    params,
 };
 
 use super::{
@@ -32,8 +33,8 @@ use crate::{
     core::{
         embedding::ModelFingerprint,
         identity::{
-            Changes, Fate, Gallery, Move, PROVISIONAL, Part, Saved, SavedPerson, SavedRow,
-            SavedScale, SavedSighting, SavedThumbnail,
+            Authority, Changes, Fate, Gallery, Move, PROVISIONAL, Part, Saved, SavedPerson,
+            SavedRow, SavedScale, SavedSighting, SavedThumbnail,
         },
         person::IdentityId,
     },
@@ -135,10 +136,16 @@ impl Sqlite {
 ",
             )
             .map_err(fault)?;
-        let saved = self.load_where("")?;
-        let model = saved.scales.first().map(|scale| scale.model);
-        self.mark = saved.next_number.unwrap_or(1);
-        gallery.restore(saved, wall_ns());
+        let facts = facts(&self.connection).map_err(fault)?;
+        let model = facts.scales.first().map(|scale| scale.model);
+        self.mark = facts.next_number.unwrap_or(1);
+        gallery.begin_restore(facts.scales, wall_ns());
+        // One at a time: nobody is in memory twice.
+        let whole = each_person(&self.connection, "ORDER BY last_seen, id", |person| {
+            gallery.adopt(person, Authority::Whole);
+        });
+        self.check_whole(whole)?;
+        gallery.end_restore(None);
         gallery.number_from(first_provisional());
         let numbers = self.promise(BLOCK)?;
         gallery.reserve_numbers(numbers);
@@ -183,13 +190,16 @@ impl Sqlite {
         fact(&self.connection, "model_name").map_err(|error| fault(&self.place, error))
     }
 
-    fn load_where(&self, condition: &str) -> Result<Saved, StoreError> {
-        load(&self.connection, condition)
-            .map_err(|error| fault(&self.place, error))?
-            .ok_or_else(|| StoreError::Damaged {
+    /// Refuses a file some of whose vectors are none.
+    fn check_whole(&self, whole: rusqlite::Result<bool>) -> Result<(), StoreError> {
+        match whole {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(StoreError::Damaged {
                 place: self.place.clone(),
                 cause: "it holds vectors that are none".into(),
-            })
+            }),
+            Err(error) => Err(fault(&self.place, error)),
+        }
     }
 
     /// One transaction. `taken` holds what it was to write; returns whether more is waiting.
@@ -297,7 +307,13 @@ impl Database for Sqlite {
 impl Records for Sqlite {
     fn load(&mut self, only: &[IdentityId]) -> Result<Saved, StoreError> {
         let ids: Vec<String> = only.iter().map(|id| id.0.to_string()).collect();
-        self.load_where(&format!("WHERE id IN ({})", ids.join(",")))
+        let condition = format!("WHERE id IN ({})", ids.join(","));
+        let mut saved = facts(&self.connection).map_err(|error| fault(&self.place, error))?;
+        let whole = each_person(&self.connection, &condition, |person| {
+            saved.people.push(person);
+        });
+        self.check_whole(whole)?;
+        Ok(saved)
     }
 
     fn write(&mut self, changes: &Changes) -> Result<(), StoreError> {
@@ -747,80 +763,91 @@ fn write_sighting(connection: &Connection, sighting: &SavedSighting) -> rusqlite
 
 // ---- reading ----
 
-/// `None` when a vector is none.
-fn load(connection: &Connection, condition: &str) -> rusqlite::Result<Option<Saved>> {
+/// Everything but people.
+fn facts(connection: &Connection) -> rusqlite::Result<Saved> {
     let number = |name| -> rusqlite::Result<Option<u32>> {
         Ok(fact(connection, name)?.and_then(|value| value.parse().ok()))
     };
-    let model = fact(connection, "model")?;
-    let model = model.and_then(|hex| u64::from_str_radix(&hex, 16).ok());
-    let model = ModelFingerprint(model.unwrap_or(0));
+    let scale = fact(connection, "scale")?.and_then(|json| serde_json::from_str(&json).ok());
     let mut saved = Saved {
         next_number: Some(number("next_number")?.unwrap_or(1)),
         ..Saved::default()
     };
-    let scale = fact(connection, "scale")?.and_then(|json| serde_json::from_str(&json).ok());
     if let (Some(scale), Some(dimension)) = (scale, number("dimension")?) {
         saved.scales.push(SavedScale {
-            model,
+            model: model(connection)?,
             dimension: dimension as usize,
             scale,
         });
     }
-    saved.people = load_people(connection, condition)?;
-    let place: std::collections::HashMap<IdentityId, usize> = saved
-        .people
-        .iter()
-        .enumerate()
-        .map(|(i, p)| (p.id, i))
-        .collect();
-    let mut query = connection.prepare(&format!(
-        "SELECT id, camera, origin, quality, vector FROM prototypes {condition} ORDER BY id, row"
-    ))?;
-    let mut rows = query.query([])?;
-    while let Some(row) = rows.next()? {
-        let Some(&index) = place.get(&IdentityId(row.get(0)?)) else {
-            continue;
-        };
-        let bytes = row.get_ref(4)?.as_blob()?;
-        let Some(vector) = vector_from_bytes(bytes, model) else {
-            return Ok(None);
-        };
-        saved.people[index].rows.push(SavedRow {
-            camera: row.get::<_, String>(1)?.into(),
-            origin: IdentityId(row.get(2)?),
-            weight: row.get::<_, f64>(3)? as f32,
-            vector,
-        });
-    }
-    Ok(Some(saved))
+    Ok(saved)
 }
 
-fn load_people(connection: &Connection, condition: &str) -> rusqlite::Result<Vec<SavedPerson>> {
+/// Whose vectors are kept.
+fn model(connection: &Connection) -> rusqlite::Result<ModelFingerprint> {
+    let hex = fact(connection, "model")?;
+    let model = hex.and_then(|hex| u64::from_str_radix(&hex, 16).ok());
+    Ok(ModelFingerprint(model.unwrap_or(0)))
+}
+
+/// Hands over one person after the other; false when a vector is none, and nobody after that.
+fn each_person(
+    connection: &Connection,
+    selection: &str,
+    mut take: impl FnMut(SavedPerson),
+) -> rusqlite::Result<bool> {
+    let model = model(connection)?;
     let mut former =
         connection.prepare("SELECT former FROM former_numbers WHERE id = ?1 ORDER BY position")?;
+    let mut vectors = connection.prepare(
+        "SELECT camera, origin, quality, vector FROM prototypes WHERE id = ?1 ORDER BY row",
+    )?;
     let mut query = connection.prepare(&format!(
-        "SELECT id, name, first_seen, last_seen, apart FROM identities {condition}"
+        "SELECT id, name, first_seen, last_seen, apart FROM identities {selection}"
     ))?;
-    let mut rows = query.query([])?;
-    let mut people = Vec::new();
-    while let Some(row) = rows.next()? {
+    let mut found = query.query([])?;
+    while let Some(row) = found.next()? {
         let id: u32 = row.get(0)?;
         let previous: rusqlite::Result<Vec<IdentityId>> = former
             .query_map([id], |row| row.get(0).map(IdentityId))?
             .collect();
-        people.push(SavedPerson {
+        let Some(rows) = rows_of(&mut vectors, id, model)? else {
+            return Ok(false);
+        };
+        take(SavedPerson {
             id: IdentityId(id),
             name: shared_name(row.get(1)?),
             previous: previous?.into(),
             apart: ids_from_bytes(row.get_ref(4)?.as_blob()?),
             first_ns: unsigned(row.get(2)?),
             last_ns: unsigned(row.get(3)?),
-            rows: Vec::new(),
+            rows,
             is_new: false,
         });
     }
-    Ok(people)
+    Ok(true)
+}
+
+/// What a person looks like; `None` when a vector is none.
+fn rows_of(
+    vectors: &mut Statement<'_>,
+    id: u32,
+    model: ModelFingerprint,
+) -> rusqlite::Result<Option<Vec<SavedRow>>> {
+    let mut found = vectors.query([id])?;
+    let mut rows = Vec::new();
+    while let Some(row) = found.next()? {
+        let Some(vector) = vector_from_bytes(row.get_ref(3)?.as_blob()?, model) else {
+            return Ok(None);
+        };
+        rows.push(SavedRow {
+            camera: row.get::<_, String>(0)?.into(),
+            origin: IdentityId(row.get(1)?),
+            weight: row.get::<_, f64>(2)? as f32,
+            vector,
+        });
+    }
+    Ok(Some(rows))
 }
 
 fn list(connection: &Connection) -> rusqlite::Result<Vec<KeptPerson>> {

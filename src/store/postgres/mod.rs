@@ -20,7 +20,7 @@ use std::{
 
 use postgres::{Client, Transaction, fallible_iterator::FallibleIterator};
 
-use self::target::Target;
+use self::{records::News, target::Target};
 use super::{
     KeptPerson, KeptSighting, StoreError,
     archive::{Purpose, Records},
@@ -189,17 +189,18 @@ impl Postgres {
         gallery: &Mutex<Gallery>,
     ) -> Result<i64, Fault> {
         let news = records::news(transaction, self.version, self.writer)?;
-        let pulled: HashSet<IdentityId> = news.people.iter().map(|(p, _)| p.id).collect();
-        let mut people = news.people.into_iter().peekable();
+        let mut pulled = HashSet::new();
         // A few at a time: cameras wait for the lock.
-        while people.peek().is_some() {
+        for rows in news.people.chunks(BATCH) {
+            let people = records::with_vectors(transaction, rows)?;
             let mut gallery = lock(gallery);
-            for (person, writer) in people.by_ref().take(BATCH) {
-                let authority = if writer == USER {
+            for (person, row) in people.into_iter().zip(rows) {
+                let authority = if News::writer(row) == USER {
                     Authority::Whole
                 } else {
                     Authority::Neighbour
                 };
+                pulled.insert(person.id);
                 gallery.adopt(person, authority);
             }
         }

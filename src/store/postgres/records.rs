@@ -28,11 +28,18 @@ pub(super) type Done<T> = Result<T, postgres::Error>;
 
 /// What others wrote.
 pub(super) struct News {
-    /// People, and who wrote them.
-    pub people: Vec<(SavedPerson, i64)>,
+    /// People, least recently seen first, without vectors: see [`with_vectors`] and [`Self::writer`].
+    pub people: Vec<Row>,
     pub gone: Vec<(IdentityId, Fate)>,
     /// The newest version that there is.
     pub version: i64,
+}
+
+impl News {
+    /// Who wrote one of the people.
+    pub fn writer(row: &Row) -> i64 {
+        row.get(6)
+    }
 }
 
 /// A person's number as the server's integers.
@@ -117,14 +124,12 @@ pub(super) fn news(transaction: &mut Transaction<'_>, since: i64, writer: i64) -
          WHERE version > $1 AND writer <> $2 ORDER BY last_seen, id",
         &[&since, &writer],
     )?;
-    let writers: Vec<i64> = rows.iter().map(|row| row.get(6)).collect();
-    let people = with_vectors(transaction, &rows)?;
     let gone = transaction.query(
         "SELECT id, heir, forgotten FROM reid_departed WHERE version > $1 AND writer <> $2 ORDER BY version",
         &[&since, &writer],
     )?;
     Ok(News {
-        people: people.into_iter().zip(writers).collect(),
+        people: rows,
         gone: gone.iter().map(departed).collect(),
         version,
     })
@@ -149,7 +154,11 @@ pub(super) fn people(transaction: &mut Transaction<'_>, ids: &[i32]) -> Done<Vec
     with_vectors(transaction, &rows)
 }
 
-fn with_vectors(transaction: &mut Transaction<'_>, rows: &[Row]) -> Done<Vec<SavedPerson>> {
+/// People with their vectors, a few at a time: nobody is in memory twice for long.
+pub(super) fn with_vectors(
+    transaction: &mut Transaction<'_>,
+    rows: &[Row],
+) -> Done<Vec<SavedPerson>> {
     if rows.is_empty() {
         return Ok(Vec::new());
     }
