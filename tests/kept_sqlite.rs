@@ -303,6 +303,51 @@ fn forgetting_leaves_no_byte_in_the_files() {
 }
 
 #[test]
+fn what_scores_mean_outlives_restarts_and_goes_with_the_last_person() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("lobby.db");
+    let learnt = || -> Vec<String> {
+        let connection = rusqlite::Connection::open(&path).unwrap();
+        let mut query = connection
+            .prepare("SELECT value FROM facts WHERE name = 'scale'")
+            .unwrap();
+        let rows = query.query_map([], |row| row.get(0)).unwrap();
+        rows.map(Result::unwrap).collect()
+    };
+    let ids = {
+        let mut door = Camera::open(&place(&folder), "door").unwrap();
+        door.visit(&[1, 2, 3], 60)
+    };
+    let before = learnt();
+    assert_eq!(before.len(), 1);
+    {
+        let door = Camera::open(&place(&folder), "door").unwrap();
+        let id = gstreid::core::person::IdentityId(ids[0]);
+        door.gallery.lock().rename(id, "Ada").unwrap();
+    }
+    // Written again as it was read.
+    let number = |text: &str, which: &str, what: &str| -> f64 {
+        let scale: serde_json::Value = serde_json::from_str(text).unwrap();
+        scale[which][what].as_f64().unwrap()
+    };
+    let after = learnt();
+    for (which, what) in [
+        ("strangers", "weight"),
+        ("strangers", "mean"),
+        ("selves", "mean"),
+    ] {
+        let [old, new] = [&before[0], &after[0]].map(|text| number(text, which, what));
+        assert!((old - new).abs() < 1e-9, "{which} {what}: {old} {new}");
+    }
+    let mut archive = Archive::open(&place(&folder), Purpose::Correct).unwrap();
+    for id in ids {
+        assert_eq!(learnt().len(), 1);
+        archive.forget(id).unwrap();
+    }
+    assert!(learnt().is_empty());
+}
+
+#[test]
 fn the_signal_forget_waits_for_the_disk_and_so_does_reidctl() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("lobby.db");

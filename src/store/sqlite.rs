@@ -588,6 +588,14 @@ fn write(connection: &Connection, changes: &Changes) -> rusqlite::Result<()> {
     for &(id, fate) in &changes.gone {
         erase(connection, id, fate)?;
     }
+    if !changes.gone.is_empty() {
+        // What scores mean was learnt from these people.
+        connection
+            .prepare_cached(
+                "DELETE FROM facts WHERE name IN ('scale', 'dimension') AND NOT EXISTS (SELECT 1 FROM identities)",
+            )?
+            .execute([])?;
+    }
     for sighting in &changes.sightings {
         write_sighting(connection, sighting)?;
     }

@@ -562,3 +562,19 @@ fn a_track_that_carried_a_number_by_mistake_takes_its_picture_along() {
     assert!(gallery.wants_thumbnail(door, TrackId(1), 0.5));
     assert!(!gallery.wants_thumbnail(door, TrackId(2), 0.5));
 }
+
+#[test]
+fn what_scores_mean_is_not_learnt_anew() {
+    let mut before = gallery();
+    let (door, hall) = (before.attach("door", true), before.attach("hall", true));
+    watch(&mut before, door, 0, 100, &[0, 1, 2]);
+    watch(&mut before, hall, 0, 100, &[2, 1, 0]);
+    let changes = before.take_changes(usize::MAX);
+    let (strangers, selves) = changes.scales[0].scale.pairs();
+    assert!(strangers > 3.0 && selves > 3.0, "{strangers} {selves}");
+    let mut after = restored(&changes, WALL_NS);
+    assert_eq!(after.take_changes(usize::MAX).scales, changes.scales);
+    // Who is judged by it is judged as before.
+    let yard = after.attach("yard", true);
+    assert_eq!(watch(&mut after, yard, 0, 1, &[1, 2]), [2, 3]);
+}

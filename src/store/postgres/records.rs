@@ -288,6 +288,14 @@ pub(super) fn write(transaction: &mut Transaction<'_>, changes: &Changes, writer
     for &(id, fate) in &changes.gone {
         erase(transaction, id, fate, writer)?;
     }
+    if !changes.gone.is_empty() {
+        // What scores mean was learnt from these people.
+        transaction.execute(
+            "DELETE FROM reid_facts WHERE name IN ('scale', 'dimension')
+             AND NOT EXISTS (SELECT FROM reid_identities)",
+            &[],
+        )?;
+    }
     write_sightings(transaction, &changes.sightings)?;
     for (id, thumbnail) in &changes.thumbnails {
         write_thumbnail(transaction, *id, thumbnail)?;
