@@ -95,6 +95,8 @@ pub(super) struct Sqlite {
     place: String,
     /// Every number below was promised to this gallery or one before, none from here on.
     mark: u32,
+    /// The next number of this process's own making, when it was last looked whether any was given.
+    own_number: u32,
     /// Something was forgotten that the log may still hold.
     must_empty_log: bool,
     swept: Instant,
@@ -118,6 +120,7 @@ impl Sqlite {
         Ok(Self {
             connection,
             mark: 0,
+            own_number: 0,
             must_empty_log: false,
             swept: Instant::now(),
             _lock: guard,
@@ -132,8 +135,7 @@ impl Sqlite {
         self.connection
             .execute_batch(
                 "DELETE FROM identities WHERE name IS NULL AND id NOT IN (SELECT id FROM prototypes);
-                 DELETE FROM thumbnails WHERE id NOT IN (SELECT id FROM identities);
-",
+                 DELETE FROM thumbnails WHERE id NOT IN (SELECT id FROM identities);",
             )
             .map_err(fault)?;
         let facts = facts(&self.connection).map_err(fault)?;
@@ -150,6 +152,7 @@ impl Sqlite {
         let numbers = self.promise(BLOCK)?;
         gallery.reserve_numbers(numbers);
         gallery.replace_provisional();
+        self.own_number = gallery.upcoming_number();
         Ok(model)
     }
 
@@ -170,14 +173,16 @@ impl Sqlite {
 
     /// Sets numbers aside before there are too few, and replaces those that were given without a promise.
     fn keep_numbers(&mut self, gallery: &Mutex<Gallery>) -> Result<(), StoreError> {
-        let (left, provisional) = {
+        let provisional = {
             let gallery = lock(gallery);
-            (gallery.reserved_numbers(), gallery.provisional_people())
+            let gave_own = gallery.upcoming_number() != self.own_number;
+            let is_low = gallery.reserved_numbers() < BLOCK / 2;
+            if self.mark >= PROVISIONAL || !(gave_own || is_low) {
+                return Ok(());
+            }
+            self.own_number = gallery.upcoming_number();
+            gallery.provisional_people()
         };
-        let is_spent = self.mark >= PROVISIONAL;
-        if is_spent || (left >= BLOCK / 2 && provisional == 0) {
-            return Ok(());
-        }
         let numbers = self.promise(BLOCK.saturating_add(provisional))?;
         let mut gallery = lock(gallery);
         gallery.reserve_numbers(numbers);
