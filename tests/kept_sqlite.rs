@@ -345,6 +345,12 @@ fn what_scores_mean_outlives_restarts_and_goes_with_the_last_person() {
         archive.forget(id).unwrap();
     }
     assert!(learnt().is_empty());
+    drop(archive);
+    // Nobody is left whom another model's vectors could be compared with.
+    let mut camera = tracked::Camera::new(&format!("reidtrack gallery-location={}", uri(&folder)));
+    tracked::ids(&camera.frames(20, &[0], true));
+    drop(camera);
+    assert_eq!(learnt().len(), 1);
 }
 
 #[test]

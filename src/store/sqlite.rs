@@ -594,10 +594,11 @@ fn write(connection: &Connection, changes: &Changes) -> rusqlite::Result<()> {
         erase(connection, id, fate)?;
     }
     if !changes.gone.is_empty() {
-        // What scores mean was learnt from these people.
+        // What scores mean was learnt from these people; without them another model may come.
         connection
             .prepare_cached(
-                "DELETE FROM facts WHERE name IN ('scale', 'dimension') AND NOT EXISTS (SELECT 1 FROM identities)",
+                "DELETE FROM facts WHERE name IN ('scale', 'dimension', 'model', 'model_name')
+                 AND NOT EXISTS (SELECT 1 FROM identities)",
             )?
             .execute([])?;
     }
