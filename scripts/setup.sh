@@ -108,6 +108,20 @@ install_without_pip() { # only when this Python has no pip yet
     if python3 -m pip --version >/dev/null 2>&1; then cat >/dev/null; else install_packages; fi
 }
 
+# pgvector beside the newest server, where the system's packages have it (Debian 13 does, 12 does not).
+pgvector() {
+    local version package
+    version=$(ls /usr/lib/postgresql 2>/dev/null | sort -V | tail -n 1)
+    [ -n "$version" ] || return 0
+    package=postgresql-$version-pgvector
+    if [ -n "$(apt-cache search --names-only "^$package\$" 2>/dev/null)" ]; then
+        echo "$package a gallery's vectors in a column that SQL can search" | install_packages
+    else
+        say "no package $package here: the test of pgvector is skipped"
+    fi
+}
+
 command -v cargo >/dev/null || die "Rust is missing: install it with rustup, then run this again"
 wanted | install_packages
+[ "$purpose" != test ] || pgvector
 onnxruntime

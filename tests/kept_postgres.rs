@@ -18,7 +18,10 @@ use std::{
 use crowd::Camera;
 use gst::prelude::*;
 use gstreid::{
-    core::{identity::PROVISIONAL, person::IdentityId},
+    core::{
+        identity::{GalleryConfig, PROVISIONAL},
+        person::IdentityId,
+    },
     store::{
         Location, Notice, StoreError,
         archive::{Archive, Purpose},
@@ -320,6 +323,166 @@ fn corrections_reach_running_pipelines() {
 }
 
 #[test]
+fn a_split_by_camera_takes_what_the_camera_saw_along() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let uri = server.uri(&server.database());
+    let config = GalleryConfig {
+        match_threshold: Some(0.999),
+        ..GalleryConfig::default()
+    };
+    let mut door = Camera::with(&location(&uri), "door", config.clone()).unwrap();
+    let mut hall = Camera::with(&location(&uri), "hall", config).unwrap();
+    let (first, second) = (door.visit(&[1], 20)[0], hall.visit(&[2], 20)[0]);
+    let [first_id, second_id] = [first, second].map(IdentityId);
+    assert!(door.gallery.settle(LONG));
+    let new = {
+        let mut gallery = door.gallery.lock();
+        gallery.merge(second_id, first_id).unwrap();
+        gallery.split(first_id, Some("hall")).unwrap().0.0
+    };
+    assert!(door.gallery.settle(LONG));
+    drop((door, hall));
+    let mut archive = Archive::open(&location(&uri), Purpose::Correct).unwrap();
+    let cameras = |archive: &mut Archive, id: u32| -> Vec<String> {
+        let (_, sightings) = archive.show(id).unwrap();
+        sightings.into_iter().map(|s| s.camera).collect()
+    };
+    assert_eq!(cameras(&mut archive, first), ["door"]);
+    assert_eq!(cameras(&mut archive, new), ["hall"]);
+    archive.merge(new, first).unwrap();
+    assert_eq!(cameras(&mut archive, first), ["door", "hall"]);
+    let new = archive.split(first, Some("hall")).unwrap();
+    assert_eq!(cameras(&mut archive, first), ["door"]);
+    assert_eq!(cameras(&mut archive, new), ["hall"]);
+}
+
+#[test]
+fn thumbnails_are_kept_merged_and_erased_with_their_people() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let database = server.database();
+    let uri = server.uri(&database);
+    let mut camera = tracked::Camera::new(&format!(
+        "reidtrack thumbnails=true gallery-location=\"{uri}\""
+    ));
+    let ids = tracked::ids(&camera.frames(20, &[0, 1, 2], true));
+    drop(camera);
+    let mut archive = Archive::open(&location(&uri), Purpose::Correct).unwrap();
+    for &id in &ids {
+        assert_eq!(archive.thumbnail(id).unwrap()[..2], [0xff, 0xd8]);
+    }
+    server.execute(
+        &database,
+        &format!(
+            "UPDATE reid_thumbnails SET quality = 0.999, jpeg = '\\x01' WHERE id = {}",
+            ids[1]
+        ),
+    );
+    archive.merge(ids[1], ids[0]).unwrap();
+    assert_eq!(archive.thumbnail(ids[0]).unwrap(), [1]);
+    archive.forget(ids[0]).unwrap();
+    let kept = server.numbers(&database, "SELECT id FROM reid_thumbnails");
+    assert_eq!(kept, [ids[2] as i32]);
+}
+
+#[test]
+fn tables_of_the_first_layout_are_brought_to_the_newest() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let database = server.database();
+    let uri = server.uri(&database);
+    let before = Camera::open(&location(&uri), "door")
+        .unwrap()
+        .visit(&[1, 2], 20);
+    server.execute(
+        &database,
+        "DROP ROLE IF EXISTS watcher; CREATE ROLE watcher;
+         GRANT SELECT, INSERT, UPDATE, DELETE ON reid_prototypes TO watcher;
+         DROP TABLE reid_thumbnails; UPDATE reid_facts SET value = '1' WHERE name = 'layout'",
+    );
+    let mut archive = Archive::open(&location(&uri), Purpose::Look).unwrap();
+    assert!(archive.thumbnail(before[0]).is_err());
+    let mut door = Camera::open(&location(&uri), "door").unwrap();
+    assert_eq!(door.visit(&[1, 2], 20), before);
+    // Whoever could write people can write their pictures.
+    let may = "SELECT has_table_privilege('watcher', 'reid_thumbnails', 'DELETE')::integer";
+    assert_eq!(server.numbers(&database, may), [1]);
+    server.execute(&database, "DROP OWNED BY watcher; DROP ROLE watcher");
+}
+
+/// The vectors of the server's second copy are those of the first, and `<=>` finds by them.
+fn check_search(server: &Server, database: &str) {
+    let mut session = server.session(database).unwrap();
+    let rows = session.query("SELECT embedding::text, vector FROM reid_prototypes", &[]);
+    for row in rows.unwrap() {
+        let text: String = row.get(0);
+        let copy: Vec<f32> = serde_json::from_str(&text).unwrap();
+        let bytes: Vec<u8> = row.get(1);
+        let (numbers, _) = bytes.as_chunks::<4>();
+        let own = numbers.iter().map(|b| f32::from_le_bytes(*b));
+        assert!(own.zip(&copy).all(|(a, b)| (a - b).abs() < 1e-6));
+        assert_eq!(copy.len(), numbers.len());
+    }
+    let nearest = "SELECT p.id FROM reid_prototypes p, reid_prototypes q WHERE q.id = $1
+        ORDER BY p.embedding <=> q.embedding LIMIT 1";
+    for row in session
+        .query("SELECT id FROM reid_identities", &[])
+        .unwrap()
+    {
+        let id: i32 = row.get(0);
+        let found: i32 = session.query_one(nearest, &[&id]).unwrap().get(0);
+        assert_eq!(found, id);
+    }
+}
+
+#[test]
+fn pgvector_gets_a_copy_of_the_vectors_where_it_is_there() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let offered = "SELECT count(*)::integer FROM pg_available_extensions WHERE name = 'vector'";
+    if server.numbers("postgres", offered) == [0] {
+        eprintln!("skipped: the server has no pgvector (Debian 13: postgresql-17-pgvector)");
+        return;
+    }
+    let database = server.database();
+    let uri = server.uri(&database);
+    let columns =
+        "SELECT count(*)::integer FROM pg_attribute WHERE attrelid = 'reid_prototypes'::regclass
+        AND attname = 'embedding' AND NOT attisdropped";
+    // Not without being asked.
+    let mut door = Camera::open(&location(&uri), "door").unwrap();
+    let several = |door: &mut Camera| {
+        let ids = door.visit(&[1, 2, 3], 40);
+        assert_eq!(door.visit(&[3, 1, 2], 40), [ids[2], ids[0], ids[1]]);
+        assert!(door.gallery.settle(LONG));
+        ids
+    };
+    let before = several(&mut door);
+    assert_eq!(server.numbers(&database, columns), [0]);
+    // Those who are there get theirs, and those who are written from now on, by whoever runs already.
+    Archive::prepare(&location(&uri)).unwrap();
+    assert_eq!(server.numbers(&database, columns), [1]);
+    let empty = "SELECT count(*)::integer FROM reid_prototypes WHERE embedding IS NULL";
+    assert_eq!(server.numbers(&database, empty), [0]);
+    let ids = door.visit(&[4, 5], 40);
+    assert!(door.gallery.settle(LONG));
+    assert_eq!(server.numbers(&database, empty), [0]);
+    check_search(&server, &database);
+    door.gallery.lock().forget(IdentityId(ids[0])).unwrap();
+    assert!(door.gallery.settle(LONG));
+    // Gone again, at any moment: nobody is stopped.
+    server.execute(&database, "DROP EXTENSION vector CASCADE");
+    assert_eq!(door.visit(&[1, 6], 40)[0], before[0]);
+    assert!(door.gallery.settle(LONG));
+    assert_eq!(server.numbers(&database, columns), [0]);
+}
+
+#[test]
 fn a_user_with_few_rights_is_enough_once_the_tables_are_there() {
     let Some(server) = Server::shared() else {
         return;
@@ -338,7 +501,8 @@ fn a_user_with_few_rights_is_enough_once_the_tables_are_there() {
     Archive::prepare(&location(&uri)).unwrap();
     server.execute(
         &database,
-        "GRANT SELECT, INSERT, UPDATE, DELETE ON reid_facts, reid_identities, reid_prototypes, reid_sightings, reid_departed TO camera;
+        "GRANT SELECT, INSERT, UPDATE, DELETE ON reid_facts, reid_identities, reid_prototypes, reid_sightings, reid_thumbnails,
+         reid_departed TO camera;
          GRANT SELECT, USAGE ON reid_versions TO camera",
     );
     let mut door = Camera::open(&location(&humble), "door").unwrap();

@@ -19,7 +19,7 @@ use std::{
 use crowd::{Camera, Noise};
 use gst::prelude::*;
 use gstreid::{
-    core::identity::GalleryConfig,
+    core::identity::{GalleryConfig, PROVISIONAL},
     store::{
         Location, Notice, StoreError,
         archive::{Archive, Purpose},
@@ -197,6 +197,55 @@ fn kills_at_any_moment_lose_no_more_than_a_second_and_repeat_no_number() {
     assert!(door.visit(&[u64::from(u32::MAX)], 30)[0] > highest);
 }
 
+#[test]
+fn a_crowd_that_outruns_the_promise_repeats_no_number() {
+    const CROWD: u64 = 100;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("lobby.db");
+    let mut door = Camera::open(&place(&folder), "door").unwrap();
+    // Nothing can be promised any more.
+    let other = rusqlite::Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let promised = rows(
+        &path,
+        "SELECT CAST(value AS INTEGER) FROM facts WHERE name = 'next_number'",
+    )[0];
+    let mut given = BTreeSet::new();
+    for round in 0..8 {
+        let people: Vec<u64> = (round * CROWD..(round + 1) * CROWD).collect();
+        given.extend(door.visit(&people, 15));
+    }
+    assert!(!given.contains(&0), "everybody has a number at once");
+    let own: Vec<u32> = given
+        .iter()
+        .copied()
+        .filter(|&n| n >= PROVISIONAL)
+        .collect();
+    let most = given.iter().filter(|&&n| n < PROVISIONAL).max().unwrap();
+    // Were it killed now, the next process would begin with the first number that was not promised.
+    assert!(
+        !own.is_empty() && i64::from(*most) < promised,
+        "{most} {promised}"
+    );
+    other.execute_batch("COMMIT").unwrap();
+    assert!(door.gallery.settle(LONG));
+    let list = door.gallery.lock().list();
+    assert!(list.iter().all(|p| p.id.0 < PROVISIONAL));
+    let former: BTreeSet<u32> = list
+        .iter()
+        .flat_map(|p| p.previous.iter())
+        .map(|p| p.0)
+        .collect();
+    // All but those who were gone before anybody knew how they look.
+    let replaced = own.iter().filter(|number| former.contains(number));
+    assert!(replaced.count() > own.len() / 2);
+    let next = rows(
+        &path,
+        "SELECT CAST(value AS INTEGER) FROM facts WHERE name = 'next_number'",
+    )[0];
+    assert!(list.iter().all(|p| i64::from(p.id.0) < next));
+}
+
 /// How many of the pieces (16 bytes each) of `vector` the gallery's files hold.
 fn traces(folder: &tempfile::TempDir, vectors: &[Vec<u8>]) -> usize {
     let mut all = Vec::new();
@@ -254,6 +303,57 @@ fn forgetting_leaves_no_byte_in_the_files() {
 }
 
 #[test]
+fn what_scores_mean_outlives_restarts_and_goes_with_the_last_person() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("lobby.db");
+    let learnt = || -> Vec<String> {
+        let connection = rusqlite::Connection::open(&path).unwrap();
+        let mut query = connection
+            .prepare("SELECT value FROM facts WHERE name = 'scale'")
+            .unwrap();
+        let rows = query.query_map([], |row| row.get(0)).unwrap();
+        rows.map(Result::unwrap).collect()
+    };
+    let ids = {
+        let mut door = Camera::open(&place(&folder), "door").unwrap();
+        door.visit(&[1, 2, 3], 60)
+    };
+    let before = learnt();
+    assert_eq!(before.len(), 1);
+    {
+        let door = Camera::open(&place(&folder), "door").unwrap();
+        let id = gstreid::core::person::IdentityId(ids[0]);
+        door.gallery.lock().rename(id, "Ada").unwrap();
+    }
+    // Written again as it was read.
+    let number = |text: &str, which: &str, what: &str| -> f64 {
+        let scale: serde_json::Value = serde_json::from_str(text).unwrap();
+        scale[which][what].as_f64().unwrap()
+    };
+    let after = learnt();
+    for (which, what) in [
+        ("strangers", "weight"),
+        ("strangers", "mean"),
+        ("selves", "mean"),
+    ] {
+        let [old, new] = [&before[0], &after[0]].map(|text| number(text, which, what));
+        assert!((old - new).abs() < 1e-9, "{which} {what}: {old} {new}");
+    }
+    let mut archive = Archive::open(&place(&folder), Purpose::Correct).unwrap();
+    for id in ids {
+        assert_eq!(learnt().len(), 1);
+        archive.forget(id).unwrap();
+    }
+    assert!(learnt().is_empty());
+    drop(archive);
+    // Nobody is left whom another model's vectors could be compared with.
+    let mut camera = tracked::Camera::new(&format!("reidtrack gallery-location={}", uri(&folder)));
+    tracked::ids(&camera.frames(20, &[0], true));
+    drop(camera);
+    assert_eq!(learnt().len(), 1);
+}
+
+#[test]
 fn the_signal_forget_waits_for_the_disk_and_so_does_reidctl() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("lobby.db");
@@ -280,6 +380,164 @@ fn the_signal_forget_waits_for_the_disk_and_so_does_reidctl() {
     let mut archive = Archive::open(&place(&folder), Purpose::Correct).unwrap();
     archive.forget(ids[1]).unwrap();
     assert!(archive.list().unwrap().is_empty());
+}
+
+/// Frames of noise, so that every picture is one of its kind, with these people in them.
+fn noisy_frames(camera: &mut tracked::Camera, count: usize, who: &[usize]) -> Vec<u32> {
+    let mut last = Vec::new();
+    for _ in 0..count {
+        let people = who.iter().map(|&p| tracked::person(p, true)).collect();
+        let mut buffer = camera.buffer(Some(people));
+        let mut noise = Noise(0x9E37_79B9_7F4A_7C15);
+        let writable = buffer.get_mut().unwrap();
+        let mut pixels = writable.map_writable().unwrap();
+        pixels
+            .iter_mut()
+            .for_each(|p| *p = (128.0 + 127.0 * noise.next()) as u8);
+        drop(pixels);
+        let out = camera.harness.push_and_pull(buffer).unwrap();
+        let people = out.meta::<gstreid::media::PeopleMeta>().unwrap();
+        last = tracked::ids(people.people());
+    }
+    last
+}
+
+/// The camera of `tests/common/tracked.rs` with pictures, and the numbers of those whom it sees.
+fn pictured(folder: &tempfile::TempDir, who: &[usize]) -> (tracked::Camera, Vec<u32>) {
+    let launch = format!(
+        "reidtrack thumbnails=true gallery-location={} max-identities=2 camera=door",
+        uri(folder)
+    );
+    let mut camera = tracked::Camera::new(&launch);
+    let mut ids = noisy_frames(&mut camera, 20, who);
+    ids.sort_unstable();
+    let shared = registry::open("", &place(folder), GalleryConfig::default()).unwrap();
+    shared.lock().configure(GalleryConfig {
+        max_identities: 2,
+        ..GalleryConfig::default()
+    });
+    assert!(shared.settle(LONG));
+    (camera, ids)
+}
+
+#[test]
+fn thumbnails_are_off_unless_asked_for_and_need_a_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut camera = tracked::Camera::new(&format!("reidtrack gallery-location={}", uri(&folder)));
+    noisy_frames(&mut camera, 20, &[0]);
+    drop(camera);
+    let count = "SELECT count(*) FROM thumbnails";
+    assert_eq!(rows(&folder.path().join("lobby.db"), count), [0]);
+    let mut archive = Archive::open(&place(&folder), Purpose::Look).unwrap();
+    let refused = archive.thumbnail(1).unwrap_err().to_string();
+    assert!(refused.contains("thumbnails=true"), "{refused}");
+
+    let element = gst::ElementFactory::make("reidtrack")
+        .property("thumbnails", true)
+        .build()
+        .unwrap();
+    let bus = gst::Bus::new();
+    element.set_bus(Some(&bus));
+    assert!(element.set_state(gst::State::Paused).is_err());
+    let message = bus.pop_filtered(&[gst::MessageType::Error]).unwrap();
+    element.set_state(gst::State::Null).unwrap();
+    let gst::MessageView::Error(error) = message.view() else {
+        unreachable!("filtered")
+    };
+    let text = error.error().to_string();
+    assert!(text.contains("gallery-location"), "{text}");
+}
+
+#[test]
+fn a_thumbnail_shows_the_person_and_forgetting_leaves_no_byte_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (camera, ids) = pictured(&folder, &[0, 1]);
+    let mut archive = Archive::open(&place(&folder), Purpose::Look).unwrap();
+    let jpegs: Vec<Vec<u8>> = ids
+        .iter()
+        .map(|&id| archive.thumbnail(id).unwrap())
+        .collect();
+    let decoded = image::load_from_memory(&jpegs[0]).unwrap();
+    // 60 x 150 px, made to fit.
+    assert_eq!((decoded.width(), decoded.height()), (51, 128));
+    let file = folder.path().join("out.jpg");
+    let mut command = common::command("reidctl");
+    command.args([
+        "gallery",
+        "thumbnail",
+        &uri(&folder),
+        &format!("P{}", ids[0]),
+    ]);
+    command.arg(&file);
+    common::run_well(command, LONG);
+    assert_eq!(fs::read(&file).unwrap(), jpegs[0]);
+    fs::remove_file(&file).unwrap();
+    // Tables are alike in all files of this kind; the pixels are not.
+    let common: BTreeSet<&[u8]> = jpegs[1].windows(16).collect();
+    let own: Vec<Vec<u8>> = jpegs[0]
+        .chunks_exact(16)
+        .filter(|piece| !common.contains(piece))
+        .map(<[u8]>::to_vec)
+        .collect();
+    assert!(own.len() > 50 && traces(&folder, &own) == own.len());
+    assert!(camera.element().emit_by_name::<bool>("forget", &[&ids[0]]));
+    assert_eq!(traces(&folder, &own), 0);
+    assert!(archive.thumbnail(ids[1]).is_ok());
+}
+
+#[test]
+fn the_better_thumbnail_survives_a_merge_and_none_survives_its_person() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("lobby.db");
+    let (mut camera, ids) = pictured(&folder, &[0, 1]);
+    let kept = || rows(&path, "SELECT id FROM thumbnails ORDER BY id");
+    assert_eq!(kept(), [i64::from(ids[0]), i64::from(ids[1])]);
+    // Two more crowd them out: pictures go with their people.
+    noisy_frames(&mut camera, 200, &[]);
+    let mut more = noisy_frames(&mut camera, 20, &[2, 3]);
+    more.sort_unstable();
+    let shared = registry::open(
+        "",
+        &place(&folder),
+        GalleryConfig {
+            max_identities: 2,
+            ..GalleryConfig::default()
+        },
+    );
+    assert!(shared.unwrap().settle(LONG));
+    assert_eq!(kept(), [i64::from(more[0]), i64::from(more[1])]);
+    drop(camera);
+    let change = |sql: &str| {
+        let connection = rusqlite::Connection::open(&path).unwrap();
+        connection.execute(sql, [i64::from(more[1])]).unwrap();
+    };
+    change("UPDATE thumbnails SET quality = 0.999 WHERE id = ?1");
+    let mut archive = Archive::open(&place(&folder), Purpose::Correct).unwrap();
+    let better = archive.thumbnail(more[1]).unwrap();
+    archive.merge(more[1], more[0]).unwrap();
+    assert_eq!(archive.thumbnail(more[0]).unwrap(), better);
+    assert_eq!(kept(), [i64::from(more[0])]);
+    archive.forget(more[0]).unwrap();
+    assert!(kept().is_empty());
+}
+
+#[test]
+fn a_file_of_the_first_layout_is_brought_to_the_newest() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("lobby.db");
+    let before = Camera::open(&place(&folder), "door")
+        .unwrap()
+        .visit(&[1, 2], 30);
+    rusqlite::Connection::open(&path)
+        .unwrap()
+        .execute_batch("DROP TABLE thumbnails; PRAGMA user_version = 1")
+        .unwrap();
+    let mut archive = Archive::open(&place(&folder), Purpose::Look).unwrap();
+    assert!(archive.thumbnail(before[0]).is_err());
+    drop(archive);
+    let mut door = Camera::open(&place(&folder), "door").unwrap();
+    assert_eq!(door.visit(&[1, 2], 30), before);
+    assert!(rows(&path, "SELECT id FROM thumbnails").is_empty());
 }
 
 #[test]
@@ -541,4 +799,44 @@ fn an_archive_is_corrected_by_the_gallerys_own_rules() {
     let nowhere = Location::Sqlite(folder.path().join("nowhere.db"));
     let missing = Archive::open(&nowhere, Purpose::Correct).err().unwrap();
     assert!(matches!(missing, StoreError::Missing { .. }));
+}
+
+#[test]
+fn a_split_by_camera_takes_what_the_camera_saw_along() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = GalleryConfig {
+        match_threshold: Some(0.999),
+        ..GalleryConfig::default()
+    };
+    let mut door = Camera::with(&place(&folder), "door", config.clone()).unwrap();
+    let mut hall = Camera::with(&place(&folder), "hall", config).unwrap();
+    let (first, second) = (door.visit(&[1], 30)[0], hall.visit(&[2], 30)[0]);
+    let [first_id, second_id] = [first, second].map(gstreid::core::person::IdentityId);
+    let cameras = |id: u32| -> Vec<String> {
+        let mut archive = Archive::open(&place(&folder), Purpose::Look).unwrap();
+        let (_, sightings) = archive.show(id).unwrap();
+        sightings.into_iter().map(|s| s.camera).collect()
+    };
+    // While it is kept: written, merged, and split again at once.
+    assert!(door.gallery.settle(LONG));
+    let new = {
+        let mut gallery = door.gallery.lock();
+        gallery.merge(second_id, first_id).unwrap();
+        gallery.split(first_id, Some("hall")).unwrap().0.0
+    };
+    assert!(door.gallery.settle(LONG));
+    assert_eq!(
+        (cameras(first), cameras(new)),
+        (vec!["door".into()], vec!["hall".into()])
+    );
+    drop((door, hall));
+    // And from outside.
+    let mut archive = Archive::open(&place(&folder), Purpose::Correct).unwrap();
+    archive.merge(new, first).unwrap();
+    assert_eq!(cameras(first), ["door", "hall"]);
+    let new = archive.split(first, Some("hall")).unwrap();
+    assert_eq!(
+        (cameras(first), cameras(new)),
+        (vec!["door".into()], vec!["hall".into()])
+    );
 }

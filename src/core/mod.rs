@@ -20,5 +20,6 @@ pub mod quality;
 pub mod scores;
 pub mod scoring;
 pub mod testscene;
+pub mod thumbnail;
 pub mod tracking;
 pub mod yolo;

@@ -22,6 +22,8 @@ pub(super) trait Records {
     fn list(&mut self) -> Result<Vec<KeptPerson>, StoreError>;
     /// Who was where, in order of time; of everybody or of one.
     fn sightings(&mut self, id: Option<u32>) -> Result<Vec<KeptSighting>, StoreError>;
+    /// A person's picture: the bytes of a JPEG file.
+    fn thumbnail(&mut self, id: u32) -> Result<Option<Vec<u8>>, StoreError>;
     /// The number of the person who once carried `id`.
     fn current(&mut self, id: u32) -> Result<Option<u32>, StoreError>;
 }
@@ -45,6 +47,8 @@ pub enum ArchiveError {
     Gallery(#[from] GalleryError),
     #[error("P{former} is P{current} now, after a merge")]
     Renumbered { former: u32, current: u32 },
+    #[error("no picture of P{0} is kept: reidtrack keeps one with thumbnails=true")]
+    NoThumbnail(u32),
 }
 
 /// A kept gallery.
@@ -73,7 +77,7 @@ impl Archive {
                 };
                 Box::new(sqlite::Sqlite::open(path, access)?)
             }
-            Location::Postgres(uri) => Box::new(postgres::Archive::open(uri.reveal())?),
+            Location::Postgres(uri) => Box::new(postgres::Archive::open(uri.reveal(), purpose)?),
         };
         Ok(Self { records })
     }
@@ -90,6 +94,14 @@ impl Archive {
             Some(person) => Ok((person, self.records.sightings(Some(id))?)),
             None => Err(self.unknown(id)?),
         }
+    }
+
+    /// One person's picture: the bytes of a JPEG file.
+    pub fn thumbnail(&mut self, id: u32) -> Result<Vec<u8>, ArchiveError> {
+        self.show(id)?;
+        self.records
+            .thumbnail(id)?
+            .ok_or(ArchiveError::NoThumbnail(id))
     }
 
     /// Who was where, in order of time.

@@ -1,13 +1,19 @@
 //! What databases of every kind keep, and how it is laid out in bytes.
 
 use std::{
+    collections::hash_map::RandomState,
+    hash::{BuildHasher, Hasher},
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use image::{ExtendedColorType, codecs::jpeg::JpegEncoder};
+
 use crate::core::{
     embedding::{Embedding, ModelFingerprint},
+    identity::PROVISIONAL,
     person::IdentityId,
+    thumbnail::Thumbnail,
 };
 
 /// Most sightings kept of one person; older ones are dropped.
@@ -16,6 +22,9 @@ pub(super) const MAX_SIGHTINGS: i64 = 1000;
 pub(super) const BATCH: usize = 32;
 /// Most such batches in one transaction.
 pub(super) const BATCHES: usize = 32;
+
+/// Quality of the pictures of people, of 100: a few KiB each.
+const JPEG_QUALITY: u8 = 85;
 
 /// What a list shows of a person; no vectors.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -47,6 +56,19 @@ pub struct KeptSighting {
     pub from_ns: i64,
     /// Until when, ns since 1970.
     pub to_ns: i64,
+}
+
+/// A random number, from the seed that the standard library draws for its hash maps.
+pub(super) fn random() -> i64 {
+    let mut hasher = RandomState::new().build_hasher();
+    hasher.write_u64(wall_ns());
+    hasher.write_u32(std::process::id());
+    (hasher.finish() >> 1) as i64
+}
+
+/// The first number of a process's own making. Each process begins elsewhere.
+pub(super) fn first_provisional() -> u32 {
+    PROVISIONAL + (random() as u32) % (PROVISIONAL / 2)
 }
 
 /// Now, ns since 1970.
@@ -98,6 +120,16 @@ pub(super) fn ids_from_bytes(bytes: &[u8]) -> Vec<IdentityId> {
         .iter()
         .map(|b| IdentityId(u32::from_le_bytes(*b)))
         .collect()
+}
+
+/// A picture as the bytes of a JPEG file; `None` when it has no pixels.
+pub(super) fn thumbnail_to_jpeg(picture: &Thumbnail) -> Option<Vec<u8>> {
+    let (width, height) = (picture.width() as u32, picture.height() as u32);
+    let mut bytes = Vec::new();
+    JpegEncoder::new_with_quality(&mut bytes, JPEG_QUALITY)
+        .encode(picture.rgb(), width, height, ExtendedColorType::Rgb8)
+        .ok()?;
+    Some(bytes)
 }
 
 /// A name as the gallery has it.

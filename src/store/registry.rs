@@ -14,7 +14,6 @@ use super::{
     Location, StoreError,
     keeper::{Keeper, ModelLock, Notice, described},
     postgres::Postgres,
-    records::wall_ns,
     sqlite::{Access, Sqlite},
 };
 use crate::{
@@ -70,12 +69,10 @@ impl SharedGallery {
             Location::Memory => return Ok(Self::in_memory(name, gallery.config().clone())),
             Location::Sqlite(path) => {
                 let mut file = Sqlite::open(path, Access::Keep)?;
-                let saved = file.begin()?;
-                if let Some(scale) = saved.scales.first() {
+                if let Some(theirs) = file.begin(&mut gallery)? {
                     // Nobody was admitted before: it cannot be refused.
-                    let _ = model.admit_kept(scale.model, file.model_name()?);
+                    let _ = model.admit_kept(theirs, file.model_name()?);
                 }
-                gallery.restore(saved, wall_ns());
                 let gallery = Arc::new(Mutex::new(gallery));
                 (gallery.clone(), Keeper::start(gallery, file))
             }

@@ -2,31 +2,39 @@
 //!
 //! What is deleted is overwritten (`secure_delete`), and where a user asked for it the write-ahead log is emptied at
 //! once. The log makes a `kill -9` harmless: what was not committed, at most the last half second, was never there.
+//! Numbers are given only after they were promised to the disk; whoever comes while no promise is left gets a number of
+//! the process's own making, which the next promise replaces.
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
     io::{ErrorKind, Read, Write},
+    ops::Range,
     path::{Path, PathBuf},
     sync::Mutex,
     time::{Duration, Instant},
 };
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionBehavior, params};
+use rusqlite::{
+    Connection, ErrorCode, OpenFlags, OptionalExtension, Statement, ToSql, TransactionBehavior,
+    params,
+};
 
 use super::{
     KeptPerson, KeptSighting, StoreError,
     archive::Records,
     keeper::Database,
     records::{
-        BATCH, BATCHES, MAX_SIGHTINGS, ids_from_bytes, ids_to_bytes, shared_name, signed, unsigned,
-        vector_from_bytes, vector_to_bytes, wall_ns,
+        BATCH, BATCHES, MAX_SIGHTINGS, first_provisional, ids_from_bytes, ids_to_bytes,
+        shared_name, signed, thumbnail_to_jpeg, unsigned, vector_from_bytes, vector_to_bytes,
+        wall_ns,
     },
 };
 use crate::{
     core::{
         embedding::ModelFingerprint,
         identity::{
-            Changes, Fate, Gallery, Saved, SavedPerson, SavedRow, SavedScale, SavedSighting,
+            Authority, Changes, Fate, Gallery, Move, PROVISIONAL, Part, Saved, SavedPerson,
+            SavedRow, SavedScale, SavedSighting, SavedThumbnail,
         },
         person::IdentityId,
     },
@@ -42,14 +50,15 @@ const BUSY: Duration = Duration::from_secs(2);
 const HANDOVER: Duration = Duration::from_secs(1);
 /// How often old sightings are dropped and the log is emptied.
 const SWEEP: Duration = Duration::from_secs(60);
-/// Numbers are promised to the file ahead of use, so many at once: whatever happens, none is given twice.
+/// Numbers are promised to the file before use, so many at once: whatever happens, none is given twice.
 const BLOCK: u32 = 512;
 /// Bytes of a page of a new file: three vectors of 512 numbers fit.
 const PAGE: i64 = 8192;
 /// "Reid" in the file's header says whose it is.
 const APPLICATION: i64 = 0x5265_6964;
 /// One script for each version of the layout, applied in order.
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = [
+    "
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE identities (
     id INTEGER PRIMARY KEY, name TEXT, first_seen INTEGER NOT NULL, last_seen INTEGER NOT NULL, apart BLOB NOT NULL);
@@ -62,7 +71,12 @@ CREATE TABLE sightings (
     id INTEGER NOT NULL, camera TEXT NOT NULL, begun INTEGER NOT NULL, ended INTEGER NOT NULL,
     PRIMARY KEY (id, camera, begun)) WITHOUT ROWID;
 CREATE INDEX sightings_by_time ON sightings (id, begun);
-"];
+",
+    "
+CREATE TABLE thumbnails (
+    id INTEGER PRIMARY KEY, camera TEXT NOT NULL, origin INTEGER NOT NULL, quality REAL NOT NULL, jpeg BLOB NOT NULL);
+",
+];
 
 /// What a file is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,8 +93,10 @@ pub(super) enum Access {
 pub(super) struct Sqlite {
     connection: Connection,
     place: String,
-    /// No number from here on was promised yet.
+    /// Every number below was promised to this gallery or one before, none from here on.
     mark: u32,
+    /// The next number of this process's own making, when it was last looked whether any was given.
+    own_number: u32,
     /// Something was forgotten that the log may still hold.
     must_empty_log: bool,
     swept: Instant,
@@ -104,6 +120,7 @@ impl Sqlite {
         Ok(Self {
             connection,
             mark: 0,
+            own_number: 0,
             must_empty_log: false,
             swept: Instant::now(),
             _lock: guard,
@@ -111,22 +128,66 @@ impl Sqlite {
         })
     }
 
-    /// Everybody, for a gallery that is kept here from now on.
-    pub fn begin(&mut self) -> Result<Saved, StoreError> {
+    /// Fills a gallery that is kept here from now on. Returns whose vectors it holds.
+    pub fn begin(&mut self, gallery: &mut Gallery) -> Result<Option<ModelFingerprint>, StoreError> {
         let fault = |error| fault(&self.place, error);
         // Left over where rows went and the process was killed before the person did.
         self.connection
-            .execute(
-                "DELETE FROM identities WHERE name IS NULL AND id NOT IN (SELECT id FROM prototypes)",
-                [],
+            .execute_batch(
+                "DELETE FROM identities WHERE name IS NULL AND id NOT IN (SELECT id FROM prototypes);
+                 DELETE FROM thumbnails WHERE id NOT IN (SELECT id FROM identities);",
             )
             .map_err(fault)?;
-        let saved = self.load_where("")?;
-        let next = saved.next_number.unwrap_or(1);
-        self.mark = next.saturating_add(BLOCK);
-        set_fact(&self.connection, "next_number", &self.mark.to_string())
-            .map_err(|error| self::fault(&self.place, error))?;
-        Ok(saved)
+        let facts = facts(&self.connection).map_err(fault)?;
+        let model = facts.scales.first().map(|scale| scale.model);
+        self.mark = facts.next_number.unwrap_or(1);
+        gallery.begin_restore(facts.scales, wall_ns());
+        // One at a time: nobody is in memory twice.
+        let whole = each_person(&self.connection, "ORDER BY last_seen, id", |person| {
+            gallery.adopt(person, Authority::Whole);
+        });
+        self.check_whole(whole)?;
+        gallery.end_restore(None);
+        gallery.number_from(first_provisional());
+        let numbers = self.promise(BLOCK)?;
+        gallery.reserve_numbers(numbers);
+        gallery.replace_provisional();
+        self.own_number = gallery.upcoming_number();
+        Ok(model)
+    }
+
+    /// Numbers that nobody was promised before. They are on the disk when this returns.
+    fn promise(&mut self, count: u32) -> Result<Range<u32>, StoreError> {
+        let first = self.mark;
+        let mark = first.saturating_add(count).min(PROVISIONAL).max(first);
+        // Elsewhere a power cut may undo the last commits: they are not waited for.
+        let durably = |level: &str| self.connection.pragma_update(None, "synchronous", level);
+        let written = durably("full")
+            .and_then(|()| set_fact(&self.connection, "next_number", &mark.to_string()));
+        durably("normal")
+            .and(written)
+            .map_err(|error| fault(&self.place, error))?;
+        self.mark = mark;
+        Ok(first..mark)
+    }
+
+    /// Sets numbers aside before there are too few, and replaces those that were given without a promise.
+    fn keep_numbers(&mut self, gallery: &Mutex<Gallery>) -> Result<(), StoreError> {
+        let provisional = {
+            let gallery = lock(gallery);
+            let gave_own = gallery.upcoming_number() != self.own_number;
+            let is_low = gallery.reserved_numbers() < BLOCK / 2;
+            if self.mark >= PROVISIONAL || !(gave_own || is_low) {
+                return Ok(());
+            }
+            self.own_number = gallery.upcoming_number();
+            gallery.provisional_people()
+        };
+        let numbers = self.promise(BLOCK.saturating_add(provisional))?;
+        let mut gallery = lock(gallery);
+        gallery.reserve_numbers(numbers);
+        gallery.replace_provisional();
+        Ok(())
     }
 
     /// What the file of the model is called whose vectors are kept, if that was known.
@@ -134,13 +195,16 @@ impl Sqlite {
         fact(&self.connection, "model_name").map_err(|error| fault(&self.place, error))
     }
 
-    fn load_where(&self, condition: &str) -> Result<Saved, StoreError> {
-        load(&self.connection, condition)
-            .map_err(|error| fault(&self.place, error))?
-            .ok_or_else(|| StoreError::Damaged {
+    /// Refuses a file some of whose vectors are none.
+    fn check_whole(&self, whole: rusqlite::Result<bool>) -> Result<(), StoreError> {
+        match whole {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(StoreError::Damaged {
                 place: self.place.clone(),
                 cause: "it holds vectors that are none".into(),
-            })
+            }),
+            Err(error) => Err(fault(&self.place, error)),
+        }
     }
 
     /// One transaction. `taken` holds what it was to write; returns whether more is waiting.
@@ -150,17 +214,13 @@ impl Sqlite {
         taken: &mut Vec<Changes>,
     ) -> rusqlite::Result<bool> {
         let first = lock(gallery).take_changes(BATCH);
-        let mark = self.mark_for(first.next_number);
-        if first.is_empty() && mark == self.mark {
+        if first.is_empty() {
             return Ok(false);
         }
         taken.push(first);
         let transaction = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)?;
-        if mark != self.mark {
-            set_fact(&transaction, "next_number", &mark.to_string())?;
-        }
         let mut forgot = false;
         let mut more = true;
         while let Some(changes) = taken.last() {
@@ -176,18 +236,8 @@ impl Sqlite {
             taken.push(lock(gallery).take_changes(BATCH));
         }
         transaction.commit()?;
-        self.mark = mark;
         self.must_empty_log |= forgot;
         Ok(more)
-    }
-
-    /// The mark to promise, given the next number: the old one while that is far off.
-    fn mark_for(&self, next: u32) -> u32 {
-        if next.saturating_add(BLOCK / 2) > self.mark {
-            next.saturating_add(BLOCK)
-        } else {
-            self.mark
-        }
     }
 
     /// Writes the log into the file and empties it.
@@ -234,6 +284,7 @@ impl Database for Sqlite {
 
     fn exchange(&mut self, gallery: &Mutex<Gallery>, _asked: bool) -> Result<(), StoreError> {
         lock(gallery).idle(wall_ns());
+        self.keep_numbers(gallery)?;
         loop {
             let mut taken = Vec::new();
             match self.write_some(gallery, &mut taken) {
@@ -251,7 +302,7 @@ impl Database for Sqlite {
 
     fn close(&mut self, gallery: &Mutex<Gallery>) -> Result<(), StoreError> {
         self.exchange(gallery, true)?;
-        let next = lock(gallery).upcoming_number();
+        let next = lock(gallery).first_reserved().unwrap_or(self.mark);
         set_fact(&self.connection, "next_number", &next.to_string())
             .map_err(|error| fault(&self.place, error))?;
         self.empty_log()
@@ -261,7 +312,13 @@ impl Database for Sqlite {
 impl Records for Sqlite {
     fn load(&mut self, only: &[IdentityId]) -> Result<Saved, StoreError> {
         let ids: Vec<String> = only.iter().map(|id| id.0.to_string()).collect();
-        self.load_where(&format!("WHERE id IN ({})", ids.join(",")))
+        let condition = format!("WHERE id IN ({})", ids.join(","));
+        let mut saved = facts(&self.connection).map_err(|error| fault(&self.place, error))?;
+        let whole = each_person(&self.connection, &condition, |person| {
+            saved.people.push(person);
+        });
+        self.check_whole(whole)?;
+        Ok(saved)
     }
 
     fn write(&mut self, changes: &Changes) -> Result<(), StoreError> {
@@ -288,6 +345,10 @@ impl Records for Sqlite {
 
     fn sightings(&mut self, id: Option<u32>) -> Result<Vec<KeptSighting>, StoreError> {
         sightings(&self.connection, id).map_err(|error| fault(&self.place, error))
+    }
+
+    fn thumbnail(&mut self, id: u32) -> Result<Option<Vec<u8>>, StoreError> {
+        thumbnail(&self.connection, id).map_err(|error| fault(&self.place, error))
     }
 
     fn current(&mut self, id: u32) -> Result<Option<u32>, StoreError> {
@@ -496,6 +557,15 @@ fn fault(place: &str, error: rusqlite::Error) -> StoreError {
 
 // ---- writing ----
 
+/// Tables whose rows belong to the person `id`.
+const TABLES_OF_PEOPLE: [&str; 5] = [
+    "sightings",
+    "prototypes",
+    "thumbnails",
+    "former_numbers",
+    "identities",
+];
+
 fn set_fact(connection: &Connection, name: &str, value: &str) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
@@ -517,11 +587,26 @@ fn write(connection: &Connection, changes: &Changes) -> rusqlite::Result<()> {
     for person in &changes.people {
         write_person(connection, person)?;
     }
+    for moved in &changes.moves {
+        write_move(connection, moved)?;
+    }
     for &(id, fate) in &changes.gone {
         erase(connection, id, fate)?;
     }
+    if !changes.gone.is_empty() {
+        // What scores mean was learnt from these people; without them another model may come.
+        connection
+            .prepare_cached(
+                "DELETE FROM facts WHERE name IN ('scale', 'dimension', 'model', 'model_name')
+                 AND NOT EXISTS (SELECT 1 FROM identities)",
+            )?
+            .execute([])?;
+    }
     for sighting in &changes.sightings {
         write_sighting(connection, sighting)?;
+    }
+    for (id, thumbnail) in &changes.thumbnails {
+        write_thumbnail(connection, *id, thumbnail)?;
     }
     if let Some(scale) = changes
         .scales
@@ -585,14 +670,82 @@ fn write_person(connection: &Connection, person: &SavedPerson) -> rusqlite::Resu
     Ok(())
 }
 
-/// Removes a number; its sightings go with the person where there still is one.
+/// The better picture stays.
+fn write_thumbnail(
+    connection: &Connection,
+    id: IdentityId,
+    thumbnail: &SavedThumbnail,
+) -> rusqlite::Result<()> {
+    let Some(jpeg) = thumbnail_to_jpeg(&thumbnail.picture) else {
+        return Ok(());
+    };
+    connection
+        .prepare_cached(&format!(
+            "INSERT INTO thumbnails VALUES (?1, ?2, ?3, ?4, ?5) {BETTER_THUMBNAIL}"
+        ))?
+        .execute(params![
+            id.0,
+            &*thumbnail.camera,
+            thumbnail.origin.0,
+            f64::from(thumbnail.quality),
+            jpeg
+        ])?;
+    Ok(())
+}
+
+/// What becomes of a picture where there is one already.
+const BETTER_THUMBNAIL: &str = "ON CONFLICT (id) DO UPDATE SET
+    camera = excluded.camera, origin = excluded.origin, quality = excluded.quality, jpeg = excluded.jpeg
+    WHERE excluded.quality >= thumbnails.quality";
+
+/// Gives what is kept of one person to another.
+fn write_move(connection: &Connection, moved: &Move) -> rusqlite::Result<()> {
+    let (from, into) = (moved.from.0, moved.into.0);
+    // The picture goes where the condition holds.
+    let (condition, value): (&str, Box<dyn ToSql>) = match &moved.part {
+        Part::Camera(name) => ("camera = ?2", Box::new(name.to_string())),
+        Part::Origin(origin) => ("origin = ?2", Box::new(origin.0)),
+        Part::Picture => ("?2", Box::new(1)),
+    };
+    if let Part::Camera(name) = &moved.part {
+        connection
+            .prepare_cached(
+                "INSERT INTO sightings SELECT ?3, camera, begun, ended FROM sightings WHERE id = ?1 AND camera = ?2
+                 ON CONFLICT (id, camera, begun) DO UPDATE SET ended = max(ended, excluded.ended)",
+            )?
+            .execute(params![from, &**name, into])?;
+        connection
+            .prepare_cached("DELETE FROM sightings WHERE id = ?1 AND camera = ?2")?
+            .execute(params![from, &**name])?;
+    }
+    connection
+        .prepare_cached(&format!(
+            "INSERT INTO thumbnails SELECT ?3, camera, origin, quality, jpeg FROM thumbnails
+             WHERE id = ?1 AND {condition} {BETTER_THUMBNAIL}"
+        ))?
+        .execute(params![from, value, into])?;
+    connection
+        .prepare_cached(&format!(
+            "DELETE FROM thumbnails WHERE id = ?1 AND {condition}"
+        ))?
+        .execute(params![from, value])?;
+    Ok(())
+}
+
+/// Removes a number; its sightings and its picture go with the person where there still is one.
 fn erase(connection: &Connection, id: IdentityId, fate: Fate) -> rusqlite::Result<()> {
     if let Fate::Merged(into) = fate {
         connection
             .prepare_cached("UPDATE OR IGNORE sightings SET id = ?2 WHERE id = ?1")?
             .execute([id.0, into.0])?;
+        connection
+            .prepare_cached(&format!(
+                "INSERT INTO thumbnails SELECT ?2, camera, origin, quality, jpeg FROM thumbnails WHERE id = ?1
+                 {BETTER_THUMBNAIL}"
+            ))?
+            .execute([id.0, into.0])?;
     }
-    for table in ["sightings", "prototypes", "former_numbers", "identities"] {
+    for table in TABLES_OF_PEOPLE {
         connection
             .prepare_cached(&format!("DELETE FROM {table} WHERE id = ?1"))?
             .execute([id.0])?;
@@ -624,80 +777,91 @@ fn write_sighting(connection: &Connection, sighting: &SavedSighting) -> rusqlite
 
 // ---- reading ----
 
-/// `None` when a vector is none.
-fn load(connection: &Connection, condition: &str) -> rusqlite::Result<Option<Saved>> {
+/// Everything but people.
+fn facts(connection: &Connection) -> rusqlite::Result<Saved> {
     let number = |name| -> rusqlite::Result<Option<u32>> {
         Ok(fact(connection, name)?.and_then(|value| value.parse().ok()))
     };
-    let model = fact(connection, "model")?;
-    let model = model.and_then(|hex| u64::from_str_radix(&hex, 16).ok());
-    let model = ModelFingerprint(model.unwrap_or(0));
+    let scale = fact(connection, "scale")?.and_then(|json| serde_json::from_str(&json).ok());
     let mut saved = Saved {
         next_number: Some(number("next_number")?.unwrap_or(1)),
         ..Saved::default()
     };
-    let scale = fact(connection, "scale")?.and_then(|json| serde_json::from_str(&json).ok());
     if let (Some(scale), Some(dimension)) = (scale, number("dimension")?) {
         saved.scales.push(SavedScale {
-            model,
+            model: model(connection)?,
             dimension: dimension as usize,
             scale,
         });
     }
-    saved.people = load_people(connection, condition)?;
-    let place: std::collections::HashMap<IdentityId, usize> = saved
-        .people
-        .iter()
-        .enumerate()
-        .map(|(i, p)| (p.id, i))
-        .collect();
-    let mut query = connection.prepare(&format!(
-        "SELECT id, camera, origin, quality, vector FROM prototypes {condition} ORDER BY id, row"
-    ))?;
-    let mut rows = query.query([])?;
-    while let Some(row) = rows.next()? {
-        let Some(&index) = place.get(&IdentityId(row.get(0)?)) else {
-            continue;
-        };
-        let bytes = row.get_ref(4)?.as_blob()?;
-        let Some(vector) = vector_from_bytes(bytes, model) else {
-            return Ok(None);
-        };
-        saved.people[index].rows.push(SavedRow {
-            camera: row.get::<_, String>(1)?.into(),
-            origin: IdentityId(row.get(2)?),
-            weight: row.get::<_, f64>(3)? as f32,
-            vector,
-        });
-    }
-    Ok(Some(saved))
+    Ok(saved)
 }
 
-fn load_people(connection: &Connection, condition: &str) -> rusqlite::Result<Vec<SavedPerson>> {
+/// Whose vectors are kept.
+fn model(connection: &Connection) -> rusqlite::Result<ModelFingerprint> {
+    let hex = fact(connection, "model")?;
+    let model = hex.and_then(|hex| u64::from_str_radix(&hex, 16).ok());
+    Ok(ModelFingerprint(model.unwrap_or(0)))
+}
+
+/// Hands over one person after the other; false when a vector is none, and nobody after that.
+fn each_person(
+    connection: &Connection,
+    selection: &str,
+    mut take: impl FnMut(SavedPerson),
+) -> rusqlite::Result<bool> {
+    let model = model(connection)?;
     let mut former =
         connection.prepare("SELECT former FROM former_numbers WHERE id = ?1 ORDER BY position")?;
+    let mut vectors = connection.prepare(
+        "SELECT camera, origin, quality, vector FROM prototypes WHERE id = ?1 ORDER BY row",
+    )?;
     let mut query = connection.prepare(&format!(
-        "SELECT id, name, first_seen, last_seen, apart FROM identities {condition}"
+        "SELECT id, name, first_seen, last_seen, apart FROM identities {selection}"
     ))?;
-    let mut rows = query.query([])?;
-    let mut people = Vec::new();
-    while let Some(row) = rows.next()? {
+    let mut found = query.query([])?;
+    while let Some(row) = found.next()? {
         let id: u32 = row.get(0)?;
         let previous: rusqlite::Result<Vec<IdentityId>> = former
             .query_map([id], |row| row.get(0).map(IdentityId))?
             .collect();
-        people.push(SavedPerson {
+        let Some(rows) = rows_of(&mut vectors, id, model)? else {
+            return Ok(false);
+        };
+        take(SavedPerson {
             id: IdentityId(id),
             name: shared_name(row.get(1)?),
             previous: previous?.into(),
             apart: ids_from_bytes(row.get_ref(4)?.as_blob()?),
             first_ns: unsigned(row.get(2)?),
             last_ns: unsigned(row.get(3)?),
-            rows: Vec::new(),
+            rows,
             is_new: false,
         });
     }
-    Ok(people)
+    Ok(true)
+}
+
+/// What a person looks like; `None` when a vector is none.
+fn rows_of(
+    vectors: &mut Statement<'_>,
+    id: u32,
+    model: ModelFingerprint,
+) -> rusqlite::Result<Option<Vec<SavedRow>>> {
+    let mut found = vectors.query([id])?;
+    let mut rows = Vec::new();
+    while let Some(row) = found.next()? {
+        let Some(vector) = vector_from_bytes(row.get_ref(3)?.as_blob()?, model) else {
+            return Ok(None);
+        };
+        rows.push(SavedRow {
+            camera: row.get::<_, String>(0)?.into(),
+            origin: IdentityId(row.get(1)?),
+            weight: row.get::<_, f64>(2)? as f32,
+            vector,
+        });
+    }
+    Ok(Some(rows))
 }
 
 fn list(connection: &Connection) -> rusqlite::Result<Vec<KeptPerson>> {
@@ -726,6 +890,22 @@ fn list(connection: &Connection) -> rusqlite::Result<Vec<KeptPerson>> {
         });
     }
     Ok(people)
+}
+
+fn thumbnail(connection: &Connection, id: u32) -> rusqlite::Result<Option<Vec<u8>>> {
+    // A file of an older layout that is only looked at has none.
+    let tables: i64 = connection.query_row(
+        "SELECT count(*) FROM sqlite_schema WHERE name = 'thumbnails'",
+        [],
+        |row| row.get(0),
+    )?;
+    if tables == 0 {
+        return Ok(None);
+    }
+    let query = "SELECT jpeg FROM thumbnails WHERE id = ?1";
+    connection
+        .query_row(query, [id], |row| row.get(0))
+        .optional()
 }
 
 fn sightings(connection: &Connection, id: Option<u32>) -> rusqlite::Result<Vec<KeptSighting>> {

@@ -184,7 +184,8 @@ impl Server {
         }
     }
 
-    fn session(&self, database: &str) -> Result<postgres::Client, postgres::Error> {
+    /// A connection.
+    pub fn session(&self, database: &str) -> Result<postgres::Client, postgres::Error> {
         let uri = self.uri(database);
         uri.parse::<postgres::Config>()
             .unwrap()
@@ -242,7 +243,9 @@ impl Drop for Server {
     }
 }
 
-/// Where the server's programs are: the newest version that Debian installed, or in the path.
+/// Where the server's programs are: where this variable says, the newest version that Debian installed, or in the path.
+const PROGRAMS: &str = "GST_REID_TEST_POSTGRES";
+
 fn programs() -> Option<PathBuf> {
     let debian = fs::read_dir("/usr/lib/postgresql")
         .ok()
@@ -253,6 +256,9 @@ fn programs() -> Option<PathBuf> {
         .collect();
     found.sort();
     found.reverse();
+    if let Some(folder) = std::env::var_os(PROGRAMS) {
+        found.insert(0, folder.into());
+    }
     let path = std::env::var_os("PATH").unwrap_or_default();
     found.extend(std::env::split_paths(&path));
     found

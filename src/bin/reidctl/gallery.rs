@@ -1,7 +1,9 @@
 //! `reidctl gallery`: who is kept in a gallery's place, and corrections to it.
 
 use std::{
+    fs,
     io::{self, Write},
+    path::PathBuf,
     process::ExitCode,
 };
 
@@ -45,6 +47,13 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Write the picture of one person as a JPEG file; reidtrack keeps one with thumbnails=true.
+    Thumbnail {
+        location: String,
+        #[arg(value_parser = number)]
+        id: u32,
+        file: PathBuf,
+    },
     /// Give a person a name; an empty one takes it away.
     Rename {
         location: String,
@@ -67,7 +76,7 @@ enum Command {
         id: u32,
         camera: Option<String>,
     },
-    /// Erase a person for good: vectors, sightings, name.
+    /// Erase a person for good: vectors, sightings, picture, name.
     Forget {
         location: String,
         #[arg(value_parser = number)]
@@ -100,6 +109,11 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Outcome {
         Command::Show { location, id, json } => {
             let (person, sightings) = open(location, Purpose::Look)?.show(*id)?;
             show(&person, &sightings, *json, out)?;
+        }
+        Command::Thumbnail { location, id, file } => {
+            let jpeg = open(location, Purpose::Look)?.thumbnail(*id)?;
+            fs::write(file, jpeg)
+                .map_err(|error| format!("{} cannot be written: {error}", file.display()))?;
         }
         Command::Rename { location, id, name } => {
             open(location, Purpose::Correct)?.rename(*id, name)?;

@@ -48,7 +48,7 @@ enum Command {
     Search(search::Arguments),
     /// Tell a few known people apart: learn them from folders of pictures, name them, measure.
     Classify(classify::Arguments),
-    /// Who is kept in a gallery's place: list, show, report; rename, merge, split, forget.
+    /// Who is kept in a gallery's place: list, show, thumbnail, report; rename, merge, split, forget.
     Gallery(gallery::Arguments),
 }
 

@@ -1006,10 +1006,14 @@ impl Gallery {
             None => None,
             Some(name) => Some(self.camera_named(name)?),
         };
+        if !self.has_part(id, camera, origin) {
+            return Err(GalleryError::NothingToSplit(id));
+        }
         let into = self.next_identity().ok_or(GalleryError::NumbersExhausted)?;
         for space in &mut self.spaces {
             space.split(id, into, camera, origin);
         }
+        self.note_split(id, into, camera, origin);
         let moved: Vec<TrackKey> = self
             .bindings
             .iter()
@@ -1039,6 +1043,19 @@ impl Gallery {
         self.note_changed(into);
         self.events.push(Event::Split { from: id, into });
         Ok((into, std::mem::take(&mut self.events)))
+    }
+
+    /// Whether there are looks of a person, or tracks, that came from `camera` or were recorded as `origin`.
+    fn has_part(
+        &self,
+        id: IdentityId,
+        camera: Option<CameraId>,
+        origin: Option<IdentityId>,
+    ) -> bool {
+        let mut rows = self.spaces.iter().flat_map(|space| space.rows(id));
+        let mut tracks = self.bindings.iter();
+        rows.any(|(row, _)| Some(row.camera) == camera || Some(row.origin) == origin)
+            || tracks.any(|(key, b)| b.identity == Some(id) && Some(key.camera) == camera)
     }
 
     fn camera_named(&self, name: &str) -> Result<CameraId, GalleryError> {

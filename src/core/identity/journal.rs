@@ -2,7 +2,8 @@
 //!
 //! The streaming thread only notes *who* changed; what they look like by then is copied out later, a few people at a
 //! time, by the thread that writes. So noting costs a set insertion, several changes of one person between two writes are
-//! one, and a slow store makes nothing grow beyond the people that are known and [`MAX_SPANS`] sightings.
+//! one, and a slow store makes nothing grow beyond the people that are known, [`MAX_SPANS`] sightings and
+//! [`super::MAX_THUMBNAILS`] pictures.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque},
@@ -10,7 +11,11 @@ use std::{
     sync::Arc,
 };
 
-use super::{CameraId, Event, Gallery, MAX_NUMBER};
+use super::{
+    CameraId, Event, Gallery, MAX_NUMBER,
+    binding::TrackKey,
+    thumbnails::{SavedThumbnail, Thumbnails},
+};
 use crate::core::{
     embedding::{Embedding, ModelFingerprint},
     person::IdentityId,
@@ -19,11 +24,13 @@ use crate::core::{
 
 /// Most sightings that wait to be written; beyond, later ones lengthen earlier ones.
 pub const MAX_SPANS: usize = 10_000;
+/// Most parts of people that wait to be given to others.
+const MAX_MOVES: usize = 10_000;
 /// A person that a camera has not seen for this long, ns, and then sees again, begins another sighting.
 const GAP_NS: u64 = 5_000_000_000;
 /// Most names of cameras that are remembered.
 const MAX_CAMERA_NAMES: usize = 10_000;
-/// Numbers from here on are given where nobody can be asked for unique ones, and replaced when somebody can.
+/// Numbers from here on are given where no others are set aside, and replaced when there are.
 pub const PROVISIONAL: u32 = 1 << 30;
 
 /// A row of a person as it is kept.
@@ -95,15 +102,41 @@ pub enum Fate {
     Forgotten,
 }
 
+/// What of a person turned out to be somebody else's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// What this camera saw: sightings, and the picture if it came from there.
+    Camera(Arc<str>),
+    /// The picture, if it was taken under this number.
+    Origin(IdentityId),
+    /// The picture.
+    Picture,
+}
+
+/// A part of `from` that is kept and belongs to `into`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Move {
+    /// Whose it was.
+    pub from: IdentityId,
+    /// Whose it is.
+    pub into: IdentityId,
+    /// What.
+    pub part: Part,
+}
+
 /// What is to be written.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Changes {
     /// People as they are now.
     pub people: Vec<SavedPerson>,
+    /// What goes from one person to another: in this order, before anybody in `gone` goes.
+    pub moves: Vec<Move>,
     /// Numbers that are no longer used.
     pub gone: Vec<(IdentityId, Fate)>,
     /// Stays that began or became longer.
     pub sightings: Vec<SavedSighting>,
+    /// Pictures of people, to be kept where they are better than the one there.
+    pub thumbnails: Vec<(IdentityId, SavedThumbnail)>,
     /// What scores mean by now.
     pub scales: Vec<SavedScale>,
     /// The next number that would be given.
@@ -113,7 +146,11 @@ pub struct Changes {
 impl Changes {
     /// True when there is nothing to write but what scores mean.
     pub fn is_empty(&self) -> bool {
-        self.people.is_empty() && self.gone.is_empty() && self.sightings.is_empty()
+        let no_people = self.people.is_empty() && self.gone.is_empty();
+        no_people
+            && self.sightings.is_empty()
+            && self.thumbnails.is_empty()
+            && self.moves.is_empty()
     }
 }
 
@@ -126,12 +163,14 @@ pub(super) struct Journal {
     /// People that nobody keeps yet.
     pub created: HashSet<IdentityId>,
     pub gone: BTreeMap<IdentityId, Fate>,
+    moves: Vec<Move>,
     /// Stays to be written: until when.
     spans: BTreeMap<(IdentityId, CameraId, u64), u64>,
     /// Stays that may go on: from when, until when.
     open: HashMap<(IdentityId, CameraId), Range<u64>>,
     /// Numbers set aside for this gallery.
     pub reserved: VecDeque<Range<u32>>,
+    pub thumbnails: Thumbnails,
 }
 
 impl Journal {
@@ -175,6 +214,7 @@ impl Journal {
     fn drop_person(&mut self, id: IdentityId) {
         self.touched.remove(&id);
         self.renamed.remove(&id);
+        self.thumbnails.drop_person(id);
         self.open.retain(|key, _| key.0 != id);
         let spans: Vec<_> = self.spans_of(id).map(|(key, _)| key).collect();
         for key in spans {
@@ -199,6 +239,7 @@ impl Journal {
             .filter(|(key, _)| key.0 == from)
             .map(|(key, stay)| (key.1, stay.clone()))
             .collect();
+        self.thumbnails.merged(from, into);
         self.drop_person(from);
         for ((_, camera, start), end) in spans {
             self.note_span(into, camera, &(start..end));
@@ -207,14 +248,47 @@ impl Journal {
             self.open.entry((into, camera)).or_insert(stay);
         }
         self.created.remove(&from);
+        let heirs = self.gone.values_mut();
+        heirs
+            .filter(|fate| **fate == Fate::Merged(from))
+            .for_each(|fate| *fate = Fate::Merged(into));
         self.gone.insert(from, Fate::Merged(into));
         self.touched.insert(into);
+    }
+
+    /// What a camera saw of a person is another's.
+    fn split(&mut self, from: IdentityId, into: IdentityId, camera: CameraId) {
+        let stays = self.spans_of(from);
+        let stays: Vec<_> = stays.filter(|((_, own, _), _)| *own == camera).collect();
+        for (key, end) in stays {
+            self.spans.remove(&key);
+            self.note_span(into, camera, &(key.2..end));
+        }
+        if let Some(stay) = self.open.remove(&(from, camera)) {
+            self.open.insert((into, camera), stay);
+        }
+    }
+
+    /// What is kept of a person, and of those that became one with it since the last time, goes to another.
+    fn moved(&mut self, from: IdentityId, into: IdentityId, part: &Part) {
+        let merged = self.gone.iter();
+        let merged = merged.filter(|(_, fate)| **fate == Fate::Merged(from));
+        let all: Vec<_> = merged.map(|(id, _)| *id).chain([from]).collect();
+        for from in all {
+            let part = part.clone();
+            self.moves.push(Move { from, into, part });
+        }
+        // A store that is away for that long loses track of the oldest.
+        let skip = self.moves.len().saturating_sub(MAX_MOVES);
+        self.moves.drain(..skip);
+        self.thumbnails.moved(from, into, part);
     }
 
     fn left(&mut self, id: IdentityId, fate: Fate) {
         self.drop_person(id);
         // What nobody ever kept need not be erased anywhere.
-        if !self.created.remove(&id) {
+        let owns = self.moves.iter().any(|moved| moved.into == id);
+        if !self.created.remove(&id) || owns {
             self.gone.insert(id, fate);
         }
     }
@@ -278,6 +352,36 @@ impl Gallery {
         }
     }
 
+    /// What a camera saw of a person, or what was recorded under another number, became somebody new.
+    pub(super) fn note_split(
+        &mut self,
+        from: IdentityId,
+        into: IdentityId,
+        camera: Option<CameraId>,
+        origin: Option<IdentityId>,
+    ) {
+        let name = camera.map(|camera| self.names.name(camera));
+        let Some(journal) = &mut self.journal else {
+            return;
+        };
+        if let (Some(camera), Some(name)) = (camera, name) {
+            journal.split(from, into, camera);
+            journal.moved(from, into, &Part::Camera(name));
+        }
+        if let Some(origin) = origin {
+            journal.moved(from, into, &Part::Origin(origin));
+        }
+    }
+
+    /// A track that carried a number by mistake takes its picture along.
+    pub(super) fn note_parted(&mut self, track: TrackKey, from: IdentityId, into: IdentityId) {
+        if let Some(journal) = &mut self.journal
+            && journal.thumbnails.shows(from, track)
+        {
+            journal.moved(from, into, &Part::Picture);
+        }
+    }
+
     pub(super) fn note_left(&mut self, id: IdentityId, fate: Fate) {
         if let Some(journal) = &mut self.journal {
             journal.left(id, fate);
@@ -312,7 +416,11 @@ impl Gallery {
     /// Whether there is anything to write.
     pub fn has_changes(&self) -> bool {
         let journal = self.journal.as_ref();
-        journal.is_some_and(|j| !(j.touched.is_empty() && j.gone.is_empty() && j.spans.is_empty()))
+        journal.is_some_and(|j| {
+            let no_people = j.touched.is_empty() && j.gone.is_empty();
+            let nothing_of_them = j.spans.is_empty() && j.thumbnails.is_empty();
+            !(no_people && nothing_of_them && j.moves.is_empty())
+        })
     }
 
     /// Whether others wait to be told: of somebody whom they do not know yet, or whom they still do.
@@ -332,6 +440,19 @@ impl Gallery {
             return 0;
         };
         journal.reserved.iter().map(|r| r.end - r.start).sum()
+    }
+
+    /// The first number that is set aside and not given yet.
+    pub fn first_reserved(&self) -> Option<u32> {
+        let journal = self.journal.as_ref()?;
+        let mut left = journal.reserved.iter().filter(|r| !r.is_empty());
+        left.next().map(|range| range.start)
+    }
+
+    /// How many people carry numbers of this gallery's own making.
+    pub fn provisional_people(&self) -> u32 {
+        let own = self.people.keys().filter(|id| id.0 >= PROVISIONAL);
+        u32::try_from(own.count()).unwrap_or(u32::MAX)
     }
 
     /// Sets numbers aside for this gallery, which nobody else may give.
@@ -354,6 +475,7 @@ impl Gallery {
         let mut changes = Changes {
             next_number: self.next_number,
             scales: self.saved_scales(),
+            moves: std::mem::take(&mut journal.moves),
             gone: std::mem::take(&mut journal.gone).into_iter().collect(),
             ..Changes::default()
         };
@@ -374,12 +496,21 @@ impl Gallery {
             changes.people.push(person);
         }
         changes.sightings = self.take_sightings(&mut journal);
+        let mut thumbnails = std::mem::take(&mut journal.thumbnails);
+        changes.thumbnails = thumbnails.take(|id| self.is_kept(&journal, id));
+        journal.thumbnails = thumbnails;
         let now = self.now_ns;
         journal
             .open
             .retain(|_, stay| now.saturating_sub(stay.end) <= GAP_NS);
         self.journal = Some(journal);
         changes
+    }
+
+    /// Whether nothing of a person waits to be written.
+    fn is_kept(&self, journal: &Journal, id: IdentityId) -> bool {
+        let waits = journal.touched.contains(&id) || journal.created.contains(&id);
+        self.people.contains_key(&id) && !waits
     }
 
     /// Stays of people that are kept; those of others wait until they are.
@@ -417,6 +548,7 @@ impl Gallery {
                 }
             }
         }
+        journal.moves.splice(..0, changes.moves.iter().cloned());
         for &(id, fate) in &changes.gone {
             if !self.people.contains_key(&id) {
                 journal.gone.entry(id).or_insert(fate);
@@ -427,6 +559,12 @@ impl Gallery {
             if let Some(camera) = self.names.id(&sighting.camera) {
                 let stay = sighting.from_ns..sighting.to_ns;
                 journal.note_span(id, camera, &stay);
+            }
+        }
+        for (id, thumbnail) in &changes.thumbnails {
+            let id = follow(&journal.gone, *id);
+            if self.people.contains_key(&id) {
+                journal.thumbnails.offer(id, thumbnail.clone(), None);
             }
         }
         self.journal = Some(journal);

@@ -5,7 +5,9 @@ use std::collections::HashSet;
 use super::*;
 use crate::core::{
     embedding::{Embedding, ModelFingerprint},
+    image::{Colorimetry, ImageView, PixelFormat, Plane},
     person::{IdentityId, TrackId},
+    thumbnail::Thumbnail,
 };
 
 const FRAME_NS: u64 = 40_000_000;
@@ -374,4 +376,205 @@ fn numbers_of_ones_own_making_are_replaced() {
     let changes = gallery.take_changes(usize::MAX);
     let written: Vec<(u32, bool)> = changes.people.iter().map(|p| (p.id.0, p.is_new)).collect();
     assert_eq!(written, [(7, true), (20, true)]);
+}
+
+/// A picture of one colour.
+fn picture(grey: u8) -> Thumbnail {
+    let data = vec![grey; 40 * 80];
+    let plane = Plane {
+        data: &data,
+        stride: 40,
+    };
+    let colorimetry = Colorimetry::default();
+    let view = ImageView::new(PixelFormat::Gray8, 40, 80, &[plane], colorimetry).unwrap();
+    Thumbnail::cut(&view, Rect::new(0.0, 0.0, 40.0, 80.0)).unwrap()
+}
+
+/// Whose pictures are to be written, and how good they are.
+fn pictures(changes: &Changes) -> Vec<(u32, f32)> {
+    let all = changes.thumbnails.iter();
+    all.map(|(id, t)| (id.0, t.quality)).collect()
+}
+
+#[test]
+fn pictures_are_taken_of_people_with_looks_when_they_are_clearly_better() {
+    let mut nobody_keeps = Gallery::new(GalleryConfig::default());
+    let camera = nobody_keeps.attach("door", true);
+    watch(&mut nobody_keeps, camera, 0, 20, &[0]);
+    assert!(!nobody_keeps.wants_thumbnail(camera, TrackId(1), 0.9));
+
+    let mut gallery = gallery();
+    let door = gallery.attach("door", true);
+    let track = TrackId(1);
+    watch(&mut gallery, door, 0, 20, &[0]);
+    assert!(!gallery.wants_thumbnail(door, track, 0.2), "too poor");
+    assert!(gallery.wants_thumbnail(door, track, 0.5));
+    gallery.keep_thumbnail(door, track, 0.5, picture(100));
+    assert!(!gallery.wants_thumbnail(door, track, 0.52));
+    assert!(gallery.wants_thumbnail(door, track, 0.6));
+    assert!(!gallery.wants_thumbnail(door, TrackId(9), 0.9), "nobody");
+    let changes = gallery.take_changes(usize::MAX);
+    assert_eq!(pictures(&changes), [(1, 0.5)]);
+    assert_eq!(&*changes.thumbnails[0].1.camera, "door");
+    // The disk is full: it comes again, unless a better one was taken meanwhile.
+    gallery.put_back(&changes);
+    assert_eq!(pictures(&gallery.take_changes(usize::MAX)), [(1, 0.5)]);
+    gallery.keep_thumbnail(door, track, 0.7, picture(100));
+    gallery.put_back(&changes);
+    assert_eq!(pictures(&gallery.take_changes(usize::MAX)), [(1, 0.7)]);
+}
+
+#[test]
+fn the_better_picture_survives_a_merge_and_none_survives_forgetting() {
+    let mut gallery = gallery();
+    gallery.configure(GalleryConfig {
+        match_threshold: Some(0.99),
+        ..GalleryConfig::default()
+    });
+    let (door, hall) = (gallery.attach("door", true), gallery.attach("hall", true));
+    watch(&mut gallery, door, 0, 20, &[0]);
+    watch(&mut gallery, hall, 0, 20, &[1]);
+    gallery.keep_thumbnail(door, TrackId(1), 0.5, picture(100));
+    gallery.keep_thumbnail(hall, TrackId(2), 0.8, picture(200));
+    gallery.merge(IdentityId(2), IdentityId(1)).unwrap();
+    assert!(!gallery.wants_thumbnail(door, TrackId(1), 0.85));
+    let changes = gallery.take_changes(usize::MAX);
+    assert_eq!(pictures(&changes), [(1, 0.8)]);
+    gallery.keep_thumbnail(door, TrackId(1), 0.95, picture(100));
+    gallery.forget(IdentityId(1)).unwrap();
+    gallery.put_back(&changes);
+    assert!(gallery.take_changes(usize::MAX).thumbnails.is_empty());
+}
+
+#[test]
+fn pictures_that_wait_are_bounded() {
+    let mut thumbnails = super::thumbnails::Thumbnails::default();
+    let one = |quality| SavedThumbnail {
+        camera: "door".into(),
+        origin: IdentityId(1),
+        quality,
+        picture: picture(1),
+    };
+    for n in 0..MAX_THUMBNAILS as u32 {
+        assert!(thumbnails.wants(IdentityId(n), 0.5));
+        thumbnails.offer(IdentityId(n), one(0.5), None);
+    }
+    assert!(!thumbnails.wants(IdentityId(u32::MAX), 0.9));
+    assert!(thumbnails.wants(IdentityId(3), 0.9), "in place of another");
+    assert_eq!(thumbnails.take(|id| id.0 < 3).len(), 3);
+    assert!(thumbnails.wants(IdentityId(u32::MAX), 0.9));
+}
+
+#[test]
+fn what_a_camera_saw_goes_with_a_split() {
+    let mut gallery = gallery();
+    gallery.configure(GalleryConfig {
+        match_threshold: Some(0.99),
+        ..GalleryConfig::default()
+    });
+    let (door, hall) = (gallery.attach("door", true), gallery.attach("hall", true));
+    watch(&mut gallery, door, 0, 20, &[0]);
+    watch(&mut gallery, hall, 0, 20, &[1]);
+    let (one, two, three) = (IdentityId(1), IdentityId(2), IdentityId(3));
+    gallery.keep_thumbnail(door, TrackId(1), 0.5, picture(100));
+    gallery.keep_thumbnail(hall, TrackId(2), 0.8, picture(200));
+    gallery.take_changes(usize::MAX);
+    watch(&mut gallery, hall, FRAME_NS * 20, 20, &[1]);
+    // Not written before the split: what the place has of P2 goes to P3, too.
+    gallery.merge(two, one).unwrap();
+    assert_eq!(gallery.split(one, Some("hall")).unwrap().0, three);
+    let changes = gallery.take_changes(usize::MAX);
+    let part = || Part::Camera("hall".into());
+    let moved = |from, into, part| Move { from, into, part };
+    assert_eq!(
+        changes.moves,
+        [moved(two, three, part()), moved(one, three, part())]
+    );
+    let whose: Vec<(u32, &str)> = changes
+        .sightings
+        .iter()
+        .map(|s| (s.id.0, &*s.camera))
+        .collect();
+    assert_eq!(whose, [(3, "hall")]);
+    // The better picture was the hall's: it went along, and the door may take another.
+    assert!(!gallery.wants_thumbnail(hall, TrackId(2), 0.85));
+    assert!(gallery.wants_thumbnail(door, TrackId(1), 0.5));
+    // The disk is full: it comes again, in order.
+    gallery.put_back(&changes);
+    assert_eq!(gallery.take_changes(usize::MAX).moves, changes.moves);
+    // Nobody can be made of nothing.
+    let refused = gallery.split(one, Some("hall")).unwrap_err();
+    assert_eq!(refused, GalleryError::NothingToSplit(one));
+}
+
+#[test]
+fn whoever_was_given_something_is_erased_even_if_never_written() {
+    let mut gallery = gallery();
+    let (door, hall) = (gallery.attach("door", true), gallery.attach("hall", true));
+    watch(&mut gallery, door, 0, 20, &[0]);
+    watch(&mut gallery, hall, 0, 20, &[0]);
+    gallery.take_changes(usize::MAX);
+    let (new, _) = gallery.split(IdentityId(1), Some("hall")).unwrap();
+    gallery.forget(new).unwrap();
+    let changes = gallery.take_changes(usize::MAX);
+    assert_eq!(changes.moves.len(), 1);
+    assert_eq!(changes.gone, [(new, Fate::Forgotten)]);
+}
+
+#[test]
+fn heirs_of_heirs_inherit_at_once() {
+    let mut gallery = gallery();
+    gallery.configure(GalleryConfig {
+        match_threshold: Some(0.999),
+        ..GalleryConfig::default()
+    });
+    for (n, name) in ["door", "hall", "yard"].iter().enumerate() {
+        let camera = gallery.attach(name, true);
+        watch(&mut gallery, camera, 0, 20, &[n]);
+        gallery.release(camera);
+    }
+    gallery.take_changes(usize::MAX);
+    let (one, two, three) = (IdentityId(1), IdentityId(2), IdentityId(3));
+    gallery.merge(three, two).unwrap();
+    gallery.merge(two, one).unwrap();
+    let changes = gallery.take_changes(usize::MAX);
+    let heir = Fate::Merged(one);
+    assert_eq!(changes.gone, [(two, heir), (three, heir)]);
+}
+
+#[test]
+fn a_track_that_carried_a_number_by_mistake_takes_its_picture_along() {
+    let mut gallery = gallery();
+    let door = gallery.attach("door", true);
+    watch(&mut gallery, door, 0, 20, &[0, 1]);
+    let (from, into) = (IdentityId(1), IdentityId(2));
+    gallery.keep_thumbnail(door, TrackId(1), 0.5, picture(100));
+    let of = |track| super::binding::TrackKey {
+        camera: door,
+        track: TrackId(track),
+    };
+    gallery.note_parted(of(2), from, into);
+    assert!(gallery.take_changes(usize::MAX).moves.is_empty());
+    gallery.note_parted(of(1), from, into);
+    let part = Part::Picture;
+    let changes = gallery.take_changes(usize::MAX);
+    assert_eq!(changes.moves, [Move { from, into, part }]);
+    assert!(gallery.wants_thumbnail(door, TrackId(1), 0.5));
+    assert!(!gallery.wants_thumbnail(door, TrackId(2), 0.5));
+}
+
+#[test]
+fn what_scores_mean_is_not_learnt_anew() {
+    let mut before = gallery();
+    let (door, hall) = (before.attach("door", true), before.attach("hall", true));
+    watch(&mut before, door, 0, 100, &[0, 1, 2]);
+    watch(&mut before, hall, 0, 100, &[2, 1, 0]);
+    let changes = before.take_changes(usize::MAX);
+    let (strangers, selves) = changes.scales[0].scale.pairs();
+    assert!(strangers > 3.0 && selves > 3.0, "{strangers} {selves}");
+    let mut after = restored(&changes, WALL_NS);
+    assert_eq!(after.take_changes(usize::MAX).scales, changes.scales);
+    // Who is judged by it is judged as before.
+    let yard = after.attach("yard", true);
+    assert_eq!(watch(&mut after, yard, 0, 1, &[1, 2]), [2, 3]);
 }

@@ -15,15 +15,18 @@ mod regroup;
 mod restore;
 mod review;
 mod rows;
+mod thumbnails;
 pub mod topology;
 mod transit;
 
 pub use gallery::{Gallery, PersonFacts};
 pub use journal::{
-    Changes, Fate, MAX_SPANS, PROVISIONAL, SavedPerson, SavedRow, SavedScale, SavedSighting,
+    Changes, Fate, MAX_SPANS, Move, PROVISIONAL, Part, SavedPerson, SavedRow, SavedScale,
+    SavedSighting,
 };
 pub use restore::{Authority, Saved};
 pub use rows::ROWS;
+pub use thumbnails::{MAX_THUMBNAILS, SavedThumbnail};
 
 use std::sync::Arc;
 
@@ -168,7 +171,9 @@ pub enum GalleryError {
     Same(IdentityId),
     #[error("the gallery knows no camera {0:?}")]
     UnknownCamera(Arc<str>),
-    #[error("nothing of {0} can be told apart: it was never merged")]
+    #[error(
+        "nothing of {0} can be told apart: it was never merged, or nothing is left of how it looked there"
+    )]
     NothingToSplit(IdentityId),
     #[error("a name has at most {MAX_NAME_BYTES} bytes")]
     LongName,

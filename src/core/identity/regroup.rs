@@ -348,6 +348,7 @@ impl Gallery {
         self.forget_companions(key.camera, from, into);
         self.note_changed(from);
         self.note_changed(into);
+        self.note_parted(key, from, into);
         if to.is_none() {
             self.events.push(Event::Split { from, into });
         }

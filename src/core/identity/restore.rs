@@ -52,15 +52,26 @@ impl Gallery {
     /// Takes everybody in. From now on the gallery's time counts on from `wall_ns`, ns since 1970, so that what is kept
     /// means something after a restart. People beyond the limits leave.
     pub fn restore(&mut self, saved: Saved, wall_ns: u64) {
-        self.now_ns = self.now_ns.max(wall_ns);
-        self.clock = Clock::Unknown;
-        self.learn_scales(saved.scales);
+        self.begin_restore(saved.scales, wall_ns);
         let mut people = saved.people;
         people.sort_by_key(|person| (person.last_ns, person.id));
         for person in people {
             self.adopt(person, Authority::Whole);
         }
-        if let Some(next) = saved.next_number {
+        self.end_restore(saved.next_number);
+    }
+
+    /// The same one person at a time, for those who would not hold everybody twice: after this, [`Self::adopt`] for
+    /// each, least recently seen first, then [`Self::end_restore`].
+    pub fn begin_restore(&mut self, scales: Vec<SavedScale>, wall_ns: u64) {
+        self.now_ns = self.now_ns.max(wall_ns);
+        self.clock = Clock::Unknown;
+        self.learn_scales(scales);
+    }
+
+    /// Everybody is in. People beyond the limits leave.
+    pub fn end_restore(&mut self, next_number: Option<u32>) {
+        if let Some(next) = next_number {
             self.next_number = self.next_number.max(next);
         }
         self.expire();

@@ -11,14 +11,15 @@ use std::{
 
 use gst_base::{prelude::*, subclass::prelude::*};
 
-use super::stream::{FrameTime, Stream, Sums};
+use super::stream::{FrameTime, Stream, Sums, Wanted};
 use crate::{
     core::{
         identity::{Event, GalleryConfig, GalleryError, MAX_IDENTITIES, topology::Topology},
         person::IdentityId,
+        thumbnail::Thumbnail,
         tracking::TrackerConfig,
     },
-    media::{self, FrameSize, PeopleMeta, caps, roi::Origin},
+    media::{self, FrameSize, MappedFrame, PeopleMeta, caps, roi::Origin},
     store::{
         Location, Notice, StoreError,
         registry::{self, SharedGallery},
@@ -53,6 +54,7 @@ struct Settings {
     min_hits: u32,
     motion_only: bool,
     topology: String,
+    thumbnails: bool,
 }
 
 impl Default for Settings {
@@ -68,6 +70,7 @@ impl Default for Settings {
             min_hits: TrackerConfig::default().min_hits,
             motion_only: false,
             topology: String::new(),
+            thumbnails: false,
         }
     }
 }
@@ -94,6 +97,7 @@ impl Settings {
 struct State {
     gallery: Arc<SharedGallery>,
     tracker: TrackerConfig,
+    thumbnails: bool,
     /// The name that the user gave the camera.
     camera: Option<String>,
     /// The id of the stream, once it has started.
@@ -157,6 +161,7 @@ impl ObjectImpl for ReidTrack {
             "min-hits" => settings.min_hits = value.get().expect("checked by GObject"),
             "motion-only" => settings.motion_only = value.get().expect("checked by GObject"),
             "topology" => settings.topology = text(),
+            "thumbnails" => settings.thumbnails = value.get().expect("checked by GObject"),
             other => unreachable!("no property {other}"),
         }
         let changed = settings.clone();
@@ -179,6 +184,7 @@ impl ObjectImpl for ReidTrack {
             "min-hits" => settings.min_hits.to_value(),
             "motion-only" => settings.motion_only.to_value(),
             "topology" => settings.topology.to_value(),
+            "thumbnails" => settings.thumbnails.to_value(),
             other => unreachable!("no property {other}"),
         }
     }
@@ -234,6 +240,12 @@ fn gallery_properties(defaults: &Settings) -> Vec<glib::ParamSpec> {
             .nick("Topology")
             .blurb("File that says which cameras overlap and how long people walk between the others, see the README; empty: nothing is known. Of elements that share a gallery the one started last counts. Can be changed in NULL and READY")
             .default_value(Some(defaults.topology.as_str()))
+            .mutable_ready()
+            .build(),
+        glib::ParamSpecBoolean::builder("thumbnails")
+            .nick("Thumbnails")
+            .blurb("Keep one small JPEG picture of each person, 64x128 px at most, with the gallery; needs gallery-location. Pictures of people are biometric data. Can be changed in NULL and READY")
+            .default_value(defaults.thumbnails)
             .mutable_ready()
             .build(),
     ]
@@ -403,6 +415,12 @@ impl BaseTransformImpl for ReidTrack {
 
     fn start(&self) -> Result<(), gst::ErrorMessage> {
         let settings = self.settings().clone();
+        if settings.thumbnails && settings.gallery_location.is_empty() {
+            return Err(gst::error_msg!(
+                gst::ResourceError::Settings,
+                ("thumbnails are kept where the gallery is: set gallery-location, or thumbnails=false")
+            ));
+        }
         let topology = read_topology(&settings.topology)
             .map_err(|what| gst::error_msg!(gst::ResourceError::Settings, ("{what}")))?;
         let gallery = self
@@ -414,6 +432,7 @@ impl BaseTransformImpl for ReidTrack {
         *self.state() = Some(State {
             gallery,
             tracker: settings.tracker(),
+            thumbnails: settings.thumbnails,
             camera: Some(settings.camera).filter(|name| !name.is_empty()),
             stream_id: None,
             info: None,
@@ -497,12 +516,17 @@ impl BaseTransformImpl for ReidTrack {
         let stream = state.stream();
         let camera = stream.name();
         let (people, events) = stream.frame(people, is_meta, size, time);
+        let wanted = stream.take_wanted();
         let news = News {
             gallery: state.gallery.clone(),
             camera: camera.clone(),
             events,
         };
+        let info = state.info.clone().filter(|_| !wanted.is_empty());
         drop(guard);
+        if let Some(info) = info {
+            self.take_thumbnails(buffer, &info, &wanted, &news.gallery);
+        }
         if let Some(people) = people {
             let origin = Origin {
                 detector: None,
@@ -522,6 +546,7 @@ impl State {
         let Self {
             gallery,
             tracker,
+            thumbnails,
             camera,
             stream_id,
             stream,
@@ -529,7 +554,8 @@ impl State {
         } = self;
         stream.get_or_insert_with(|| {
             let name = camera.as_deref().or(stream_id.as_deref());
-            Stream::new(gallery.clone(), name.unwrap_or("camera"), tracker.clone())
+            let name = name.unwrap_or("camera");
+            Stream::new(gallery.clone(), name, tracker.clone(), *thumbnails)
         })
     }
 
@@ -578,6 +604,33 @@ impl ReidTrack {
             .downcast_ref::<gst::format::Time>()
             .and_then(|segment| segment.to_running_time(pts));
         Some(running.unwrap_or(pts).nseconds())
+    }
+
+    /// Hands small pictures of people to the gallery. No lock is held while they are cut.
+    fn take_thumbnails(
+        &self,
+        buffer: &gst::BufferRef,
+        info: &gst_video::VideoInfo,
+        wanted: &[Wanted],
+        gallery: &SharedGallery,
+    ) {
+        let frame = MappedFrame::readable(buffer, info);
+        let view = frame.as_ref().map_err(ToString::to_string);
+        let view = view.and_then(|frame| frame.view().map_err(|error| error.to_string()));
+        let view = match view {
+            Ok(view) => view,
+            // People are found all the same; only their pictures are missing.
+            Err(error) => {
+                gst::warning!(CAT, imp = self, "no thumbnails: {error}");
+                return;
+            }
+        };
+        for who in wanted {
+            if let Ok(picture) = Thumbnail::cut(&view, who.rect) {
+                let mut gallery = gallery.lock();
+                gallery.keep_thumbnail(who.camera, who.track, who.quality, picture);
+            }
+        }
     }
 
     /// The gallery that the settings name: the one from before a restart if it is the same.

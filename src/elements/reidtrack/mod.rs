@@ -37,7 +37,8 @@
 //! PostgreSQL server, so that a restart, another process or another machine knows them. Streaming never waits for the
 //! place: what changes is written within a second, and when the place fails a warning says so, the pipeline goes on and
 //! everything is written later. `forget` waits until the place has erased the person. A place holds the vectors of one
-//! model; another model's are an error.
+//! model; another model's are an error. With `thumbnails` it holds one small picture of each person, too: cut where no
+//! lock is held, encoded by the thread that writes, erased with the person.
 //!
 //! # Without looks
 //! With `motion-only`, or without `reidembed` in front, every track is a person of its own, numbered in the gallery.

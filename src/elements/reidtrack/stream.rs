@@ -16,6 +16,8 @@ use crate::{
 
 /// Class names that a stream tells apart; further ones count as the last.
 const MAX_CLASSES: usize = 1024;
+/// Most pictures taken of one frame, some milliseconds each; the others are taken of the next.
+const MAX_WANTED: usize = 2;
 
 /// A camera while it runs.
 pub(super) struct Stream {
@@ -29,7 +31,22 @@ pub(super) struct Stream {
     classes: Vec<Arc<str>>,
     /// What each track looked like to the detector when it was last seen.
     seen: HashMap<TrackId, Seen>,
+    /// Whether pictures of people are taken.
+    thumbnails: bool,
+    /// Who is worth a picture in the last frame.
+    wanted: Vec<Wanted>,
     pub sums: Sums,
+}
+
+/// A person of whom a picture should be taken.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted {
+    pub camera: CameraId,
+    pub track: TrackId,
+    /// Where, px.
+    pub rect: Rect,
+    /// How good the crop is, 0..=1.
+    pub quality: f32,
 }
 
 struct Seen {
@@ -62,7 +79,12 @@ pub(super) struct FrameTime {
 }
 
 impl Stream {
-    pub fn new(gallery: Arc<SharedGallery>, name: &str, config: TrackerConfig) -> Self {
+    pub fn new(
+        gallery: Arc<SharedGallery>,
+        name: &str,
+        config: TrackerConfig,
+        thumbnails: bool,
+    ) -> Self {
         let use_looks = config.use_appearance;
         let camera = gallery.lock().attach(name, use_looks);
         Self {
@@ -74,6 +96,8 @@ impl Stream {
             has_meta: false,
             classes: Vec::new(),
             seen: HashMap::new(),
+            thumbnails,
+            wanted: Vec::new(),
             sums: Sums::default(),
         }
     }
@@ -85,6 +109,11 @@ impl Stream {
 
     pub fn set_min_hits(&mut self, min_hits: u32) {
         self.tracker.set_min_hits(min_hits);
+    }
+
+    /// Of whom a picture should be taken in the last frame.
+    pub fn take_wanted(&mut self) -> Vec<Wanted> {
+        std::mem::take(&mut self.wanted)
     }
 
     /// Ends all tracks (flush, end of stream) and keeps the people. Returns what happened.
@@ -185,6 +214,18 @@ impl Stream {
         let (decision, identities) = {
             let mut gallery = self.gallery.lock();
             let decision = gallery.observe(self.camera, time.gallery_ns, &sightings, &ended);
+            if self.thumbnails {
+                let wants = |s: &&Sighting<'_>| {
+                    s.confirmed && gallery.wants_thumbnail(self.camera, s.track, s.quality)
+                };
+                let wanted = sightings.iter().filter(wants).map(|s| Wanted {
+                    camera: self.camera,
+                    track: s.track,
+                    rect: s.rect,
+                    quality: s.quality,
+                });
+                self.wanted = wanted.take(MAX_WANTED).collect();
+            }
             (decision, gallery.len())
         };
         self.sums.gallery_us += begun.elapsed().as_secs_f64() * 1e6;

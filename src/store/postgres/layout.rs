@@ -4,7 +4,8 @@ use postgres::Transaction;
 
 /// One script for each version of the layout, applied in order. Tables lie in the first schema of the connection's
 /// search path, so that several galleries can share a database.
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = [
+    "
 CREATE TABLE reid_facts (name text PRIMARY KEY, value text NOT NULL);
 INSERT INTO reid_facts VALUES ('next_number', '1');
 CREATE SEQUENCE reid_versions;
@@ -23,7 +24,19 @@ CREATE TABLE reid_departed (
     id integer PRIMARY KEY, heir integer, forgotten boolean NOT NULL, version bigint NOT NULL, writer bigint NOT NULL,
     at timestamptz NOT NULL DEFAULT now());
 CREATE INDEX reid_departed_by_version ON reid_departed (version);
-"];
+",
+    // Whoever may write people may write their pictures.
+    "
+CREATE TABLE reid_thumbnails (
+    id integer PRIMARY KEY, camera text NOT NULL, origin integer NOT NULL, quality real NOT NULL, jpeg bytea NOT NULL);
+DO $$ DECLARE who text; BEGIN
+    FOR who IN SELECT DISTINCT CASE grantee WHEN 'PUBLIC' THEN 'PUBLIC' ELSE quote_ident(grantee) END
+        FROM information_schema.role_table_grants
+        WHERE table_schema = current_schema() AND table_name = 'reid_prototypes' AND privilege_type = 'INSERT'
+    LOOP EXECUTE 'GRANT SELECT, INSERT, UPDATE, DELETE ON reid_thumbnails TO ' || who; END LOOP;
+END $$;
+",
+];
 
 /// The newest version.
 pub(super) const NEWEST: i64 = MIGRATIONS.len() as i64;

@@ -8,11 +8,11 @@
 
 mod layout;
 mod records;
+mod search;
 mod target;
 
 use std::{
-    collections::{HashSet, hash_map::RandomState},
-    hash::{BuildHasher, Hasher},
+    collections::HashSet,
     ops::Range,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
@@ -20,12 +20,12 @@ use std::{
 
 use postgres::{Client, Transaction, fallible_iterator::FallibleIterator};
 
-use self::target::Target;
+use self::{records::News, target::Target};
 use super::{
     KeptPerson, KeptSighting, StoreError,
-    archive::Records,
+    archive::{Purpose, Records},
     keeper::{Database, ModelLock, described},
-    records::{BATCH, BATCHES, MAX_SIGHTINGS, signed, wall_ns},
+    records::{BATCH, BATCHES, MAX_SIGHTINGS, first_provisional, random, signed, wall_ns},
 };
 use crate::{
     core::{
@@ -51,7 +51,8 @@ const BLOCK: i64 = 128;
 /// The writer that is a user's correction.
 const USER: i64 = 0;
 /// Overwrites what was deleted; one statement, since several at once would be a transaction.
-const VACUUM: &str = "VACUUM (SKIP_LOCKED) reid_prototypes, reid_sightings, reid_identities";
+const VACUUM: &str =
+    "VACUUM (SKIP_LOCKED) reid_prototypes, reid_sightings, reid_identities, reid_thumbnails";
 /// Statements that take longer are given up: others wait for the turn.
 const LIMITS: &str = "SET statement_timeout = '20s'; SET lock_timeout = '10s'; \
     SET idle_in_transaction_session_timeout = '20s'; SET client_min_messages = warning";
@@ -113,8 +114,7 @@ impl Postgres {
     pub fn begin(&mut self, gallery: &Mutex<Gallery>) -> Result<(), StoreError> {
         {
             let mut gallery = lock(gallery);
-            let start = (random() as u32) % (PROVISIONAL / 2);
-            gallery.number_from(PROVISIONAL + start);
+            gallery.number_from(first_provisional());
             gallery.restore(Saved::default(), wall_ns());
         }
         match self.join(gallery) {
@@ -189,17 +189,18 @@ impl Postgres {
         gallery: &Mutex<Gallery>,
     ) -> Result<i64, Fault> {
         let news = records::news(transaction, self.version, self.writer)?;
-        let pulled: HashSet<IdentityId> = news.people.iter().map(|(p, _)| p.id).collect();
-        let mut people = news.people.into_iter().peekable();
+        let mut pulled = HashSet::new();
         // A few at a time: cameras wait for the lock.
-        while people.peek().is_some() {
+        for rows in news.people.chunks(BATCH) {
+            let people = records::with_vectors(transaction, rows)?;
             let mut gallery = lock(gallery);
-            for (person, writer) in people.by_ref().take(BATCH) {
-                let authority = if writer == USER {
+            for (person, row) in people.into_iter().zip(rows) {
+                let authority = if News::writer(row) == USER {
                     Authority::Whole
                 } else {
                     Authority::Neighbour
                 };
+                pulled.insert(person.id);
                 gallery.adopt(person, authority);
             }
         }
@@ -389,11 +390,15 @@ pub(super) struct Archive {
 }
 
 impl Archive {
-    /// Connects; makes nothing.
-    pub fn open(uri: &str) -> Result<Self, StoreError> {
+    /// Connects; makes nothing, but brings tables that are to be corrected to the newest layout.
+    pub fn open(uri: &str, purpose: Purpose) -> Result<Self, StoreError> {
         let target = Target::parse(uri)?;
         let mut session = target.connect()?;
-        match check(&mut session, &target) {
+        let ready = check(&mut session, &target).and_then(|()| match purpose {
+            Purpose::Look => Ok(()),
+            Purpose::Correct => prepare(&mut session, &target),
+        });
+        match ready {
             Ok(()) => Ok(Self { target, session }),
             Err(fault) => Err(told(&target, fault)),
         }
@@ -458,6 +463,10 @@ impl Records for Archive {
         self.within(|transaction| records::sightings(transaction, id))
     }
 
+    fn thumbnail(&mut self, id: u32) -> Result<Option<Vec<u8>>, StoreError> {
+        self.within(|transaction| records::thumbnail(transaction, id))
+    }
+
     fn current(&mut self, id: u32) -> Result<Option<u32>, StoreError> {
         self.within(|transaction| records::current(transaction, id))
     }
@@ -467,6 +476,7 @@ impl Records for Archive {
 pub(super) fn make(uri: &str) -> Result<(), StoreError> {
     let target = Target::parse(uri)?;
     let mut session = target.connect()?;
+    search::install(&mut session);
     prepare(&mut session, &target).map_err(|fault| told(&target, fault))
 }
 
@@ -485,6 +495,7 @@ fn prepare(session: &mut Client, target: &Target) -> Result<(), Fault> {
     let version = layout::version(&mut transaction)?;
     refuse_newer(version, target)?;
     layout::migrate(&mut transaction, version)?;
+    search::prepare(&mut transaction)?;
     transaction.commit()?;
     Ok(())
 }
@@ -535,12 +546,4 @@ fn depart_missing(gallery: &mut Gallery, known: &HashSet<IdentityId>) {
             gallery.depart(id, Fate::Expired);
         }
     }
-}
-
-/// A random number, from the seed that the standard library draws for its hash maps.
-fn random() -> i64 {
-    let mut hasher = RandomState::new().build_hasher();
-    hasher.write_u64(wall_ns());
-    hasher.write_u32(std::process::id());
-    (hasher.finish() >> 1) as i64
 }

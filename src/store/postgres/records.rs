@@ -2,30 +2,44 @@
 
 use std::collections::{HashMap, HashSet};
 
-use postgres::{Row, Transaction};
+use postgres::{Row, Transaction, types::ToSql};
+
+use super::search;
 
 use crate::{
     core::{
         embedding::ModelFingerprint,
-        identity::{Changes, Fate, SavedPerson, SavedRow, SavedScale, SavedSighting},
+        identity::{
+            Changes, Fate, Move, Part, SavedPerson, SavedRow, SavedScale, SavedSighting,
+            SavedThumbnail,
+        },
         person::IdentityId,
     },
     inference::embedder,
     store::{
         KeptPerson, KeptSighting,
-        records::{shared_name, signed, unsigned, vector_from_bytes, vector_to_bytes},
+        records::{
+            shared_name, signed, thumbnail_to_jpeg, unsigned, vector_from_bytes, vector_to_bytes,
+        },
     },
 };
 
-type Done<T> = Result<T, postgres::Error>;
+pub(super) type Done<T> = Result<T, postgres::Error>;
 
 /// What others wrote.
 pub(super) struct News {
-    /// People, and who wrote them.
-    pub people: Vec<(SavedPerson, i64)>,
+    /// People, least recently seen first, without vectors: see [`with_vectors`] and [`Self::writer`].
+    pub people: Vec<Row>,
     pub gone: Vec<(IdentityId, Fate)>,
     /// The newest version that there is.
     pub version: i64,
+}
+
+impl News {
+    /// Who wrote one of the people.
+    pub fn writer(row: &Row) -> i64 {
+        row.get(6)
+    }
 }
 
 /// A person's number as the server's integers.
@@ -110,14 +124,12 @@ pub(super) fn news(transaction: &mut Transaction<'_>, since: i64, writer: i64) -
          WHERE version > $1 AND writer <> $2 ORDER BY last_seen, id",
         &[&since, &writer],
     )?;
-    let writers: Vec<i64> = rows.iter().map(|row| row.get(6)).collect();
-    let people = with_vectors(transaction, &rows)?;
     let gone = transaction.query(
         "SELECT id, heir, forgotten FROM reid_departed WHERE version > $1 AND writer <> $2 ORDER BY version",
         &[&since, &writer],
     )?;
     Ok(News {
-        people: people.into_iter().zip(writers).collect(),
+        people: rows,
         gone: gone.iter().map(departed).collect(),
         version,
     })
@@ -142,7 +154,11 @@ pub(super) fn people(transaction: &mut Transaction<'_>, ids: &[i32]) -> Done<Vec
     with_vectors(transaction, &rows)
 }
 
-fn with_vectors(transaction: &mut Transaction<'_>, rows: &[Row]) -> Done<Vec<SavedPerson>> {
+/// People with their vectors, a few at a time: nobody is in memory twice for long.
+pub(super) fn with_vectors(
+    transaction: &mut Transaction<'_>,
+    rows: &[Row],
+) -> Done<Vec<SavedPerson>> {
     if rows.is_empty() {
         return Ok(Vec::new());
     }
@@ -231,6 +247,20 @@ pub(super) fn sightings(
     Ok(sightings.collect())
 }
 
+/// A person's picture.
+pub(super) fn thumbnail(transaction: &mut Transaction<'_>, id: u32) -> Done<Option<Vec<u8>>> {
+    // Tables of an older layout that are only looked at have none.
+    let exists = "SELECT to_regclass('reid_thumbnails') IS NOT NULL";
+    if !transaction.query_one(exists, &[])?.get::<_, bool>(0) {
+        return Ok(None);
+    }
+    let row = transaction.query_opt(
+        "SELECT jpeg FROM reid_thumbnails WHERE id = $1",
+        &[&number(IdentityId(id))],
+    )?;
+    Ok(row.map(|row| row.get(0)))
+}
+
 /// The number of the person who once carried `id`.
 pub(super) fn current(transaction: &mut Transaction<'_>, id: u32) -> Done<Option<u32>> {
     let row = transaction.query_opt(
@@ -244,13 +274,32 @@ pub(super) fn current(transaction: &mut Transaction<'_>, id: u32) -> Done<Option
 
 /// Writes changes, as those of `writer`.
 pub(super) fn write(transaction: &mut Transaction<'_>, changes: &Changes, writer: i64) -> Done<()> {
+    let column = if changes.people.is_empty() {
+        None
+    } else {
+        search::column(transaction)?
+    };
     for person in &changes.people {
-        write_person(transaction, person, writer)?;
+        write_person(transaction, person, writer, column.as_deref())?;
+    }
+    for moved in &changes.moves {
+        write_move(transaction, moved)?;
     }
     for &(id, fate) in &changes.gone {
         erase(transaction, id, fate, writer)?;
     }
+    if !changes.gone.is_empty() {
+        // What scores mean was learnt from these people.
+        transaction.execute(
+            "DELETE FROM reid_facts WHERE name IN ('scale', 'dimension')
+             AND NOT EXISTS (SELECT FROM reid_identities)",
+            &[],
+        )?;
+    }
     write_sightings(transaction, &changes.sightings)?;
+    for (id, thumbnail) in &changes.thumbnails {
+        write_thumbnail(transaction, *id, thumbnail)?;
+    }
     if let Some(scale) = changes
         .scales
         .first()
@@ -266,7 +315,13 @@ pub(super) fn write(transaction: &mut Transaction<'_>, changes: &Changes, writer
     Ok(())
 }
 
-fn write_person(transaction: &mut Transaction<'_>, person: &SavedPerson, writer: i64) -> Done<()> {
+/// `searched` is the type of the column for other programs, where it is there.
+fn write_person(
+    transaction: &mut Transaction<'_>,
+    person: &SavedPerson,
+    writer: i64,
+    searched: Option<&str>,
+) -> Done<()> {
     let id = number(person.id);
     let rows = &person.rows;
     let places: Vec<i16> = (0_i16..).take(rows.len()).collect();
@@ -277,39 +332,117 @@ fn write_person(transaction: &mut Transaction<'_>, person: &SavedPerson, writer:
         .iter()
         .map(|row| vector_to_bytes(&row.vector))
         .collect();
-    // One statement a person; rows that are as they were are not written again.
-    transaction.execute(
+    let searched_rows = rows.iter().filter(|_| searched.is_some());
+    let texts: Vec<String> = searched_rows
+        .map(|row| search::literal(&row.vector))
+        .collect();
+    let (name, first, last) = (
+        person.name.as_deref(),
+        signed(person.first_ns),
+        signed(person.last_ns),
+    );
+    let (apart, former) = (numbers(&person.apart), numbers(&person.previous));
+    let mut values: Vec<&(dyn ToSql + Sync)> = vec![
+        &id, &places, &cameras, &origins, &qualities, &vectors, &name, &first, &last, &apart,
+        &former, &writer,
+    ];
+    if searched.is_some() {
+        values.push(&texts);
+    }
+    transaction.execute(&person_statement(searched), &values)?;
+    Ok(())
+}
+
+/// One statement a person; rows that are as they were are not written again.
+fn person_statement(searched: Option<&str>) -> String {
+    let (columns, copied, list, set) = match searched {
+        Some(kind) => (
+            ", embedding",
+            format!(", embedding::{kind}"),
+            ", $13::text[]",
+            ", embedding = excluded.embedding",
+        ),
+        None => ("", String::new(), "", ""),
+    };
+    format!(
         "WITH back AS (DELETE FROM reid_departed WHERE id = $1),
          fewer AS (DELETE FROM reid_prototypes WHERE id = $1 AND place >= cardinality($2::smallint[])),
          rows AS (
-             INSERT INTO reid_prototypes AS p
-             SELECT $1, * FROM unnest($2::smallint[], $3::text[], $4::integer[], $5::real[], $6::bytea[])
+             INSERT INTO reid_prototypes AS p (id, place, camera, origin, quality, vector{columns})
+             SELECT $1, place, camera, origin, quality, vector{copied}
+             FROM unnest($2::smallint[], $3::text[], $4::integer[], $5::real[], $6::bytea[]{list})
+             AS new (place, camera, origin, quality, vector{columns})
              ON CONFLICT (id, place) DO UPDATE SET camera = excluded.camera, origin = excluded.origin,
-             quality = excluded.quality, vector = excluded.vector
+             quality = excluded.quality, vector = excluded.vector{set}
              WHERE p.vector <> excluded.vector OR p.quality <> excluded.quality OR p.camera <> excluded.camera)
          INSERT INTO reid_identities VALUES ($1, $7, $8, $9, $10, $11, nextval('reid_versions'), $12)
          ON CONFLICT (id) DO UPDATE SET name = excluded.name, first_seen = excluded.first_seen,
          last_seen = excluded.last_seen, apart = excluded.apart, former = excluded.former,
-         version = excluded.version, writer = excluded.writer",
+         version = excluded.version, writer = excluded.writer"
+    )
+}
+
+/// The better picture stays. A person whom others have erased meanwhile gets none.
+fn write_thumbnail(
+    transaction: &mut Transaction<'_>,
+    id: IdentityId,
+    thumbnail: &SavedThumbnail,
+) -> Done<()> {
+    let Some(jpeg) = thumbnail_to_jpeg(&thumbnail.picture) else {
+        return Ok(());
+    };
+    transaction.execute(
+        &format!(
+            "INSERT INTO reid_thumbnails AS t
+             SELECT $1, $2, $3, $4, $5 WHERE EXISTS (SELECT FROM reid_identities WHERE id = $1)
+             {BETTER_THUMBNAIL}"
+        ),
         &[
-            &id,
-            &places,
-            &cameras,
-            &origins,
-            &qualities,
-            &vectors,
-            &person.name.as_deref(),
-            &signed(person.first_ns),
-            &signed(person.last_ns),
-            &numbers(&person.apart),
-            &numbers(&person.previous),
-            &writer,
+            &number(id),
+            &&*thumbnail.camera,
+            &number(thumbnail.origin),
+            &thumbnail.quality,
+            &jpeg,
         ],
     )?;
     Ok(())
 }
 
-/// Removes a number; its sightings go with the person where there still is one.
+/// What becomes of a picture where there is one already.
+const BETTER_THUMBNAIL: &str = "ON CONFLICT (id) DO UPDATE SET
+    camera = excluded.camera, origin = excluded.origin, quality = excluded.quality, jpeg = excluded.jpeg
+    WHERE excluded.quality >= t.quality";
+
+/// Gives what is kept of one person to another.
+fn write_move(transaction: &mut Transaction<'_>, moved: &Move) -> Done<()> {
+    let (from, into) = (number(moved.from), number(moved.into));
+    if let Part::Camera(name) = &moved.part {
+        transaction.execute(
+            "WITH moved AS (DELETE FROM reid_sightings WHERE id = $1 AND camera = $2 RETURNING camera, begun, ended)
+             INSERT INTO reid_sightings AS s SELECT $3, * FROM moved
+             ON CONFLICT (id, camera, begun) DO UPDATE SET ended = greatest(s.ended, excluded.ended)",
+            &[&from, &&**name, &into],
+        )?;
+    }
+    // The picture goes where both conditions hold.
+    let (camera, origin) = match &moved.part {
+        Part::Camera(name) => (Some(&**name), None),
+        Part::Origin(origin) => (None, Some(number(*origin))),
+        Part::Picture => (None, None),
+    };
+    transaction.execute(
+        &format!(
+            "WITH moved AS (
+                 DELETE FROM reid_thumbnails WHERE id = $1 AND ($3::text IS NULL OR camera = $3)
+                 AND ($4::integer IS NULL OR origin = $4) RETURNING camera, origin, quality, jpeg)
+             INSERT INTO reid_thumbnails AS t SELECT $2, * FROM moved {BETTER_THUMBNAIL}"
+        ),
+        &[&from, &into, &camera, &origin],
+    )?;
+    Ok(())
+}
+
+/// Removes a number; its sightings and its picture go with the person where there still is one.
 fn erase(transaction: &mut Transaction<'_>, id: IdentityId, fate: Fate, writer: i64) -> Done<()> {
     let heir = match fate {
         Fate::Merged(into) => Some(number(into)),
@@ -322,9 +455,18 @@ fn erase(transaction: &mut Transaction<'_>, id: IdentityId, fate: Fate, writer: 
              ON CONFLICT DO NOTHING",
             &[&id, &heir],
         )?;
+        transaction.execute(
+            &format!(
+                "INSERT INTO reid_thumbnails AS t
+                 SELECT $2, camera, origin, quality, jpeg FROM reid_thumbnails WHERE id = $1
+                 {BETTER_THUMBNAIL}"
+            ),
+            &[&id, &heir],
+        )?;
     }
     transaction.execute(
         "WITH a AS (DELETE FROM reid_sightings WHERE id = $1),
+         t AS (DELETE FROM reid_thumbnails WHERE id = $1),
          b AS (DELETE FROM reid_prototypes WHERE id = $1),
          c AS (DELETE FROM reid_identities WHERE id = $1)
          INSERT INTO reid_departed VALUES ($1, $2, $3, nextval('reid_versions'), $4)
