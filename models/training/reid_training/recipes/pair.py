@@ -145,18 +145,19 @@ def run(
 
         def validate(net: PairNet = net) -> dict[str, float]:
             net.eval()
-            parts, plain = [], np.random.default_rng(0)
+            parts, shown = [], np.unique(rows)
             with torch.no_grad():
-                for i in range(0, rows.shape[1], 64):
-                    a, b = (pictures(pack, side, plain, False, size).to(device) for side in rows[:, i : i + 64])
+                for i in range(0, len(shown), 128):
+                    x = pictures(pack, shown[i : i + 128], np.random.default_rng(0), False, size).to(device)
                     with torch.autocast(kind, torch.bfloat16, enabled=table.bfloat16):
-                        vectors = net.embed(torch.cat([a, b]))
-                    parts.append(net.join(*vectors.chunk(2)))
+                        parts.append(net.embed(x))
+                one, two = torch.cat(parts)[torch.from_numpy(np.searchsorted(shown, rows)).to(device)]
+                logits = net.join(one, two)
             net.train()
-            return pair_figures(torch.cat(parts).cpu().numpy(), labels)
+            return pair_figures(logits.cpu().numpy(), labels)
 
         fit(job, table.epochs, table.steps, batch, loss_of, validate, out_dir / f"{name}.pt", config.seed, resume, minutes)
-        figures[name], nets[name], histories[name] = {**validate(), "seconds": round(job.seconds)}, net, job.history
+        figures[name], nets[name], histories[name] = {**_checked(job.history), "seconds": round(job.seconds)}, net, job.history
         draw_history(side_by_side(histories), out_dir / "curves.png")
         say(f"{name}: {figures[name]}")
         (out_dir / "figures.json").write_text(json.dumps(figures, indent=1))
@@ -164,6 +165,11 @@ def run(
     seen = table.epochs * table.steps * batch
     facts = Facts(config.recipe, *size, task="pair", seen=seen, **config.tables.get("facts", {}))
     export_pair_checked(nets[best].eval(), facts, net_table.dim, out_dir / f"{config.recipe}.onnx")
+
+
+def _checked(history: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """What was measured on the pairs of people held out after the last epoch."""
+    return {name: value for name, value in history[-1].items() if name.startswith("validation")}
 
 
 def side_by_side(histories: Mapping[str, Sequence[Mapping[str, float]]]) -> list[dict[str, float]]:
