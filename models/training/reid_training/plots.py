@@ -29,7 +29,7 @@ def draw_history(history: Sequence[Mapping[str, Any]], path: Path, what: str = "
         side.set_xlabel(f"{what} seen")
         side.grid(alpha=0.3)
         if side.lines:
-            side.legend(fontsize=7)
+            side.legend(fontsize=7, framealpha=0.4)
     _write(figure, path)
 
 
