@@ -34,15 +34,22 @@ def save(path: Path, recipe: str, state: dict[str, Any]) -> bool:
 
 def load(path: Path, recipe: str) -> dict[str, Any]:
     """Reads a checkpoint; an error when it is damaged or of another recipe."""
+    state = read(path)
+    if state["recipe"] != recipe:
+        raise CheckpointError(f"checkpoint {path} belongs to recipe {state['recipe']!r}, not {recipe!r}; choose another --out")
+    return state
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Reads a checkpoint of whatever recipe; an error when it is missing or damaged."""
     if not path.exists():
         raise CheckpointError(f"no checkpoint at {path}")
     try:
         state = torch.load(path, map_location="cpu", weights_only=False)
-        found = state["recipe"]
+        if "recipe" not in state:
+            raise KeyError("recipe")
     except Exception as error:
         raise CheckpointError(f"checkpoint {path} cannot be read ({error}); delete it to start anew") from error
-    if found != recipe:
-        raise CheckpointError(f"checkpoint {path} belongs to recipe {found!r}, not {recipe!r}; choose another --out")
     return state
 
 

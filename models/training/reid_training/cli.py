@@ -43,6 +43,9 @@ def parser() -> argparse.ArgumentParser:
     _recipe_options(train)
     train.add_argument("--resume", action="store_true", help="continue from the checkpoint in --out")
     train.add_argument("--minutes", type=float, help="stop, saved, after so many minutes")
+    train.add_argument(
+        "--start", metavar="CHECKPOINT", help="begin with these weights instead of those of [net] start; random: with none"
+    )
     add_options(train)
 
     teach = _command(commands, "teach", run_teach, "cache the teachers' answers, from where an earlier run stopped")
@@ -118,6 +121,10 @@ def run_train(options: argparse.Namespace) -> None:
     more = {"ending": ending} if ending else {}
     if ending and raw["task"] not in ("embed", "compact", "detect"):
         raise ConfigError(f"--until: recipes of task {raw['task']!r} have a schedule of epochs; change `epochs` instead")
+    if options.start is not None:
+        if raw["task"] not in ("triplet", "pair"):
+            raise ConfigError(f"--start: recipes of task {raw['task']!r} begin with random weights")
+        more["start"] = options.start
     if raw["task"] == "detect":
         from reid_training import detection
 

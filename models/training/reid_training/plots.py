@@ -16,8 +16,8 @@ import numpy as np  # noqa: E402
 DPI = 80
 
 
-def draw_history(history: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Losses on the left, figures in percent on the right, over the pictures seen (column `seen`, else row number)."""
+def draw_history(history: Sequence[Mapping[str, Any]], path: Path, what: str = "pictures") -> None:
+    """Losses on the left, figures in percent on the right, over `what` was seen (column `seen`, else row number)."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4))
     names = sorted({name for line in history for name in line} - {"seen", "seconds"})
     for name in names:
@@ -26,10 +26,10 @@ def draw_history(history: Sequence[Mapping[str, Any]], path: Path) -> None:
         (right if percent else left).plot(*zip(*points, strict=True), label=name, marker=".", linewidth=1)
     for side, title in ((left, "loss terms"), (right, "percent")):
         side.set_title(title)
-        side.set_xlabel("pictures seen")
+        side.set_xlabel(f"{what} seen")
         side.grid(alpha=0.3)
         if side.lines:
-            side.legend(fontsize=7)
+            side.legend(fontsize=7, framealpha=0.4)
     _write(figure, path)
 
 

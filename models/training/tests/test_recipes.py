@@ -201,6 +201,45 @@ def test_triplets_on_an_own_folder(tree: Path, tmp_path: Path, distance: str) ->
     assert len(history) == 2 and "validation mAP" in history[-1]
 
 
+@pytest.mark.parametrize("negatives", ["semi-hard", "all"])
+def test_triplets_begin_with_the_weights_of_another_recipe(
+    tree: Path, tmp_path: Path, negatives: str, capsys: pytest.CaptureFixture
+) -> None:
+    config, arguments = tmp_path / "own.toml", command(tmp_path / "own.toml", tree, tmp_path)
+    config.write_text(OWN.replace('recipe = "own"', 'recipe = "first"') % "cosine")
+    assert main([*arguments, "--out", str(tmp_path / "first")]) == 0
+    own = OWN.replace("dim = 32", 'dim = 32\nstart = "first"') % "euclidean" + f'negatives = "{negatives}"\n'
+    config.write_text(own)
+    assert main(arguments) == 0
+    after, before = (json.loads((tmp_path / name / "figures.json").read_text()) for name in ("first", "out"))
+    assert before["before"] == {key: after[key] for key in before["before"]}
+    facts = open_session(tmp_path / "out/own.onnx").get_modelmeta().custom_metadata_map
+    assert facts["reid.seen"] == "64"  # two epochs of 32 triplets, each picture an anchor
+    assert main([*arguments, "--start", "random"]) == 0
+    assert json.loads((tmp_path / "out/figures.json").read_text())["before"] != before["before"]
+    capsys.readouterr()
+    checkpoint.save(tmp_path / "odd.pt", "odd", {"seen": 1})
+    (tmp_path / "torn.pt").write_bytes(b"no checkpoint")
+    for text, wrong, more in (
+        ("configs/second.toml first", own.replace("first", "second"), []),
+        ("no checkpoint at", own, ["--start", str(tmp_path / "none.pt")]),
+        ("another network", own.replace("dim = 32", "dim = 16"), []),
+        ("another network", own, ["--start", str(tmp_path / "odd.pt")]),
+        ("cannot be read", own, ["--start", str(tmp_path / "torn.pt")]),
+        ("negatives", own.replace(negatives, "easy"), []),
+    ):
+        config.write_text(wrong)
+        assert main([*arguments, *more]) == 1
+        assert text in capsys.readouterr().err, text
+
+
+def test_recipes_that_begin_anew_refuse_a_start(market: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    config = tmp_path / "tiny.toml"
+    config.write_text(embed_config(market))
+    assert main(command(config, market.parent, tmp_path, "--start", "x.pt")) == 1
+    assert "begin with random weights" in capsys.readouterr().err
+
+
 def test_the_readme_recipe_for_own_people_tells_them_apart(tree: Path, tmp_path: Path) -> None:
     """configs/own-people.toml as it stands: better than at the start, and a file with the agreed metadata."""
     config = Path(__file__).parent.parent / "configs/own-people.toml"
@@ -214,13 +253,15 @@ def test_pairs_by_both_optimisers(market: Path, tmp_path: Path) -> None:
     config = tmp_path / "pair.toml"
     config.write_text(
         'recipe = "pairs"\ntask = "pair"\nseed = 1\n[net]\nname = "compact"\ndim = 16\n'
-        "[train]\noptimizers = { sgd = 0.01, nadam = 1e-3 }\nepochs = 1\nbatch = 8\npairs = 16\nvalidation_pairs = 16\nheight = 128\nwidth = 96\n"
+        "[train]\noptimizers = { sgd = 0.01, nadam = 1e-3 }\nepochs = 1\nsteps = 2\npeople = 4\nper_person = 4\npairs = 32\n"
+        "validation_pairs = 16\nheight = 128\nwidth = 96\n"
     )
     assert main(command(config, market, tmp_path)) == 0
     assert set(json.loads((tmp_path / "out/figures.json").read_text())) == {"sgd", "nadam"}
     session = open_session(tmp_path / "out/pairs.onnx")
     facts = session.get_modelmeta().custom_metadata_map
     assert facts["reid.task"] == "pair" and facts["reid.width"] == "96" and facts["reid.seen"] == "32"
+    assert (tmp_path / "out/curves.png").exists()
     a, b = (np.random.default_rng(n).normal(size=(3, 3, 128, 96)).astype(np.float32) for n in range(2))
     one, other = session.run(None, {"a": a, "b": b})[0], session.run(None, {"a": b, "b": a})[0]
     assert one.shape == (3,) and (one > 0).all() and (one < 1).all() and np.allclose(one, other, atol=1e-5)

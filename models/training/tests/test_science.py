@@ -11,12 +11,17 @@ from torch.nn import functional as F
 
 from reid_training import checkpoint
 from reid_training.config import parse, read_raw
+from reid_training.data.batches import PeopleSampler
+from reid_training.data.pack import make_pack
+from reid_training.data.sources import Source
 from reid_training.errors import CheckpointError, ConfigError, UserError
 from reid_training.export import Facts, export_checked, fold_norms
 from reid_training.losses import all_triplets_loss, cosine_loss, neighbour_loss, relation_loss, weighted_triplet_loss
 from reid_training.metrics import Labelled, across_cameras, pair_scores, retrieve
 from reid_training.nets import make_net
 from reid_training.plots import draw_histograms, draw_history, draw_plane
+from reid_training.recipes.pair import BatchPairs
+from reid_training.recipes.triplet import TripletTable, triplet_terms
 
 CONFIGS = sorted((Path(__file__).parent.parent / "configs").glob("*.toml"))
 
@@ -69,6 +74,43 @@ def test_triplet_loss_falls_when_people_part_and_is_zero_without_pairs() -> None
     assert weighted_triplet_loss(apart, torch.arange(4)) == 0
     assert all_triplets_loss(mixed, people, 0.3) > all_triplets_loss(apart, people, 0.3) == 0
     assert all_triplets_loss(apart, torch.arange(4), 0.3) == 0
+
+
+@pytest.mark.parametrize("distance", ["cosine", "euclidean"])
+def test_negatives_of_a_batch_by_brute_force(distance: str) -> None:
+    """Each of the eight pictures is an anchor; its partner is the positive, the six pictures of others may be negatives."""
+    vectors = F.normalize(torch.randn(8, 5, generator=torch.Generator().manual_seed(3)), dim=1)
+    apart = 1 - vectors @ vectors.T if distance == "cosine" else torch.cdist(vectors, vectors)
+    late, semi_hard = [], []
+    for i in range(8):
+        near = apart[i, (i + 4) % 8]
+        others = [apart[i, j] for j in range(8) if j % 4 != i % 4]
+        late += [near - far + 0.3 for far in others if near - far + 0.3 > 0]
+        farther = [far for far in others if far > near]
+        semi_hard.append(max(0.0, float(near - (min(farther) if farther else max(others)) + 0.3)))
+    for negatives, wanted in (("all", sum(late) / len(late)), ("semi-hard", sum(semi_hard) / 8)):
+        terms = triplet_terms(3 * vectors, TripletTable(distance=distance, negatives=negatives))
+        assert float(terms["loss"]) == pytest.approx(float(wanted), abs=1e-5), negatives
+    same = torch.ones(8, 5, requires_grad=True)
+    for negatives in ("all", "semi-hard"):
+        triplet_terms(same, TripletTable(distance=distance, negatives=negatives))["loss"].backward()
+        assert same.grad.isfinite().all()
+
+
+def test_pairs_of_a_batch_are_half_of_one_person_across_cameras(market: Path, tmp_path: Path) -> None:
+    pack = make_pack([Source("m", (market.name,), "market")], market.parent, tmp_path)
+    sampler, rng = PeopleSampler(pack, np.ones(len(pack), bool)), np.random.default_rng(0)
+    pairs = BatchPairs(pack, sampler)
+    alone = next(rows for rows in sampler.rows_of if len(rows) == 1)
+    rows = np.concatenate([*(rows[::2] for rows in sampler.rows_of if len(rows) > 1), alone, alone])
+    (one, two), labels = pairs.draw(rng, rows, 25)
+    same = pack.identity[rows[one]] == pack.identity[rows[two]]
+    assert list(labels) == [1] * 12 + [0] * 13 and np.array_equal(same, labels > 0.5)
+    assert len({frozenset(pair) for pair in zip(one.tolist(), two.tolist(), strict=True)}) == 25
+    (one, two), labels = pairs.draw(rng, rows, 2 * len(rows) ** 2)
+    one, two = one[labels > 0.5], two[labels > 0.5]
+    single = rows[one] == alone[0]
+    assert single.any() and (single | (pack.camera[rows[one]] != pack.camera[rows[two]])).all()
 
 
 def test_compact_has_about_166_thousand_parameters() -> None:

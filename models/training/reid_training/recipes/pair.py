@@ -1,9 +1,13 @@
 """Recipe `reid-pair-resnet50`: project 3. Two pictures through one shared ResNet50, dense layers on the joined
-embeddings, binary cross-entropy on "same person"; by SGD and by Nadam. The model gives a similarity score for a pair."""
+embeddings, binary cross-entropy on "same person"; by SGD and by Nadam. The model gives a similarity score for a pair.
+
+The branch is what costs, so a batch's pictures go through it once and are joined to many pairs, half of them of one
+person across cameras."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,15 +17,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from reid_training.config import Config
-from reid_training.data.batches import training_rows
-from reid_training.data.pack import make_pack, sources_below
+from reid_training.data.batches import PeopleSampler, training_rows
+from reid_training.data.pack import Pack, make_pack, sources_below
 from reid_training.errors import ConfigError
 from reid_training.export import Facts, export_pair_checked
-from reid_training.nets import make_net
 from reid_training.plots import draw_history
 from reid_training.progress import say
-from reid_training.recipes.embed import NetTable
 from reid_training.recipes.loop import Fit, cosine_schedule, fit, pictures
+from reid_training.recipes.start import StartedNet, start_net
 from reid_training.recipes.triplet import Triplets, validation_rows
 
 OPTIMIZERS = {
@@ -32,13 +35,16 @@ OPTIMIZERS = {
 
 @dataclass(frozen=True)
 class PairTable:
-    """`[train]`. `optimizers`: learning rate of each optimiser to train with. `pairs`: of one epoch, half positive.
-    `height`, `width`: of the input in pixels."""
+    """`[train]`. `optimizers`: learning rate of each optimiser to train with. `steps`: batches of one epoch; a batch holds
+    `people` with `per_person` pictures each, joined to `pairs`, half of them of one person. `height`, `width`: of the
+    input in pixels."""
 
     optimizers: dict[str, float]
     epochs: int = 10
-    batch: int = 32
-    pairs: int = 4096
+    steps: int = 100
+    people: int = 12
+    per_person: int = 6
+    pairs: int = 256
     validation_pairs: int = 1024
     hold_out_share: float = 0.1
     bfloat16: bool = False
@@ -49,17 +55,49 @@ class PairTable:
 class PairNet(nn.Module):
     """[b, 3, h, w] twice → logits [b] of "the same person". Symmetric: what is joined does not know the order."""
 
-    def __init__(self, name: str, dim: int, **options: object) -> None:
+    def __init__(self, branch: nn.Module, dim: int) -> None:
         super().__init__()
-        self.branch = make_net(name, dim, **options)
+        self.branch = branch
         self.dense = nn.Sequential(nn.Linear(3 * dim, 256), nn.ReLU(), nn.Dropout(0.3), nn.Linear(256, 1))
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
-        one, two = self.branch(torch.cat([a, b])).float().chunk(2)
-        one, two = F.normalize(one, dim=1), F.normalize(two, dim=1)
+        return self.join(*self.embed(torch.cat([a, b])).chunk(2))
+
+    def embed(self, x: Tensor) -> Tensor:
+        """[b, 3, h, w] → [b, dim] of unit length."""
+        return F.normalize(self.branch(x).float(), dim=1)
+
+    def join(self, one: Tensor, two: Tensor) -> Tensor:
+        """Embeddings of two pictures, [b, dim] each, → logits [b]."""
         scale = one.shape[1] ** 0.5
         joined = torch.cat([one + two, (one - two).abs(), scale * one * two], 1)
         return self.dense(joined * scale).squeeze(1)
+
+
+class BatchPairs:
+    """Pairs among the pictures of a batch, half of them of one person: by different cameras, or by one where only one saw
+    that person."""
+
+    def __init__(self, pack: Pack, sampler: PeopleSampler) -> None:
+        self.camera, self.class_of = pack.camera, sampler.class_of
+        self.one_camera = np.array([len(np.unique(pack.camera[rows])) == 1 for rows in sampler.rows_of])
+
+    def draw(self, rng: np.random.Generator, rows: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """Places in the batch, int [2, count], and labels float32 [count]; positives first. `rows`: of the pack."""
+        person, camera = self.class_of[rows], self.camera[rows]
+        first, second = np.triu_indices(len(rows), 1)
+        same = person[first] == person[second]
+        good = same & ((camera[first] != camera[second]) | self.one_camera[person[first]])
+        good = good if good.any() else same
+        wanted = (count // 2, count - count // 2)
+        picks = [_choose(rng, np.flatnonzero(mask), n) for mask, n in zip((good, ~same), wanted, strict=True)]
+        labels = np.repeat(np.array([1, 0], np.float32), wanted)
+        return np.stack([first, second])[:, np.concatenate(picks)], labels
+
+
+def _choose(rng: np.random.Generator, places: np.ndarray, count: int) -> np.ndarray:
+    """`count` of the places; each at most once where there are enough."""
+    return rng.choice(places, count, replace=len(places) < count)
 
 
 def draw_pairs(triplets: Triplets, rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -71,54 +109,75 @@ def draw_pairs(triplets: Triplets, rng: np.random.Generator, count: int) -> tupl
 
 def run(
     config: Config, data: Path, out_dir: Path, device: str, resume: bool, *, cache: Path, teachers: Path | None = None,
-    minutes: float | None = None,
+    minutes: float | None = None, start: str | None = None,
 ) -> None:
     """Trains once with each optimiser, writes the figures of both, exports the one that tells pairs apart better."""
-    table, net_table = config.table(PairTable, "train"), config.table(NetTable, "net")
+    table, net_table = config.table(PairTable, "train"), config.table(StartedNet, "net")
     unknown = sorted(set(table.optimizers) - set(OPTIMIZERS))
     if unknown:
         raise ConfigError(f"[train] optimizers: {unknown[0]!r} is none of {', '.join(OPTIMIZERS)}")
+    if table.people < 2 or table.per_person < 2:
+        raise ConfigError("[train] people, per_person: a batch needs two people with two pictures each, at least")
     pack = make_pack(sources_below(config.sources, data), data, cache)
     held = validation_rows(pack, table.hold_out_share, config.seed)
-    train = Triplets(pack, training_rows(pack, ()) & ~held)
+    sampler = PeopleSampler(pack, training_rows(pack, ()) & ~held)
+    pairs = BatchPairs(pack, sampler)
     checked = Triplets(pack, held if held.any() else training_rows(pack, ()))
     rows, labels = draw_pairs(checked, np.random.default_rng(config.seed), table.validation_pairs)
     kind, size = device.split(":")[0], (table.height, table.width)
-    figures, nets = {}, {}
+    batch = min(table.people, sampler.people) * table.per_person
+    figures, nets, histories = {}, {}, {}
     for name, rate in table.optimizers.items():
         torch.manual_seed(config.seed)
-        net = PairNet(net_table.name, net_table.dim, **net_table.options).to(device, memory_format=torch.channels_last)
+        net = PairNet(start_net(net_table, out_dir, start), net_table.dim).to(device, memory_format=torch.channels_last)
         optimizer = OPTIMIZERS[name](net.parameters(), rate)
         job = Fit(f"{config.recipe}-{name}", net, optimizer, cosine_schedule(optimizer, table.epochs))
 
-        def scores(pairs: np.ndarray, rng: np.random.Generator, augmented: bool, net: PairNet = net) -> Tensor:
-            a, b = (pictures(pack, side, rng, augmented, size).to(device) for side in pairs)
+        def loss_of(rng: np.random.Generator, net: PairNet = net) -> dict[str, Tensor]:
+            rows = sampler.draw(rng, table.people, table.per_person)
+            x = pictures(pack, rows, rng, size=size).to(device)
             with torch.autocast(kind, torch.bfloat16, enabled=table.bfloat16):
-                return net(a, b).float()
-
-        def loss_of(rng: np.random.Generator) -> dict[str, Tensor]:
-            pairs, same = draw_pairs(train, rng, table.batch)
-            logits, wanted = scores(pairs, rng, True), torch.from_numpy(same).to(device)
+                vectors = net.embed(x)
+            (one, two), same = pairs.draw(rng, rows, table.pairs)
+            logits, wanted = net.join(vectors[one], vectors[two]), torch.from_numpy(same).to(device)
             hit = ((logits > 0) == (wanted > 0.5)).float().mean()
             return {"loss": F.binary_cross_entropy_with_logits(logits, wanted), "_train accuracy": 100 * hit}
 
         def validate(net: PairNet = net) -> dict[str, float]:
             net.eval()
+            parts, shown = [], np.unique(rows)
             with torch.no_grad():
-                parts = [scores(rows[:, i : i + 64], np.random.default_rng(0), False) for i in range(0, rows.shape[1], 64)]
+                for i in range(0, len(shown), 128):
+                    x = pictures(pack, shown[i : i + 128], np.random.default_rng(0), False, size).to(device)
+                    with torch.autocast(kind, torch.bfloat16, enabled=table.bfloat16):
+                        parts.append(net.embed(x))
+                one, two = torch.cat(parts)[torch.from_numpy(np.searchsorted(shown, rows)).to(device)]
+                logits = net.join(one, two)
             net.train()
-            return pair_figures(torch.cat(parts).cpu().numpy(), labels)
+            return pair_figures(logits.cpu().numpy(), labels)
 
-        steps = max(1, table.pairs // table.batch)
-        fit(job, table.epochs, steps, table.batch, loss_of, validate, out_dir / f"{name}.pt", config.seed, resume, minutes)
-        figures[name], nets[name] = {**validate(), "seconds": round(job.seconds)}, net
-        draw_history(job.history, out_dir / f"{name}.png")
+        fit(job, table.epochs, table.steps, batch, loss_of, validate, out_dir / f"{name}.pt", config.seed, resume, minutes)
+        figures[name], nets[name], histories[name] = {**_checked(job.history), "seconds": round(job.seconds)}, net, job.history
+        draw_history(side_by_side(histories), out_dir / "curves.png")
         say(f"{name}: {figures[name]}")
         (out_dir / "figures.json").write_text(json.dumps(figures, indent=1))
     best = max(figures, key=lambda name: figures[name]["validation AUC"])
-    seen = 2 * table.epochs * max(1, table.pairs // table.batch) * table.batch
+    seen = table.epochs * table.steps * batch
     facts = Facts(config.recipe, *size, task="pair", seen=seen, **config.tables.get("facts", {}))
     export_pair_checked(nets[best].eval(), facts, net_table.dim, out_dir / f"{config.recipe}.onnx")
+
+
+def _checked(history: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """What was measured on the pairs of people held out after the last epoch."""
+    return {name: value for name, value in history[-1].items() if name.startswith("validation")}
+
+
+def side_by_side(histories: Mapping[str, Sequence[Mapping[str, float]]]) -> list[dict[str, float]]:
+    """The histories of several optimisers as one, each figure under its optimiser's name."""
+    return [
+        {key if key == "seen" else f"{name} {key}": value for key, value in line.items()}
+        for name, history in histories.items() for line in history
+    ]
 
 
 def pair_figures(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:

@@ -2,7 +2,8 @@
 
 Anchor, positive (same person, another camera where there is one) and negative; triplet margin loss on Euclidean or
 cosine distances; Adam with a schedule; histograms of same-person and different-person cosines before and after. Trains
-on any identity folder: `--data` may be one."""
+on any identity folder: `--data` may be one. Those projects began with ImageNet's weights; here `[net] start` names a
+recipe trained before."""
 
 from __future__ import annotations
 
@@ -18,21 +19,25 @@ from torch.nn import functional as F
 from reid_training.config import Config
 from reid_training.data.batches import PeopleSampler, training_rows
 from reid_training.data.pack import Pack, hold_out, make_pack, sources_below
+from reid_training.errors import ConfigError
 from reid_training.evaluation import Probe, net_embedder
 from reid_training.export import Facts, export_checked
 from reid_training.metrics import Labelled, across_cameras, pair_scores
-from reid_training.nets import make_net
 from reid_training.plots import draw_histograms, draw_history
 from reid_training.progress import say
-from reid_training.recipes.embed import NetTable
 from reid_training.recipes.loop import Fit, cosine_schedule, fit, pictures
+from reid_training.recipes.start import StartedNet, start_net
+
+NEGATIVES = ("drawn", "semi-hard", "all")
 
 
 @dataclass(frozen=True)
 class TripletTable:
     """`[train]`. `distance`: `euclidean` or `cosine`, both on unit embeddings. `triplets`: of one epoch, 0 for one a
-    picture. `hold_out_share`: share of the people kept for validation where the sources keep none themselves.
-    `height`, `width`: of the input in pixels."""
+    picture. `negatives`: `drawn` at random with every triplet, or taken from the batch: `semi-hard`, the nearest
+    picture of another person that is farther than the positive, or `all` that are not yet farther by the margin. A batch
+    then holds `batch` pictures, two of each person, and each of them is an anchor. `hold_out_share`: share of the people kept for
+    validation where the sources keep none themselves. `height`, `width`: of the input in pixels."""
 
     epochs: int = 10
     batch: int = 32
@@ -41,6 +46,7 @@ class TripletTable:
     weight_decay: float = 1e-5
     distance: str = "cosine"
     margin: float = 0.3
+    negatives: str = "drawn"
     hold_out_share: float = 0.1
     bfloat16: bool = False
     height: int = 128
@@ -63,6 +69,12 @@ class Triplets:
         negatives = np.array([rng.choice(self.sampler.rows_of[b]) for _, b in people])
         return np.stack([anchors, positives, negatives])
 
+    def couples(self, rng: np.random.Generator, count: int) -> np.ndarray:
+        """Row numbers of anchors and their positives, of as many people: int [2, count], fewer where there are fewer people."""
+        people = rng.choice(self.sampler.people, min(count, self.sampler.people), replace=False)
+        anchors = np.array([rng.choice(self.sampler.rows_of[person]) for person in people])
+        return np.stack([anchors, [self._positive(rng, row, person) for row, person in zip(anchors, people, strict=True)]])
+
     def _positive(self, rng: np.random.Generator, row: int, person: int) -> int:
         rows = self.sampler.rows_of[person]
         elsewhere = rows[self.pack.camera[rows] != self.pack.camera[row]]
@@ -71,13 +83,39 @@ class Triplets:
 
 
 def triplet_terms(vectors: torch.Tensor, table: TripletTable) -> dict[str, torch.Tensor]:
-    """Loss of embeddings [3 * n, d] laid out as anchors, positives, negatives, and the share of triplets in order."""
-    anchor, positive, negative = F.normalize(vectors.float(), dim=1).chunk(3)
-    if table.distance == "cosine":
-        near, far = 1 - (anchor * positive).sum(1), 1 - (anchor * negative).sum(1)
-    else:
-        near, far = (anchor - positive).norm(dim=1), (anchor - negative).norm(dim=1)
-    return {"loss": F.relu(near - far + table.margin).mean(), "_ordered": (near < far).float().mean()}
+    """Loss of embeddings [3 * n, d] laid out as anchors, positives, negatives, or, with negatives out of the batch, [2 * n, d]
+    as anchors and positives; and the share of triplets in order."""
+    vectors = F.normalize(vectors.float(), dim=1)
+    if table.negatives == "drawn":
+        anchor, positive, negative = vectors.chunk(3)
+        near, far = (distance_of((anchor * other).sum(1), table.distance) for other in (positive, negative))
+        return {"loss": F.relu(near - far + table.margin).mean(), "_ordered": (near < far).float().mean()}
+    near = distance_of((vectors * vectors.roll(len(vectors) // 2, 0)).sum(1, keepdim=True), table.distance)
+    far = distance_of(vectors @ vectors.T, table.distance)
+    used = negatives_within(near.detach(), far.detach(), table.negatives)
+    excess = F.relu(near - far + table.margin)[used]
+    late = (excess > 0).sum().clamp(min=1) if table.negatives == "all" else len(excess)
+    return {"loss": excess.sum() / late, "_ordered": (near < far)[used].float().mean()}
+
+
+def distance_of(cosine: torch.Tensor, kind: str) -> torch.Tensor:
+    """Cosine or Euclidean distances of vectors of unit length, from their cosines."""
+    return 1 - cosine if kind == "cosine" else (2 - 2 * cosine).clamp(min=1e-6).sqrt()
+
+
+def negatives_within(near: torch.Tensor, far: torch.Tensor, how: str) -> torch.Tensor:
+    """Which pictures are a picture's negatives, bool [2 * n, 2 * n]; rows i and i + n show one person. `near` [2 * n, 1]: the
+    distance to the positive, `far` [2 * n, 2 * n]: to every picture.
+
+    Where no other person is farther than the positive, the semi-hard negative is the farthest."""
+    person = torch.arange(len(far), device=far.device) % (len(far) // 2)
+    other = person[:, None] != person[None, :]
+    if how == "all":
+        return other
+    farther = other & (far > near)
+    semi_hard = far.masked_fill(~farther, torch.inf).argmin(1)
+    farthest = far.masked_fill(~other, -1.0).argmax(1)
+    return F.one_hot(torch.where(farther.any(1), semi_hard, farthest), len(far)).bool()
 
 
 def validation_rows(pack: Pack, share: float, seed: int) -> np.ndarray:
@@ -91,37 +129,42 @@ def validation_rows(pack: Pack, share: float, seed: int) -> np.ndarray:
 
 def run(
     config: Config, data: Path, out_dir: Path, device: str, resume: bool, *, cache: Path, teachers: Path | None = None,
-    minutes: float | None = None,
+    minutes: float | None = None, start: str | None = None,
 ) -> None:
     """Trains, draws the histograms, exports `<recipe>.onnx`."""
-    table, net_table = config.table(TripletTable, "train"), config.table(NetTable, "net")
-    pack = make_pack(sources_below(config.sources, data), data, cache)
+    table, net_table = config.table(TripletTable, "train"), config.table(StartedNet, "net")
+    if table.negatives not in NEGATIVES:
+        raise ConfigError(f"[train] negatives: {table.negatives!r} is none of {', '.join(NEGATIVES)}")
     torch.manual_seed(config.seed)
+    net = start_net(net_table, out_dir, start).to(device, memory_format=torch.channels_last)
+    pack = make_pack(sources_below(config.sources, data), data, cache)
     held = validation_rows(pack, table.hold_out_share, config.seed)
     triplets = Triplets(pack, training_rows(pack, ()) & ~held)
     probe_rows = np.flatnonzero(held) if held.any() else np.flatnonzero(pack.identity >= 0)
     probe = Probe("validation", pack.images[probe_rows], pack.identity[probe_rows], pack.camera[probe_rows], "across")
-    net = make_net(net_table.name, net_table.dim, **net_table.options).to(device, memory_format=torch.channels_last)
     size = (table.height, table.width)
-    before = measure(net, size, probe, device)[1]
+    begun, before = measure(net, size, probe, device)
     optimizer = torch.optim.Adam([p for p in net.parameters() if p.requires_grad], table.lr, weight_decay=table.weight_decay)
     job = Fit(config.recipe, net, optimizer, cosine_schedule(optimizer, table.epochs))
 
     def loss_of(rng: np.random.Generator) -> dict[str, torch.Tensor]:
-        x = pictures(pack, triplets.draw(rng, table.batch).ravel(), rng, size=size).to(device)
+        rows = triplets.draw(rng, table.batch) if table.negatives == "drawn" else triplets.couples(rng, table.batch // 2)
+        x = pictures(pack, rows.ravel(), rng, size=size).to(device)
         with torch.autocast(device.split(":")[0], torch.bfloat16, enabled=table.bfloat16):
             vectors = net(x)
         return triplet_terms(vectors, table)
 
     count = table.triplets or sum(map(len, triplets.sampler.rows_of))
-    say(f"{triplets.sampler.people} people to train on, {count} triplets an epoch, {len(np.unique(probe.people))} people to validate on")
-    path = out_dir / "checkpoint.pt"
-    fit(job, table.epochs, max(1, count // table.batch), table.batch, loss_of, lambda: measure(net, size, probe, device)[0], path, config.seed, resume, minutes)
+    steps, checked = max(1, count // table.batch), len(np.unique(probe.people))
+    say(f"{triplets.sampler.people} people to train on, {count} triplets an epoch, {checked} people to validate on")
+    say(f"before: {begun}")
+    path, validate = out_dir / "checkpoint.pt", lambda: measure(net, size, probe, device)[0]
+    fit(job, table.epochs, steps, table.batch, loss_of, validate, path, config.seed, resume, minutes)
     figures, after = measure(net, size, probe, device)
     draw_histograms({"before": pair_scores(before), "after": pair_scores(after)}, out_dir / "histograms.png")
-    draw_history(job.history, out_dir / "curves.png")
-    (out_dir / "figures.json").write_text(json.dumps({**figures, "seconds": round(job.seconds)}, indent=1))
-    seen = 3 * job.epoch * max(1, count // table.batch) * table.batch
+    draw_history([{"seen": 0, **begun}, *job.history], out_dir / "curves.png", "triplets")
+    (out_dir / "figures.json").write_text(json.dumps({**figures, "before": begun, "seconds": round(job.seconds)}, indent=1))
+    seen = (3 if table.negatives == "drawn" else 1) * job.epoch * steps * table.batch
     facts = Facts(config.recipe, *size, seen=seen, **config.tables.get("facts", {}))
     export_checked(net.eval(), facts, out_dir / f"{config.recipe}.onnx")
 
