@@ -155,6 +155,7 @@ impl Stream {
             .to_vec();
         self.sums.track_us += begun.elapsed().as_secs_f64() * 1e6;
         let events = self.identify(&mut people, &qualities, &outputs, time);
+        steady(&mut people, &outputs, frame);
         (people, events)
     }
 
@@ -272,6 +273,26 @@ impl Stream {
         i32::try_from(index).unwrap_or(i32::MAX)
     }
 }
+
+/// Gives those who are followed the box that the tracker has smoothed. A box that the picture's edge cuts stays as it was
+/// seen: it grows faster than anybody does.
+fn steady(people: &mut [Person], outputs: &[TrackOutput], frame: (f32, f32)) {
+    let is_cut = |r: &Rect| {
+        r.x < EDGE_PX
+            || r.y < EDGE_PX
+            || r.right() > frame.0 - EDGE_PX
+            || r.bottom() > frame.1 - EDGE_PX
+    };
+    for output in outputs.iter().filter(|o| o.state == TrackState::Confirmed) {
+        let person = output.observation.and_then(|i| people.get_mut(i));
+        if let Some(person) = person.filter(|p| !is_cut(&p.rect)) {
+            person.rect = output.rect;
+        }
+    }
+}
+
+/// A box this near to the edge of the picture is cut by it, px: detectors stop a little short of it.
+const EDGE_PX: f32 = 4.0;
 
 /// How good each person's crop is.
 fn qualities(people: &[Person], frame: (f32, f32)) -> Vec<f32> {
