@@ -311,3 +311,34 @@ fn qualities(people: &[Person], frame: (f32, f32)) -> Vec<f32> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_whole_boxes_of_believed_people_are_smoothed() {
+        let frame = (640.0, 480.0);
+        let smooth = Rect::new(101.0, 99.0, 40.0, 100.0);
+        let inside = Rect::new(104.0, 100.0, 44.0, 98.0);
+        let cut = Rect::new(600.0, 100.0, 38.0, 98.0);
+        for (seen, state, expected) in [
+            (inside, TrackState::Confirmed, smooth),
+            (inside, TrackState::Tentative, inside),
+            (cut, TrackState::Confirmed, cut),
+        ] {
+            let mut people = [Person::detected(seen, 0.8, "person".into(), 0)];
+            let output = TrackOutput {
+                observation: Some(0),
+                track: TrackId(1),
+                state,
+                rect: smooth,
+                class: 0,
+                unseen_ns: 0,
+                missed: 0,
+            };
+            steady(&mut people, &[output], frame);
+            assert_eq!(people[0].rect, expected);
+        }
+    }
+}
