@@ -160,6 +160,21 @@ fn bench(c: &mut Criterion) {
             black_box(tracker.update(time, FRAME, &rects).len())
         })
     });
+    let dressed: Vec<Observation<'_>> = rects
+        .iter()
+        .zip(&embeddings)
+        .map(|(seen, embedding)| Observation {
+            embedding: Some(embedding),
+            ..*seen
+        })
+        .collect();
+    let mut tracker = Tracker::new(TrackerConfig::default());
+    c.bench_function("track 20 people by motion and looks of 512", |b| {
+        b.iter(|| {
+            time += FRAME_NS;
+            black_box(tracker.update(time, FRAME, &dressed).len())
+        })
+    });
     let mut track = 1000;
     c.bench_function("look up 20 new tracks, 1,000 known × 8 × 512", |b| {
         b.iter(|| {

@@ -186,7 +186,7 @@ fn step(
                 embedding: seen.embedding,
                 quality: seen.quality,
             };
-            Some((seen.rect, sighting))
+            Some((o.rect, sighting))
         })
         .collect();
     let mut ended = camera.tracker.take_ended();

@@ -189,7 +189,7 @@ fn frames_without_boxes_age_tracks_and_skipped_frames_do_not() {
         (missed.len(), missed[0].missed, missed[0].observation),
         (1, 1, None)
     );
-    assert!(tracker.update(ns(2.0), FRAME, &[]).is_empty());
+    assert!(tracker.update(ns(3.5), FRAME, &[]).is_empty());
     assert_eq!(tracker.take_ended(), [TrackId(1)]);
 }
 

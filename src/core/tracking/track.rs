@@ -10,6 +10,11 @@ use crate::core::{
 /// How much of the old appearance stays when a perfect crop arrives (BoT-SORT and FairMOT, `alpha = 0.9`).
 const APPEARANCE_MEMORY: f32 = 0.9;
 
+/// Looks have changed for good after this many sightings in a row …
+const CHANGED_SIGHTINGS: u32 = 3;
+/// … over this time, ns.
+const CHANGED_NS: u64 = 200_000_000;
+
 /// A box that is followed.
 #[derive(Clone, Debug)]
 pub(super) struct Live {
@@ -30,8 +35,20 @@ pub(super) struct Live {
     /// Frames since it was last seen; 0 = seen in this frame.
     pub missed: u32,
     pub appearance: Option<Appearance>,
+    /// Set while its boxes look like somebody else.
+    doubt: Option<Doubt>,
     /// Set while matching: the observation of this frame.
     pub observation: Option<usize>,
+}
+
+/// Since when a track's boxes look like somebody else, and where it was before.
+#[derive(Clone, Debug)]
+struct Doubt {
+    since_ns: u64,
+    sightings: u32,
+    motion: Motion,
+    seen_rect: Rect,
+    seen_ns: u64,
 }
 
 /// What a track looks like: a running mean of its crops' vectors, better crops counting more.
@@ -83,6 +100,8 @@ pub(super) struct Sight<'a> {
     pub class: i32,
     pub embedding: Option<&'a Embedding>,
     pub quality: f32,
+    /// Whether it looks like the track, where that can be told.
+    pub agrees: Option<bool>,
 }
 
 impl Live {
@@ -100,6 +119,7 @@ impl Live {
             hits: 1,
             missed: 0,
             appearance: sight.embedding.map(Appearance::new),
+            doubt: None,
             observation: None,
         }
     }
@@ -112,17 +132,27 @@ impl Live {
 
     /// The picture as a whole moved.
     pub fn follow(&mut self, warp: &Warp) {
-        for motion in [&mut self.motion, &mut self.seen_motion] {
+        let doubt = self.doubt.as_mut();
+        let (old_motion, old_rect) = doubt.map(|d| (&mut d.motion, &mut d.seen_rect)).unzip();
+        let motions = [
+            Some(&mut self.motion),
+            Some(&mut self.seen_motion),
+            old_motion,
+        ];
+        for motion in motions.into_iter().flatten() {
             let (x, y) = warp.at(&motion.rect());
             motion.shift(x, y);
         }
-        let (x, y) = warp.at(&self.seen_rect);
-        self.seen_rect.x += x;
-        self.seen_rect.y += y;
+        for rect in [Some(&mut self.seen_rect), old_rect].into_iter().flatten() {
+            let (x, y) = warp.at(rect);
+            rect.x += x;
+            rect.y += y;
+        }
     }
 
     /// Takes in the box seen in this frame.
     pub fn see(&mut self, observation: usize, sight: Sight<'_>, time_ns: u64) {
+        self.doubt_looks(&sight, time_ns);
         if self.missed > 1 {
             let seconds = time_ns.saturating_sub(self.seen_ns) as f32 / 1e9;
             let mut motion = self.seen_motion.clone();
@@ -140,11 +170,62 @@ impl Live {
         self.hits = self.hits.saturating_add(1);
         self.missed = 0;
         self.observation = Some(observation);
-        if let Some(embedding) = sight.embedding {
+        // What contradicts is not learnt, else a track would turn into whoever took its place.
+        if let Some(embedding) = sight.embedding.filter(|_| sight.agrees != Some(false)) {
             match &mut self.appearance {
                 Some(appearance) => appearance.update(embedding, sight.quality),
                 None => self.appearance = Some(Appearance::new(embedding)),
             }
         }
+    }
+
+    /// Notes whether the box of this frame, not yet taken in, looks like the track.
+    fn doubt_looks(&mut self, sight: &Sight<'_>, time_ns: u64) {
+        match sight.agrees {
+            None => {}
+            Some(true) => self.doubt = None,
+            Some(false) => {
+                let doubt = self.doubt.get_or_insert_with(|| Doubt {
+                    since_ns: time_ns,
+                    sightings: 0,
+                    motion: self.seen_motion.clone(),
+                    seen_rect: self.seen_rect,
+                    seen_ns: self.seen_ns,
+                });
+                doubt.sightings += 1;
+            }
+        }
+    }
+
+    /// True when the boxes have looked like somebody else for so long that they are somebody else's.
+    pub fn has_changed(&self, now_ns: u64) -> bool {
+        self.doubt.as_ref().is_some_and(|d| {
+            d.sightings >= CHANGED_SIGHTINGS && now_ns.saturating_sub(d.since_ns) >= CHANGED_NS
+        })
+    }
+
+    /// Parts from whoever took its place: that one goes on as the track `id`, this one is lost where it last looked like
+    /// itself.
+    pub fn part(&mut self, id: TrackId, sight: Sight<'_>, now_ns: u64) -> Self {
+        let mut other = Self {
+            id,
+            appearance: sight.embedding.map(Appearance::new),
+            ..self.clone()
+        };
+        let Some(doubt) = self.doubt.take() else {
+            return other;
+        };
+        other.doubt = None;
+        other.first_ns = doubt.since_ns;
+        other.hits = doubt.sightings;
+        self.seen_motion = doubt.motion.clone();
+        self.motion = doubt.motion;
+        let unseen_ns = now_ns.saturating_sub(doubt.seen_ns);
+        self.motion.predict(unseen_ns as f32 / 1e9, true);
+        self.seen_rect = doubt.seen_rect;
+        self.seen_ns = doubt.seen_ns;
+        self.missed = doubt.sightings;
+        self.observation = None;
+        other
     }
 }

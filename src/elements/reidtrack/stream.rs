@@ -184,6 +184,7 @@ impl Stream {
             .to_vec();
         self.sums.track_us += begun.elapsed().as_secs_f64() * 1e6;
         let events = self.identify(&mut people, &qualities, &outputs, time);
+        steady(&mut people, &outputs, frame);
         (people, events)
     }
 
@@ -314,6 +315,26 @@ impl Stream {
     }
 }
 
+/// Gives those who are followed the box that the tracker has smoothed. A box that the picture's edge cuts stays as it was
+/// seen: it grows faster than anybody does.
+fn steady(people: &mut [Person], outputs: &[TrackOutput], frame: (f32, f32)) {
+    let is_cut = |r: &Rect| {
+        r.x < EDGE_PX
+            || r.y < EDGE_PX
+            || r.right() > frame.0 - EDGE_PX
+            || r.bottom() > frame.1 - EDGE_PX
+    };
+    for output in outputs.iter().filter(|o| o.state == TrackState::Confirmed) {
+        let person = output.observation.and_then(|i| people.get_mut(i));
+        if let Some(person) = person.filter(|p| !is_cut(&p.rect)) {
+            person.rect = output.rect;
+        }
+    }
+}
+
+/// A box this near to the edge of the picture is cut by it, px: detectors stop a little short of it.
+const EDGE_PX: f32 = 4.0;
+
 /// How good each person's crop is.
 fn qualities(people: &[Person], frame: (f32, f32)) -> Vec<f32> {
     let rects: Vec<Rect> = people.iter().map(|p| p.rect).collect();
@@ -330,4 +351,35 @@ fn qualities(people: &[Person], frame: (f32, f32)) -> Vec<f32> {
             )
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_whole_boxes_of_believed_people_are_smoothed() {
+        let frame = (640.0, 480.0);
+        let smooth = Rect::new(101.0, 99.0, 40.0, 100.0);
+        let inside = Rect::new(104.0, 100.0, 44.0, 98.0);
+        let cut = Rect::new(600.0, 100.0, 38.0, 98.0);
+        for (seen, state, expected) in [
+            (inside, TrackState::Confirmed, smooth),
+            (inside, TrackState::Tentative, inside),
+            (cut, TrackState::Confirmed, cut),
+        ] {
+            let mut people = [Person::detected(seen, 0.8, "person".into(), 0)];
+            let output = TrackOutput {
+                observation: Some(0),
+                track: TrackId(1),
+                state,
+                rect: smooth,
+                class: 0,
+                unseen_ns: 0,
+                missed: 0,
+            };
+            steady(&mut people, &[output], frame);
+            assert_eq!(people[0].rect, expected);
+        }
+    }
 }
