@@ -7,7 +7,7 @@
 //! Writes `OUT_DIR/<name>.global.txt` with the numbers as they were given, `OUT_DIR/<name>.corrected.txt` with what was
 //! announced later (merges, splits, corrections) applied to each track from its beginning, and `OUT_DIR/<name>.track.txt`. Options before OUT_DIR: `min=0.25` lowest score
 //! that is looked at, `looks=0` motion only, `sure=0.5` a fixed tracker threshold, `match=0.5` a fixed gallery threshold,
-//! `truth=1` tracks as the file's own `"g"` says, to measure the gallery alone.
+//! `smooth=0` the boxes as they were found, `truth=1` tracks as the file's own `"g"` says, to measure the gallery alone.
 
 use std::{
     collections::HashMap,
@@ -28,6 +28,7 @@ use gstreid::core::{
 
 struct Camera {
     true_tracks: bool,
+    smooth: bool,
     frames: std::iter::Peekable<std::vec::IntoIter<serde_json::Value>>,
     tracker: Tracker,
     id: CameraId,
@@ -67,11 +68,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut rules = GalleryConfig::default();
     let mut lowest = 0.25;
     let mut true_tracks = false;
+    let mut smooth = true;
     let mut files = Vec::new();
     for argument in std::env::args().skip(1) {
         match argument.split_once('=') {
             Some(("min", v)) => lowest = v.parse()?,
             Some(("truth", v)) => true_tracks = v != "0",
+            Some(("smooth", v)) => smooth = v != "0",
             Some(("looks", v)) => config.use_appearance = v != "0",
             Some(("sure", v)) => config.sure_score = Some(v.parse()?),
             Some(("hits", v)) => config.min_hits = v.parse()?,
@@ -96,6 +99,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             |kind: &str| File::create(format!("{out}/{name}.{kind}.txt")).map(BufWriter::new);
         cameras.push(Camera {
             true_tracks,
+            smooth,
             frames: frames.into_iter().peekable(),
             tracker: Tracker::new(config.clone()),
             id: gallery.attach(name, config.use_appearance),
@@ -186,7 +190,8 @@ fn step(
                 embedding: seen.embedding,
                 quality: seen.quality,
             };
-            Some((o.rect, sighting))
+            let rect = if camera.smooth { o.rect } else { seen.rect };
+            Some((rect, sighting))
         })
         .collect();
     let mut ended = camera.tracker.take_ended();

@@ -48,7 +48,7 @@ const PROXIMITY: f32 = 0.3;
 /// … and look alike this much on the scale from strangers to one track with itself.
 const LOOKS_ALIKE: f32 = 0.5;
 /// … and more alike than strangers by so many of their standard deviations …
-const UNLIKE_STRANGERS: f32 = 2.5;
+const UNLIKE_STRANGERS: f32 = 2.0;
 /// … and against a pair only when the crop is at least this good: one of somebody half hidden looks like another.
 const CLEAR_QUALITY: f32 = 0.15;
 /// A track that was seen no longer ago than this is where it was: looks alone do not end it at once, ns.
@@ -56,9 +56,10 @@ const UNBROKEN_NS: u64 = 70_000_000;
 /// Two tracks that overlap this much are one person seen twice (ByteTrack, `remove_duplicate_stracks`: 1 - 0.15).
 const DUPLICATE_IOU: f32 = 0.85;
 /// A box may be this many standard deviations of the prediction away from it when the frame rate is low.
-const BUFFER_DEVIATIONS: f32 = 1.0;
-/// … of which this much of its size is free: what is left at 25 frames a second, where plain overlap is best.
-const BUFFER_FREE: f32 = 0.15;
+const BUFFER_DEVIATIONS: f32 = 2.0;
+/// … of which this much of its size is free: what is left at 25 frames a second, where plain overlap is best. (At 2 frames a
+/// second, MATRIX, half of both loses 4 of global IDF1.)
+const BUFFER_FREE: f32 = 0.3;
 /// A box never grows by more than this part of its size while it is being looked for (C-BIoU, Yang et al. 2023, has 0.5 at video rates; 0.75 follows a walker at 2 frames a second).
 const BUFFER_MAX: f32 = 0.75;
 /// Tentative tracks are confirmed after this time even with fewer hits than asked for, at low frame rates.
@@ -347,12 +348,13 @@ impl Tracker {
 
     /// True when looks plainly say that a box is not the track's.
     fn contradict(&self, track: &Live, seen: &Observation<'_>) -> bool {
-        self.agreement(self.own_cosine(track, seen), seen) == Some(false)
+        self.agreement(track, self.own_cosine(track, seen), seen) == Some(false)
     }
 
     /// Whether a box of this cosine to a track is the track's, where that can be told.
-    fn agreement(&self, cosine: Option<f32>, seen: &Observation<'_>) -> Option<bool> {
-        let cosine = cosine.filter(|_| seen.quality >= CLEAR_QUALITY)?;
+    fn agreement(&self, track: &Live, cosine: Option<f32>, seen: &Observation<'_>) -> Option<bool> {
+        let firm = track.appearance.as_ref().is_some_and(|a| a.is_firm());
+        let cosine = cosine.filter(|_| firm && seen.quality >= CLEAR_QUALITY)?;
         Some(!self.looks.contradicts(cosine))
     }
 
@@ -454,7 +456,7 @@ impl Tracker {
             let (track, observation) = (rows[pair.row], columns[pair.column]);
             let seen = &observations[observation];
             let cosine = self.own_cosine(&self.tracks[track], seen);
-            let agrees = self.agreement(cosine, seen);
+            let agrees = self.agreement(&self.tracks[track], cosine, seen);
             if let Some(cosine) = cosine.filter(|_| agrees != Some(false)) {
                 self.looks.add_self(cosine);
             }

@@ -9,6 +9,10 @@ use crate::core::{
 
 /// How much of the old appearance stays when a perfect crop arrives (BoT-SORT and FairMOT, `alpha = 0.9`).
 const APPEARANCE_MEMORY: f32 = 0.9;
+/// Most of the mean that one crop replaces.
+const MOST_NEW: f32 = 0.4;
+/// Looks are firm once crops of so much quality stand behind them: five good ones.
+const FIRM_WEIGHT: f32 = 4.0;
 
 /// Looks have changed for good after this many sightings in a row …
 const CHANGED_SIGHTINGS: u32 = 3;
@@ -57,14 +61,22 @@ pub(super) struct Appearance {
     model: ModelFingerprint,
     /// Unit length.
     mean: Vec<f32>,
+    /// The crops' qualities added up.
+    weight: f32,
 }
 
 impl Appearance {
-    fn new(embedding: &Embedding) -> Self {
+    fn new(embedding: &Embedding, quality: f32) -> Self {
         Self {
             model: embedding.model(),
             mean: embedding.values().to_vec(),
+            weight: quality.clamp(0.0, 1.0),
         }
+    }
+
+    /// True when so much was seen that other looks are another person's: whoever comes in shows a part at first.
+    pub(super) fn is_firm(&self) -> bool {
+        self.weight >= FIRM_WEIGHT
     }
 
     fn is_comparable(&self, embedding: &Embedding) -> bool {
@@ -74,11 +86,14 @@ impl Appearance {
     /// Mixes in a crop of `quality` 0..=1. Another model's vector starts anew.
     fn update(&mut self, embedding: &Embedding, quality: f32) {
         if !self.is_comparable(embedding) {
-            *self = Self::new(embedding);
+            *self = Self::new(embedding, quality);
             return;
         }
-        // At most a tenth is new, so that even opposite vectors never cancel.
-        let part = (1.0 - APPEARANCE_MEMORY) * quality.clamp(0.0, 1.0);
+        let quality = quality.clamp(0.0, 1.0);
+        // At first the mean of all crops; then a tenth is new. Never a half or more, so that opposite vectors do not cancel.
+        let share = quality / (self.weight + quality).max(f32::MIN_POSITIVE);
+        let part = share.min(MOST_NEW).max((1.0 - APPEARANCE_MEMORY) * quality);
+        self.weight += quality;
         for (old, new) in self.mean.iter_mut().zip(embedding.values()) {
             *old += part * (new - *old);
         }
@@ -118,7 +133,7 @@ impl Live {
             first_ns: time_ns,
             hits: 1,
             missed: 0,
-            appearance: sight.embedding.map(Appearance::new),
+            appearance: sight.embedding.map(|e| Appearance::new(e, sight.quality)),
             doubt: None,
             observation: None,
         }
@@ -174,7 +189,7 @@ impl Live {
         if let Some(embedding) = sight.embedding.filter(|_| sight.agrees != Some(false)) {
             match &mut self.appearance {
                 Some(appearance) => appearance.update(embedding, sight.quality),
-                None => self.appearance = Some(Appearance::new(embedding)),
+                None => self.appearance = Some(Appearance::new(embedding, sight.quality)),
             }
         }
     }
@@ -209,7 +224,7 @@ impl Live {
     pub fn part(&mut self, id: TrackId, sight: Sight<'_>, now_ns: u64) -> Self {
         let mut other = Self {
             id,
-            appearance: sight.embedding.map(Appearance::new),
+            appearance: sight.embedding.map(|e| Appearance::new(e, sight.quality)),
             ..self.clone()
         };
         let Some(doubt) = self.doubt.take() else {
