@@ -227,7 +227,7 @@ fn people_who_cross_keep_their_tracks() {
         },
         Case {
             name: "crossing, similar clothes",
-            measured: (0.895, 0.856, 3),
+            measured: (0.888, 0.851, 10),
             alike: 0.8,
             ..Case::default()
         },
@@ -255,7 +255,7 @@ fn people_who_hide_each_other_keep_their_tracks() {
         },
         Case {
             name: "crowd, similar clothes",
-            measured: (0.857, 0.840, 11),
+            measured: (0.844, 0.840, 11),
             alike: 0.8,
             ..crowd()
         },

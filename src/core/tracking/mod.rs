@@ -48,18 +48,19 @@ const PROXIMITY: f32 = 0.3;
 /// … and look alike this much on the scale from strangers to one track with itself.
 const LOOKS_ALIKE: f32 = 0.5;
 /// … and more alike than strangers by so many of their standard deviations …
-const UNLIKE_STRANGERS: f32 = 2.0;
+const UNLIKE_STRANGERS: f32 = 2.5;
 /// … and against a pair only when the crop is at least this good: one of somebody half hidden looks like another.
 const CLEAR_QUALITY: f32 = 0.15;
 /// A track that was seen no longer ago than this is where it was: looks alone do not end it at once, ns.
 const UNBROKEN_NS: u64 = 70_000_000;
 /// Two tracks that overlap this much are one person seen twice (ByteTrack, `remove_duplicate_stracks`: 1 - 0.15).
 const DUPLICATE_IOU: f32 = 0.85;
-/// A box may be this many standard deviations of the prediction away from it when the frame rate is low.
-const BUFFER_DEVIATIONS: f32 = 2.0;
-/// … of which this much of its size is free: what is left at 25 frames a second, where plain overlap is best. (At 2 frames a
-/// second, MATRIX, half of both loses 4 of global IDF1.)
-const BUFFER_FREE: f32 = 0.3;
+/// A box of a track that was seen in the frame before may be this many standard deviations of the prediction away from it
+/// when the frame rate is low, of which this much of its size is free: what is left at 25 frames a second, where plain
+/// overlap is best. (At 2 frames a second, MATRIX, half of both loses 4 of global IDF1.)
+const STEP_BUFFER: (f32, f32) = (2.0, 0.3);
+/// Likewise of a track that was missed, of whom others may have taken the place.
+const GAP_BUFFER: (f32, f32) = (1.0, 0.15);
 /// A box never grows by more than this part of its size while it is being looked for (C-BIoU, Yang et al. 2023, has 0.5 at video rates; 0.75 follows a walker at 2 frames a second).
 const BUFFER_MAX: f32 = 0.75;
 /// Tentative tracks are confirmed after this time even with fewer hits than asked for, at low frame rates.
@@ -667,7 +668,12 @@ fn buffer(track: &Live) -> f32 {
     let rect = track.motion.rect();
     let (sx, sy) = track.motion.spread();
     let uncertain = (sx / rect.w.max(1.0)).max(sy / rect.h.max(1.0));
-    (BUFFER_DEVIATIONS * uncertain - BUFFER_FREE).clamp(0.0, BUFFER_MAX)
+    let (deviations, free) = if track.missed <= 1 {
+        STEP_BUFFER
+    } else {
+        GAP_BUFFER
+    };
+    (deviations * uncertain - free).clamp(0.0, BUFFER_MAX)
 }
 
 /// How much a track, expected at `place`, and a box overlap when both grow; 0 for another class.

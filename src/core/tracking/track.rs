@@ -10,7 +10,7 @@ use crate::core::{
 /// How much of the old appearance stays when a perfect crop arrives (BoT-SORT and FairMOT, `alpha = 0.9`).
 const APPEARANCE_MEMORY: f32 = 0.9;
 /// Most of the mean that one crop replaces.
-const MOST_NEW: f32 = 0.4;
+const MOST_NEW: f32 = 0.2;
 /// Looks are firm once crops of so much quality stand behind them: five good ones.
 const FIRM_WEIGHT: f32 = 4.0;
 
