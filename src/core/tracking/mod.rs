@@ -49,6 +49,9 @@ const PROXIMITY: f32 = 0.3;
 const LOOKS_ALIKE: f32 = 0.5;
 /// … and more alike than strangers by so many of their standard deviations …
 const UNLIKE_STRANGERS: f32 = 2.5;
+/// What is less alike than this is not learnt, once looks are firm, else a track turns little by little into whoever takes its
+/// place at the picture's edge.
+const FAMILIAR: f32 = 0.4;
 /// … and against a pair only when the crop is at least this good: one of somebody half hidden looks like another.
 const CLEAR_QUALITY: f32 = 0.15;
 /// A track that was seen no longer ago than this is where it was: looks alone do not end it at once, ns.
@@ -458,11 +461,15 @@ impl Tracker {
             let seen = &observations[observation];
             let cosine = self.own_cosine(&self.tracks[track], seen);
             let agrees = self.agreement(&self.tracks[track], cosine, seen);
-            if let Some(cosine) = cosine.filter(|_| agrees != Some(false)) {
+            let unlike =
+                agrees.is_some() && cosine.is_some_and(|c| self.looks.position(c) < FAMILIAR);
+            let is_familiar = agrees != Some(false) && !unlike;
+            if let Some(cosine) = cosine.filter(|_| is_familiar) {
                 self.looks.add_self(cosine);
             }
             let sight = Sight {
                 agrees,
+                is_familiar,
                 ..sight(seen, self.config.use_appearance)
             };
             self.tracks[track].see(observation, sight, now);
@@ -659,6 +666,7 @@ fn sight<'a>(seen: &Observation<'a>, use_appearance: bool) -> Sight<'a> {
         embedding: seen.embedding.filter(|_| use_appearance),
         quality: seen.quality,
         agrees: None,
+        is_familiar: true,
     }
 }
 

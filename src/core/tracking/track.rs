@@ -117,6 +117,8 @@ pub(super) struct Sight<'a> {
     pub quality: f32,
     /// Whether it looks like the track, where that can be told.
     pub agrees: Option<bool>,
+    /// Whether its looks are the track's, as far as can be told.
+    pub is_familiar: bool,
 }
 
 impl Live {
@@ -185,8 +187,8 @@ impl Live {
         self.hits = self.hits.saturating_add(1);
         self.missed = 0;
         self.observation = Some(observation);
-        // What contradicts is not learnt, else a track would turn into whoever took its place.
-        if let Some(embedding) = sight.embedding.filter(|_| sight.agrees != Some(false)) {
+        // What looks otherwise is not learnt, else a track would turn into whoever took its place.
+        if let Some(embedding) = sight.embedding.filter(|_| sight.is_familiar) {
             match &mut self.appearance {
                 Some(appearance) => appearance.update(embedding, sight.quality),
                 None => self.appearance = Some(Appearance::new(embedding, sight.quality)),
