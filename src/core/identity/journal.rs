@@ -579,7 +579,7 @@ impl Gallery {
                     camera: self.names.name(about.camera),
                     origin: about.origin,
                     weight: about.weight,
-                    vector: Embedding::normalised(values, space.model).ok()?,
+                    vector: Embedding::normalised(&values, space.model).ok()?,
                 })
             })
         });

@@ -5,6 +5,7 @@
 //! told the time and knows no clock, no file and no lock.
 
 mod binding;
+mod block;
 mod coarse;
 mod decision;
 mod gallery;

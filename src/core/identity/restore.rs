@@ -309,8 +309,9 @@ impl Gallery {
         };
         let space = self.spaces.iter().find(|s| s.rows_of(id) > 0)?;
         let judge = Judge::new(&space.scale, self.config.match_threshold, space.people());
-        let queries: Vec<Query<'_>> = space
-            .rows(id)
+        let rows: Vec<_> = space.rows(id).collect();
+        let queries: Vec<Query<'_>> = rows
+            .iter()
             .map(|(row, values)| Query {
                 values,
                 crops: row.weight.max(1.0) as u32,

@@ -1,12 +1,13 @@
 //! What the known people look like: a few vectors each, in one block of memory for fast look-up.
 //!
 //! A person has up to [`ROWS`] vectors, each the running mean of crops that look alike (a side, a light, a camera), so a
-//! few odd crops neither decide for ever nor fill the memory. Memory is fixed: `ROWS × dimension × 4` bytes a person and
-//! `dimension` for the first look ([`super::coarse`]): 16.5 KiB at 512 numbers, 1.7 GB for 100,000 people.
+//! few odd crops neither decide for ever nor fill the memory. Memory is fixed: `ROWS × dimension` bytes a person
+//! ([`super::block`]) and `dimension` for the first look ([`super::coarse`]): 4.6 KiB at 512 numbers.
 
 use super::{
     CameraId,
     binding::TrackKey,
+    block::Block,
     coarse::{EVERYBODY, Sketch},
     decision::{Candidate, Query},
     nuisance::Nuisance,
@@ -56,8 +57,10 @@ pub(super) struct Space {
     pub scale: ScoreScale,
     /// What changes in the vectors of one person.
     pub nuisance: Nuisance,
-    /// `slots × ROWS × dimension` numbers.
-    values: Vec<f32>,
+    /// `ROWS` places a slot.
+    values: Block,
+    /// Tells one rounding of a moving row from another.
+    blends: u32,
     slots: Vec<Slot>,
     /// The mean of each slot's rows.
     sketch: Sketch,
@@ -80,7 +83,8 @@ impl Space {
             dimension,
             scale: ScoreScale::default(),
             nuisance: Nuisance::new(dimension),
-            values: Vec::new(),
+            values: Block::new(dimension),
+            blends: 0,
             slots: Vec::new(),
             sketch: Sketch::new(dimension),
             free: Vec::new(),
@@ -163,7 +167,7 @@ impl Space {
         let mut total = 0.0;
         for (r, about) in self.slots[slot].rows.iter().enumerate() {
             total += about.weight;
-            let values = self.row(slot, r).iter();
+            let values = self.values.get(slot * ROWS + r);
             mean.iter_mut()
                 .zip(values)
                 .for_each(|(m, v)| *m += about.weight * v);
@@ -187,7 +191,7 @@ impl Space {
             if !counts(about) {
                 continue;
             }
-            let cosine = dot(query.values, self.row(slot, r));
+            let cosine = self.values.dot(slot * ROWS + r, query.values);
             if cosine > best {
                 (best, here) = (cosine, about.camera == query.camera);
             }
@@ -205,16 +209,6 @@ impl Space {
         })
     }
 
-    fn row(&self, slot: usize, row: usize) -> &[f32] {
-        let start = (slot * ROWS + row) * self.dimension;
-        &self.values[start..start + self.dimension]
-    }
-
-    fn row_mut(&mut self, slot: usize, row: usize) -> &mut [f32] {
-        let start = (slot * ROWS + row) * self.dimension;
-        &mut self.values[start..start + self.dimension]
-    }
-
     /// The person's slot, made when there is none.
     fn slot(&mut self, id: IdentityId) -> usize {
         if let Some(&slot) = self.by_owner.get(&id) {
@@ -225,8 +219,7 @@ impl Space {
                 owner: None,
                 rows: Vec::with_capacity(ROWS),
             });
-            self.values
-                .resize(self.slots.len() * ROWS * self.dimension, 0.0);
+            self.values.grow(self.slots.len() * ROWS);
             self.slots.len() - 1
         });
         self.slots[slot].owner = Some(id);
@@ -248,7 +241,7 @@ impl Space {
         };
         let nearest = (0..self.slots[slot].rows.len())
             .filter(own)
-            .map(|r| (r, dot(sample.values, self.row(slot, r))))
+            .map(|r| (r, self.values.dot(slot * ROWS + r, sample.values)))
             .max_by(|a, b| a.1.total_cmp(&b.1));
         match nearest {
             Some((row, cosine)) if self.scale.position(cosine) >= SAME_ROW => {
@@ -272,7 +265,7 @@ impl Space {
             origin,
             track: Some(sample.track),
         });
-        self.row_mut(slot, row).copy_from_slice(sample.values);
+        self.values.set(slot * ROWS + row, sample.values);
     }
 
     fn replace_weakest(&mut self, slot: usize, origin: IdentityId, sample: Sample<'_>) {
@@ -289,21 +282,24 @@ impl Space {
             origin,
             track: Some(sample.track),
         };
-        self.row_mut(slot, weakest).copy_from_slice(sample.values);
+        self.values.set(slot * ROWS + weakest, sample.values);
     }
 
     fn blend(&mut self, slot: usize, row: usize, sample: Sample<'_>) {
         let about = &mut self.slots[slot].rows[row];
         let part = sample.quality / (about.weight + sample.quality).max(f32::MIN_POSITIVE);
         about.weight = (about.weight + sample.quality).min(MAX_WEIGHT);
-        let values = self.row_mut(slot, row);
+        let place = slot * ROWS + row;
+        let mut values: Vec<f32> = self.values.get(place).collect();
         for (old, new) in values.iter_mut().zip(sample.values) {
             *old += part * (new - *old);
         }
-        let norm = dot(values, values).sqrt();
+        let norm = dot(&values, &values).sqrt();
         if norm > f32::MIN_POSITIVE {
             values.iter_mut().for_each(|v| *v /= norm);
         }
+        self.blends = self.blends.wrapping_add(1);
+        self.values.set_moving(place, &values, self.blends);
     }
 
     /// Erases a person's rows.
@@ -311,20 +307,22 @@ impl Space {
         let Some(slot) = self.by_owner.remove(&id) else {
             return;
         };
-        let start = slot * ROWS * self.dimension;
-        self.values[start..start + ROWS * self.dimension].fill(0.0);
+        (0..ROWS).for_each(|row| self.values.clear(slot * ROWS + row));
         self.slots[slot].owner = None;
         self.slots[slot].rows.clear();
         self.sketch.set(slot, None);
         self.free.push(slot);
     }
 
-    /// A person's rows.
-    pub fn rows(&self, id: IdentityId) -> impl Iterator<Item = (&Row, &[f32])> {
+    /// A person's rows: about each, and its vector, of about unit length.
+    pub fn rows(&self, id: IdentityId) -> impl Iterator<Item = (&Row, Vec<f32>)> {
         let slot = self.by_owner.get(&id).copied();
         slot.into_iter().flat_map(move |slot| {
             let rows = self.slots[slot].rows.iter().enumerate();
-            rows.map(move |(index, about)| (about, self.row(slot, index)))
+            rows.map(move |(index, about)| {
+                let values = self.values.get(slot * ROWS + index);
+                (about, values.collect())
+            })
         })
     }
 
@@ -332,7 +330,9 @@ impl Space {
     pub fn put(&mut self, id: IdentityId, about: Row, values: &[f32]) {
         if values.len() == self.dimension {
             let slot = self.slot(id);
-            self.place(slot, about, values);
+            if let Some(row) = self.place(slot, about) {
+                self.values.set(slot * ROWS + row, values);
+            }
             self.summarise(slot);
         }
     }
@@ -348,13 +348,12 @@ impl Space {
             if !stays(&about) {
                 continue;
             }
-            let values = self.row(slot, index).to_vec();
             self.slots[slot].rows[kept] = about;
-            self.row_mut(slot, kept).copy_from_slice(&values);
+            self.values.copy(slot * ROWS + index, slot * ROWS + kept);
             kept += 1;
         }
         for index in kept..self.slots[slot].rows.len() {
-            self.row_mut(slot, index).fill(0.0);
+            self.values.clear(slot * ROWS + index);
         }
         self.slots[slot].rows.truncate(kept);
         self.summarise(slot);
@@ -405,35 +404,35 @@ impl Space {
         let mut kept = 0;
         for index in 0..self.slots[source].rows.len() {
             let about = self.slots[source].rows[index];
-            let values = self.row(source, index).to_vec();
-            if moves(&about) {
-                self.place(target, about, &values);
-            } else {
+            let place = source * ROWS + index;
+            if !moves(&about) {
                 self.slots[source].rows[kept] = about;
-                self.row_mut(source, kept).copy_from_slice(&values);
+                self.values.copy(place, source * ROWS + kept);
                 kept += 1;
+            } else if let Some(row) = self.place(target, about) {
+                self.values.copy(place, target * ROWS + row);
             }
+        }
+        for index in kept..self.slots[source].rows.len() {
+            self.values.clear(source * ROWS + index);
         }
         self.slots[source].rows.truncate(kept);
         self.summarise(source);
         self.summarise(target);
     }
 
-    /// Puts a row into a slot, in place of a weaker one when it is full.
-    fn place(&mut self, slot: usize, about: Row, values: &[f32]) {
+    /// Finds a row's place in a slot, that of a weaker one when it is full; `None` when there is no weaker one.
+    fn place(&mut self, slot: usize, about: Row) -> Option<usize> {
         let rows = &mut self.slots[slot].rows;
-        let index = if rows.len() < ROWS {
+        if rows.len() < ROWS {
             rows.push(about);
-            rows.len() - 1
-        } else {
-            let weakest = (0..rows.len())
-                .min_by(|&a, &b| rows[a].weight.total_cmp(&rows[b].weight))
-                .filter(|&r| rows[r].weight < about.weight);
-            let Some(weakest) = weakest else { return };
-            rows[weakest] = about;
-            weakest
-        };
-        self.row_mut(slot, index).copy_from_slice(values);
+            return Some(rows.len() - 1);
+        }
+        let weakest = (0..rows.len())
+            .min_by(|&a, &b| rows[a].weight.total_cmp(&rows[b].weight))
+            .filter(|&r| rows[r].weight < about.weight)?;
+        rows[weakest] = about;
+        Some(weakest)
     }
 }
 
