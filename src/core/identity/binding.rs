@@ -48,6 +48,8 @@ pub(super) struct Binding {
     pub compared: u32,
     /// When to compare it with everybody else again, ns.
     pub review_ns: u64,
+    /// Whether more is known of where it stands than when that was last asked.
+    pub place_news: bool,
     /// Whether it has taught how alike one person is across cameras.
     pub taught: bool,
 }
@@ -68,6 +70,7 @@ impl Binding {
             asked_ns: None,
             compared: 0,
             review_ns: 0,
+            place_news: false,
             taught: false,
         }
     }

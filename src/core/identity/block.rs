@@ -23,11 +23,6 @@ impl Block {
         }
     }
 
-    /// How many places there are, with and without a vector.
-    pub fn places(&self) -> usize {
-        self.steps.len()
-    }
-
     /// Makes room for so many vectors; never less than there was.
     pub fn grow(&mut self, places: usize) {
         if places > self.steps.len() {
@@ -184,7 +179,6 @@ mod tests {
             block.set(2, &back);
             let again: Vec<f32> = block.get(2).collect();
             assert_eq!(back, again, "{length}: what was rounded once stays");
-            assert_eq!(block.places(), 3);
         }
     }
 

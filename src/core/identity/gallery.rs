@@ -11,6 +11,7 @@ use super::{
     MAX_MODELS, MAX_NAME_BYTES, MAX_PREVIOUS, Sighting,
     binding::{Binding, MIN_QUALITY, TrackKey},
     decision::{Candidate, Judge, Query},
+    floor::Floor,
     journal::{CameraNames, Journal},
     restore::Clock,
     review::REVIEW_NS,
@@ -110,6 +111,7 @@ pub struct Gallery {
     pub(super) config: GalleryConfig,
     pub(super) topology: Option<Arc<Topology>>,
     pub(super) transits: Transits,
+    pub(super) floor: Floor,
     pub(super) people: HashMap<IdentityId, Record>,
     /// People that no track carries, least recently seen first.
     pub(super) resting: BTreeMap<u64, IdentityId>,
@@ -168,6 +170,7 @@ impl Gallery {
             config,
             topology: None,
             transits: Transits::default(),
+            floor: Floor::default(),
             people: HashMap::new(),
             resting: BTreeMap::new(),
             spaces: Vec::new(),
@@ -227,6 +230,7 @@ impl Gallery {
     pub fn detach(&mut self, camera: CameraId) -> Vec<Event> {
         self.release(camera);
         self.cameras.remove(&camera);
+        self.floor.detach(camera);
         std::mem::take(&mut self.events)
     }
 
@@ -254,6 +258,7 @@ impl Gallery {
         self.end_tracks(camera, ended);
         self.expire();
         self.collect(camera, sightings);
+        self.look_at_floor(camera, time_ns, sightings);
         let identities = self.identify(camera, sightings);
         Decision {
             identities,
@@ -270,6 +275,7 @@ impl Gallery {
         let undecided = self.undecided(camera, sightings);
         self.decide(camera, sightings, &undecided);
         self.enrol_rest(camera, sightings);
+        self.meet(camera, sightings);
         self.review(camera, sightings);
         self.regroup(camera, sightings);
         self.keep(camera, sightings);
@@ -447,7 +453,7 @@ impl Gallery {
             });
             for ((key, ..), candidates) in rows.iter().zip(&mut found) {
                 candidates.retain(|c| self.can_be(*key, c.id));
-                self.consider_walks(*key, candidates);
+                self.consider_places(*key, candidates);
             }
             let judge = Judge::new(&space.scale, self.config.match_threshold, space.people());
             let others: Vec<f32> = found.iter().filter_map(|all| of_others(all)).collect();
@@ -743,11 +749,60 @@ impl Gallery {
         Some((stay.camera, began.checked_sub(stay.times.end)?))
     }
 
-    /// Adds what the times say that people take from camera to camera.
-    pub(super) fn consider_walks(&self, key: TrackKey, candidates: &mut [Candidate]) {
+    /// Adds what the times say that people take from camera to camera, and where in the room people are that other
+    /// cameras see.
+    pub(super) fn consider_places(&self, key: TrackKey, candidates: &mut [Candidate]) {
+        let elsewhere = self.places_elsewhere(key);
         for candidate in candidates {
             if let Some((from, walk_ns)) = self.walk(candidate.id, key) {
                 candidate.prior = self.transits.log_odds(from, key.camera, walk_ns);
+            }
+            candidate.prior += elsewhere.get(&candidate.id).copied().unwrap_or(0.0);
+        }
+    }
+
+    /// What the places say of people in view of other cameras: whether they are this track.
+    fn places_elsewhere(&self, key: TrackKey) -> HashMap<IdentityId, f32> {
+        let mut all: HashMap<IdentityId, f32> = HashMap::new();
+        if !self.floor.is_known() {
+            return all;
+        }
+        for (other, binding) in &self.bindings {
+            let Some(id) = binding.identity.filter(|_| other.camera != key.camera) else {
+                continue;
+            };
+            let odds = self.floor.log_odds(key, *other);
+            let known = all.entry(id).or_default();
+            // One camera that sees both in one place outweighs others that do not.
+            if odds > 0.0 || *known <= 0.0 {
+                *known = if odds > 0.0 {
+                    odds.max(*known)
+                } else {
+                    odds.min(*known)
+                };
+            }
+        }
+        all
+    }
+
+    /// Shows the floor who stands where.
+    fn look_at_floor(&mut self, camera: CameraId, time_ns: u64, sightings: &[Sighting<'_>]) {
+        let people = sightings
+            .iter()
+            .filter(|s| s.confirmed && s.quality >= REMEMBER_QUALITY)
+            .map(|s| (s.track, s.rect));
+        let mut floor = std::mem::take(&mut self.floor);
+        let news = floor.observe(camera, time_ns, people, |other| {
+            let relation = |t: &Arc<Topology>| self.relation(t, camera, other);
+            !matches!(
+                self.topology.as_ref().map(relation),
+                Some(Relation::Apart { .. })
+            )
+        });
+        self.floor = floor;
+        for key in news {
+            if let Some(binding) = self.bindings.get_mut(&key) {
+                binding.place_news = true;
             }
         }
     }
@@ -893,7 +948,9 @@ impl Gallery {
 
     fn end_tracks(&mut self, camera: CameraId, tracks: &[TrackId]) {
         for &track in tracks {
-            self.unbind(TrackKey { camera, track });
+            let key = TrackKey { camera, track };
+            self.floor.end(key);
+            self.unbind(key);
         }
     }
 

@@ -29,6 +29,8 @@ use crate::core::{
 const SAME: f32 = 1.75;
 /// Tracks that carry one number already are believed to lie this much closer: numbers must not flicker.
 const HOLD: f32 = 0.5;
+/// What places say counts as so much likeness: natural logarithm of odds a deviation.
+const ODDS_A_DEVIATION: f32 = 3.0;
 /// A track votes for the number that it carries with its crops, up to this many.
 const MAX_VOTES: u32 = 50;
 /// A number that somebody carried before those in view came has so many votes to begin with.
@@ -124,6 +126,7 @@ impl Gallery {
                 continue;
             };
             self.keep_apart(&crowd, &mut likeness);
+            self.add_places(&crowd, &mut likeness);
             let visible: Vec<bool> = crowd.nodes.iter().map(|n| n.visible).collect();
             let labels = clusters(&likeness, &crowd.cameras(), &visible);
             let numbers = self.numbers(&crowd, &labels);
@@ -242,6 +245,21 @@ impl Gallery {
                     likeness.apart[i * n + j] = true;
                     likeness.apart[j * n + i] = true;
                 }
+            }
+        }
+    }
+
+    /// Tracks that stand in one place are nearer, those in two further.
+    fn add_places(&self, crowd: &Crowd, likeness: &mut Likeness) {
+        if !self.floor.is_known() {
+            return;
+        }
+        let n = crowd.nodes.len();
+        for (i, a) in crowd.nodes.iter().enumerate() {
+            for (j, b) in crowd.nodes[..i].iter().enumerate() {
+                let nearer = self.floor.log_odds(a.key, b.key) / ODDS_A_DEVIATION;
+                likeness.above[i * n + j] += nearer;
+                likeness.above[j * n + i] += nearer;
             }
         }
     }

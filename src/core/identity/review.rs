@@ -102,6 +102,100 @@ impl Gallery {
         }
     }
 
+    /// A track that stands where a track of another camera stands is the same person, unless their looks contradict that.
+    /// Of two numbers that were never seen side by side one goes; else the younger track changes its number.
+    pub(super) fn meet(&mut self, camera: CameraId, sightings: &[Sighting<'_>]) {
+        // Those are brought together all at once, by `regroup`.
+        if self.groups_in_view() {
+            return;
+        }
+        for sighting in sightings {
+            let key = TrackKey {
+                camera,
+                track: sighting.track,
+            };
+            let Some(binding) = self
+                .bindings
+                .get_mut(&key)
+                .filter(|b| b.decided && b.place_news)
+            else {
+                continue;
+            };
+            binding.place_news = false;
+            let (Some(own), Some(mean)) = (binding.identity, binding.evidence.mean()) else {
+                continue;
+            };
+            let others = self
+                .bindings
+                .iter()
+                .filter(|(_, b)| b.decided && b.identity.is_some_and(|id| id != own));
+            let Some(partner) = self.floor.together(key, others.map(|(k, _)| k)) else {
+                continue;
+            };
+            if let Some((other, verdict)) = self.agreed(key, own, partner, &mean) {
+                self.join_place(key, own, partner, other, verdict, sightings);
+            }
+        }
+    }
+
+    /// The number of a track that stands in the same place, and what speaks for it, if looks do not contradict.
+    fn agreed(
+        &self,
+        key: TrackKey,
+        own: IdentityId,
+        partner: TrackKey,
+        mean: &Embedding,
+    ) -> Option<(IdentityId, Verdict)> {
+        let other = self.bindings.get(&partner)?.identity?;
+        if self.people.get(&own)?.parted.contains(&other) {
+            return None;
+        }
+        let space = self.spaces.iter().find(|s| s.takes(mean))?;
+        let mut found = space
+            .scan(&[self.mean_of(key, mean)?], |id| id == other)
+            .pop()?;
+        self.consider_places(key, &mut found);
+        let judge = Judge::new(&space.scale, self.config.match_threshold, space.people());
+        let verdict = judge.verdict(found.first()?, &found);
+        (verdict.probability >= SURE_MERGE).then_some((other, verdict))
+    }
+
+    /// Acts on that.
+    fn join_place(
+        &mut self,
+        key: TrackKey,
+        own: IdentityId,
+        partner: TrackKey,
+        other: IdentityId,
+        verdict: Verdict,
+        sightings: &[Sighting<'_>],
+    ) {
+        let visible = self.visible(key.camera, sightings).contains(&other);
+        let apart = |a: IdentityId, b| self.people.get(&a).is_some_and(|r| r.apart.contains(&b));
+        if !visible && !apart(own, other) && !apart(other, own) {
+            return self.recognise_merge(key, own, other, verdict.score, verdict.margin);
+        }
+        let began = |k| self.bindings.get(&k).map_or(0, |b| b.first_ns);
+        if visible || began(key) < began(partner) {
+            if let Some(b) = self.bindings.get_mut(&partner) {
+                b.place_news = true;
+            }
+            return;
+        }
+        let basis = self.last_elsewhere(other, key);
+        if self.part(key, own, Some(other)).is_none() {
+            return;
+        }
+        if let Some(binding) = self.bindings.get_mut(&key) {
+            (binding.basis, binding.state) = (basis, IdentityState::Matched);
+            (binding.score, binding.margin) = (verdict.score, verdict.margin);
+        }
+        if self.people.get(&own).is_some_and(|r| r.tracks == 0) {
+            self.events.push(Event::Lost { id: own });
+            self.rest(own);
+        }
+    }
+
     fn mean_of<'a>(&self, key: TrackKey, mean: &'a Embedding) -> Option<Query<'a>> {
         Some(Query {
             values: mean.values(),
@@ -128,7 +222,7 @@ impl Gallery {
         });
         let mut found = found.pop()?;
         found.push(mine);
-        self.consider_walks(key, &mut found);
+        self.consider_places(key, &mut found);
         let judge = Judge::new(&space.scale, self.config.match_threshold, space.people());
         let best = found.iter().max_by(|a, b| a.score.total_cmp(&b.score))?;
         let other = (best.id != own && judge.verdict(best, &found).probability >= SURE_MERGE)
@@ -156,7 +250,7 @@ impl Gallery {
             free && !(grouped && in_view(id)) && self.can_be(key, id)
         });
         let mut found = found.pop()?;
-        self.consider_walks(key, &mut found);
+        self.consider_places(key, &mut found);
         let judge = Judge::new(&space.scale, self.config.match_threshold, space.people());
         let best = found.iter().max_by(|a, b| a.score.total_cmp(&b.score))?;
         let verdict = judge.verdict(best, &found);
