@@ -61,7 +61,7 @@ def parser() -> argparse.ArgumentParser:
     export = _command(commands, "export", run_export, "write the .onnx file of a checkpoint")
     _recipe_options(export)
     export.add_argument("--to", type=Path, help="the file to write; default <out>/<recipe>.onnx")
-    export.add_argument("--variants", action="store_true", help="fp16 and int8 (QDQ) files too, with their accuracy cost")
+    export.add_argument("--variants", action="store_true", help="fp16, w8 (weights in 8 bits) and int8 (QDQ) files too, with their accuracy cost")
 
     plot = _command(commands, "plot", run_plot, "draw the curves of a run")
     plot.add_argument("history", type=Path, help="history.json of a run")

@@ -333,7 +333,7 @@ def test_smaller_files_still_detect_the_same(pictures: Path, tmp_path: Path) -> 
     export.export(tmp_path / "last.pt", tmp_path / "d.onnx", 96)
     items = evaluate.items_from_pictures(data.split(data.scan([pictures])).validation)
     lines = variants.write(tmp_path / "d.onnx", [item.load() for item in items], items, 96).splitlines()
-    assert [line.split("|")[1].strip() for line in lines[2:]] == ["d.onnx", "d.fp16.onnx", "d.int8.onnx"]
+    assert [line.split("|")[1].strip() for line in lines[2:]] == ["d.onnx", "d.fp16.onnx", "d.w8.onnx", "d.int8.onnx"]
     assert all(float(line.split("|")[2]) > 0 for line in lines[2:])
 
 

@@ -79,7 +79,9 @@ def test_distillation_trains_resumes_and_exports(market: Path, tmp_path: Path, t
     assert main(command(config, market.parent, tmp_path, "--to", str(tmp_path / "again.onnx"), "--variants", name="export")) == 0
     assert (tmp_path / "again.onnx").exists() and (tmp_path / "again.int8.onnx").exists()
     figures = json.loads((tmp_path / "again.variants.json").read_text())
-    assert set(figures) == {"again.onnx", "again.fp16.onnx", "again.int8.onnx"}
+    assert set(figures) == {"again.onnx", "again.fp16.onnx", "again.w8.onnx", "again.int8.onnx"}
+    assert figures["again.w8.onnx"]["cosine to float32"] > 0.999
+    assert figures["again.w8.onnx"]["MB"] < figures["again.fp16.onnx"]["MB"]
     wanted = ["evaluate", str(tmp_path / "again.onnx"), "--query", str(market), "--gallery", str(market), "--cache", str(tmp_path / "cache")]
     assert main(wanted) == 0
     assert '"mAP"' in capsys.readouterr().out

@@ -161,7 +161,7 @@ def main() -> int:
     command.add_argument("history", type=Path, help="history.jsonl of a run")
     command.add_argument("out", type=Path, help="the .png to write")
     command.set_defaults(call=_plot)
-    command = commands.add_parser("variants", help="write float16 and int8 files of an exported detector, and measure them")
+    command = commands.add_parser("variants", help="write float16, 8-bit-weight and int8 files of an exported detector, and measure them")
     command.add_argument("model", type=Path)
     command.add_argument("--data", type=Path, nargs="+", required=True, help="folders in YOLO layout")
     command.add_argument("--side", type=int, default=416)

@@ -1,4 +1,4 @@
-"""Smaller files of an exported detector, float16 weights and int8 (QDQ), and what they cost."""
+"""Smaller files of an exported detector, float16 weights, eight-bit weights and int8 (QDQ), and what they cost."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from reid_training.variants import write_half
+from reid_training.variants import write_half, write_packed
 
 from . import evaluate
 from .teachers import ort_session
@@ -72,12 +72,14 @@ def milliseconds(path: Path, side: int, runs: int = 30) -> float:
 
 
 def write(path: Path, pictures: Sequence[np.ndarray], items: Sequence[evaluate.Item], side: int) -> str:
-    """`<name>.fp16.onnx` and `<name>.int8.onnx` beside the file; a table of their size, time and accuracy on `items`."""
-    half, eight = path.with_suffix(".fp16.onnx"), path.with_suffix(".int8.onnx")
+    """`<name>.fp16.onnx`, `<name>.w8.onnx` and `<name>.int8.onnx` beside the file; a table of their size, time and accuracy on
+    `items`."""
+    half, packed, eight = (path.with_suffix(f".{kind}.onnx") for kind in ("fp16", "w8", "int8"))
     write_half(path, half)
+    write_packed(path, packed)
     write_int8(path, eight, pictures[:CALIBRATION], side)
     lines = ["| file | MB | ms a picture | AP50 | AP50-95 | best F1 at |", "|---|---|---|---|---|---|"]
-    for file in (path, half, eight):
+    for file in (path, half, packed, eight):
         result = evaluate.measure(items, evaluate.run_detector(evaluate.onnx_detector(file, side), items))
         lines.append(
             f"| {file.name} | {file.stat().st_size / 1e6:.2f} | {milliseconds(file, side):.1f} "
