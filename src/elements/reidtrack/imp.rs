@@ -5,7 +5,7 @@
 //! what happened is collected first and told afterwards.
 
 use std::{
-    sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, LazyLock, Mutex, MutexGuard},
     time::Duration,
 };
 
@@ -24,6 +24,7 @@ use crate::{
         Location, Notice, StoreError,
         registry::{self, SharedGallery},
     },
+    sync::lock,
 };
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
@@ -636,7 +637,7 @@ impl ReidTrack {
     /// The gallery that the settings name: the one from before a restart if it is the same.
     fn open_gallery(&self, settings: &Settings) -> Result<Arc<SharedGallery>, StoreError> {
         let location = Location::parse(&settings.gallery_location)?;
-        let mut kept = self.gallery.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = lock(&self.gallery);
         let same = |g: &SharedGallery| g.name() == settings.gallery && *g.location() == location;
         let before = kept.take().filter(|g| same(g));
         let gallery = match before {
@@ -670,7 +671,7 @@ impl ReidTrack {
         action: impl FnOnce(&SharedGallery) -> Result<(T, Vec<Event>), GalleryError>,
     ) -> Option<T> {
         let gallery = {
-            let kept = self.gallery.lock().unwrap_or_else(PoisonError::into_inner);
+            let kept = lock(&self.gallery);
             kept.clone()
         };
         let Some(gallery) = gallery else {
@@ -698,7 +699,7 @@ impl ReidTrack {
     /// Nothing of a forgotten person is left in the gallery's place, or a warning says so.
     fn wait_until_erased(&self) {
         let gallery = {
-            let kept = self.gallery.lock().unwrap_or_else(PoisonError::into_inner);
+            let kept = lock(&self.gallery);
             kept.clone()
         };
         let Some(gallery) = gallery else { return };
@@ -806,11 +807,11 @@ impl ReidTrack {
     }
 
     fn settings(&self) -> MutexGuard<'_, Settings> {
-        self.settings.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.settings)
     }
 
     fn state(&self) -> MutexGuard<'_, Option<State>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 
