@@ -524,7 +524,7 @@ fn the_command_says_what_is_wrong_with_its_input() {
     let path = |name: &str| folder.path().join(name).display().to_string();
     fs::write(
         folder.path().join("bad.txt"),
-        "1,1,0,0,10,10\n1,-1,0,0,10,10\n",
+        "# no reidtrack\n1,-1,0,0,10,10\n",
     )
     .unwrap();
     fs::create_dir(folder.path().join("empty")).unwrap();

@@ -69,10 +69,12 @@ pub enum MotFault {
 /// Largest frame number and id.
 const MAX_NUMBER: u32 = i32::MAX as u32;
 
-/// The boxes of a text, sorted by frame and id. Empty lines and lines that begin with `#` are passed over. Fails at the
-/// first line that cannot be used.
+/// The boxes of a text, sorted by frame and id. Empty lines and lines that begin with `#` are passed over, and of a result
+/// those with id -1, which `reidpublish` writes for people that carry no number yet. Fails at the first line that cannot be
+/// used, and when a result names nobody.
 pub fn parse(text: &str, role: Role) -> Result<Vec<LabelledBox>, MotError> {
     let mut boxes = Vec::new();
+    let mut nameless = None;
     let mut seen: HashMap<(u32, u32), usize> = HashMap::new();
     for (i, line) in text.lines().enumerate() {
         let line = line.trim().trim_start_matches('\u{feff}');
@@ -80,14 +82,23 @@ pub fn parse(text: &str, role: Role) -> Result<Vec<LabelledBox>, MotError> {
             continue;
         }
         let place = |fault| MotError { line: i + 1, fault };
-        let Some(row) = parse_line(line, role).map_err(place)? else {
-            continue;
+        let row = match parse_line(line, role) {
+            Ok(Some(row)) => row,
+            Ok(None) => continue,
+            Err(fault @ MotFault::NoId(-1)) if role == Role::Result => {
+                nameless.get_or_insert(place(fault));
+                continue;
+            }
+            Err(fault) => return Err(place(fault)),
         };
         let (frame, id) = (row.frame, row.id);
         if let Some(first) = seen.insert((frame, id), i + 1) {
             return Err(place(MotFault::Twice { frame, id, first }));
         }
         boxes.push(row);
+    }
+    if let Some(error) = nameless.filter(|_| boxes.is_empty()) {
+        return Err(error);
     }
     boxes.sort_by_key(|b| (b.frame, b.id));
     Ok(boxes)
@@ -230,6 +241,13 @@ mod tests {
     }
 
     #[test]
+    fn who_carries_no_number_yet_is_passed_over_in_results() {
+        let text = "1,-1,0,0,9,9\n2,4,0,0,9,9\n2,-1,5,0,9,9\n";
+        assert_eq!(parse(text, Role::Result).unwrap().len(), 1);
+        assert!(parse(text, Role::Truth).is_err());
+    }
+
+    #[test]
     fn errors_name_the_line_and_what_is_wrong_with_it() {
         let cases = [
             ("1,1,0,0,9", "line 1: a row has at least 6 fields"),
@@ -237,6 +255,7 @@ mod tests {
             ("1.5,1,0,0,9,9", "line 1: frame '1.5'"),
             ("1,9999999999,0,0,9,9", "line 1: id '9999999999'"),
             ("1,-1,0,0,9,9", "line 1: id -1 names nobody"),
+            ("1,1,0,0,9,9\n1,-2,0,0,9,9", "line 2: id -2 names nobody"),
             ("1,1,nan,0,9,9", "line 1: x 'nan'"),
             ("1,1,0,0,inf,9", "line 1: width 'inf'"),
             ("1,1,0,0,9,-9", "line 1: a box of 9 x -9 px"),
