@@ -66,6 +66,11 @@ pub(super) struct Verdict {
     pub score: f32,
 }
 
+/// What the number of known people says against each of them, as natural logarithm of odds.
+pub(super) fn crowding(known: usize) -> f32 {
+    CROWDING * (known.max(1) as f32).ln()
+}
+
 /// How scores are judged in one gallery for one model.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Judge<'a> {
@@ -105,7 +110,7 @@ impl<'a> Judge<'a> {
                 let chance = BEST_OF_ROWS * (candidate.rows.max(1) as f32).ln();
                 let z = self.scale.deviations(candidate.score) - chance;
                 let even = (PRIOR_KNOWN / (1.0 - PRIOR_KNOWN)).ln();
-                let prior = even - CROWDING * (self.known as f32).ln();
+                let prior = even - crowding(self.known);
                 let separation = self.separation(candidate);
                 prior + candidate.prior + separation * (z - separation / 2.0)
             }

@@ -685,24 +685,41 @@ mod tests {
         assert!(floor.pairs.is_empty());
     }
 
-    #[test]
-    fn twins_are_told_apart_by_where_they_stand() {
+    /// A vector: `towards` one direction, and noise.
+    fn looks(towards: f32, noise: &mut u32) -> Embedding {
+        let mut next = || {
+            *noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (*noise >> 8) as f32 / (1 << 23) as f32 - 1.0
+        };
+        let raw: Vec<f32> = (0..32).map(|_| towards + next()).collect();
+        Embedding::normalised(&raw, ModelFingerprint(1)).expect("a vector")
+    }
+
+    fn twins_in_a_gallery_of(strangers: u32) {
         let mut gallery = Gallery::new(GalleryConfig::default());
         let cameras = [gallery.attach("a", true), gallery.attach("b", true)];
-        let mut noise = 7_u32;
-        let mut same_looks = || {
-            let raw: Vec<f32> = (0..32)
-                .map(|_| {
-                    noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                    1.0 + 0.3 * (noise >> 8) as f32 / (1 << 24) as f32
-                })
-                .collect();
-            Embedding::normalised(&raw, ModelFingerprint(1)).expect("a vector")
-        };
+        let street = gallery.attach("street", true);
+        let mut noise = 7;
+        for stranger in 0..strangers {
+            let look = looks(0.0, &mut noise);
+            let sighting = Sighting {
+                track: TrackId(stranger),
+                confirmed: true,
+                rect: seen(A, walk(0, 0)),
+                embedding: Some(&look),
+                quality: 0.9,
+            };
+            let begins = u64::from(stranger) * 5 * FRAME_NS;
+            for frame in 0..5 {
+                gallery.observe(street, begins + frame * FRAME_NS, &[sighting], &[]);
+            }
+            gallery.observe(street, begins + 5 * FRAME_NS, &[], &[TrackId(stranger)]);
+        }
         let mut numbers = [[0; 2]; 2];
-        for frame in 0..900 {
+        let begins = u64::from(strangers) * 5;
+        for frame in begins..begins + 900 {
             for (side, &camera) in cameras.iter().enumerate() {
-                let looks = [same_looks(), same_looks()];
+                let looks = [looks(4.0, &mut noise), looks(4.0, &mut noise)];
                 let sightings: Vec<Sighting<'_>> = (0..2)
                     .map(|p| Sighting {
                         // The second camera counts the other way round.
@@ -719,7 +736,14 @@ mod tests {
                 }
             }
         }
-        assert_eq!(numbers[0], numbers[1], "one number in both cameras");
-        assert_ne!(numbers[0][0], numbers[0][1], "two people");
+        let case = format!("{strangers} others: {numbers:?}");
+        assert_eq!(numbers[0], numbers[1], "one number in both cameras, {case}");
+        assert_ne!(numbers[0][0], numbers[0][1], "two people, {case}");
+    }
+
+    #[test]
+    fn twins_are_told_apart_by_where_they_stand() {
+        twins_in_a_gallery_of(0);
+        twins_in_a_gallery_of(400);
     }
 }

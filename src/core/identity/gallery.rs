@@ -10,7 +10,7 @@ use super::{
     CameraId, Decision, Event, Fate, GalleryConfig, GalleryError, MAX_APART, MAX_IDENTITIES,
     MAX_MODELS, MAX_NAME_BYTES, MAX_PREVIOUS, Sighting,
     binding::{Binding, MIN_QUALITY, TrackKey},
-    decision::{Candidate, Judge, Query},
+    decision::{Candidate, Judge, Query, crowding},
     floor::Floor,
     journal::{CameraNames, Journal},
     restore::Clock,
@@ -453,7 +453,7 @@ impl Gallery {
             });
             for ((key, ..), candidates) in rows.iter().zip(&mut found) {
                 candidates.retain(|c| self.can_be(*key, c.id));
-                self.consider_places(*key, candidates);
+                self.consider_places(*key, candidates, space.people());
             }
             let judge = Judge::new(&space.scale, self.config.match_threshold, space.people());
             let others: Vec<f32> = found.iter().filter_map(|all| of_others(all)).collect();
@@ -750,14 +750,21 @@ impl Gallery {
     }
 
     /// Adds what the times say that people take from camera to camera, and where in the room people are that other
-    /// cameras see.
-    pub(super) fn consider_places(&self, key: TrackKey, candidates: &mut [Candidate]) {
+    /// cameras see. `known` people are judged among; who stands in the very place was not picked from all of them.
+    pub(super) fn consider_places(
+        &self,
+        key: TrackKey,
+        candidates: &mut [Candidate],
+        known: usize,
+    ) {
         let elsewhere = self.places_elsewhere(key);
         for candidate in candidates {
             if let Some((from, walk_ns)) = self.walk(candidate.id, key) {
                 candidate.prior = self.transits.log_odds(from, key.camera, walk_ns);
             }
-            candidate.prior += elsewhere.get(&candidate.id).copied().unwrap_or(0.0);
+            let place = elsewhere.get(&candidate.id).copied().unwrap_or(0.0);
+            let picked = if place > 0.0 { crowding(known) } else { 0.0 };
+            candidate.prior += place + picked;
         }
     }
 

@@ -154,7 +154,7 @@ impl Gallery {
         let mut found = space
             .scan(&[self.mean_of(key, mean)?], |id| id == other)
             .pop()?;
-        self.consider_places(key, &mut found);
+        self.consider_places(key, &mut found, space.people());
         let judge = Judge::new(&space.scale, self.config.match_threshold, space.people());
         let verdict = judge.verdict(found.first()?, &found);
         (verdict.probability >= SURE_MERGE).then_some((other, verdict))
@@ -222,7 +222,7 @@ impl Gallery {
         });
         let mut found = found.pop()?;
         found.push(mine);
-        self.consider_places(key, &mut found);
+        self.consider_places(key, &mut found, space.people());
         let judge = Judge::new(&space.scale, self.config.match_threshold, space.people());
         let best = found.iter().max_by(|a, b| a.score.total_cmp(&b.score))?;
         let other = (best.id != own && judge.verdict(best, &found).probability >= SURE_MERGE)
@@ -250,7 +250,7 @@ impl Gallery {
             free && !(grouped && in_view(id)) && self.can_be(key, id)
         });
         let mut found = found.pop()?;
-        self.consider_places(key, &mut found);
+        self.consider_places(key, &mut found, space.people());
         let judge = Judge::new(&space.scale, self.config.match_threshold, space.people());
         let best = found.iter().max_by(|a, b| a.score.total_cmp(&b.score))?;
         let verdict = judge.verdict(best, &found);
