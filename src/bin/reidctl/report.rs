@@ -20,6 +20,10 @@ pub struct Arguments {
     /// Also write the lines of all files into this one, in the order of their time.
     #[arg(long, value_name = "FILE")]
     merged: Option<PathBuf>,
+    /// List only identities of at least so many frames; the others are counted. Passing boxes that are no person, or half
+    /// of one, have few.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    min_frames: u64,
 }
 
 /// What is known of one identity.
@@ -49,7 +53,7 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Outcome {
         write(path, &lines)
             .map_err(|error| format!("{} cannot be written: {error}", path.display()))?;
     }
-    print_table(&collect(&lines), out)?;
+    print_table(&collect(&lines), arguments.min_frames, out)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -102,13 +106,14 @@ fn collect(lines: &[Line]) -> BTreeMap<u64, Seen> {
     all
 }
 
-fn print_table(all: &BTreeMap<u64, Seen>, out: &mut dyn Write) -> io::Result<()> {
+fn print_table(all: &BTreeMap<u64, Seen>, min_frames: u64, out: &mut dyn Write) -> io::Result<()> {
     writeln!(
         out,
         "{:<10} {:<28} {:>8} {:>12} {:>12}",
         "identity", "cameras", "frames", "first seen", "last seen"
     )?;
-    for (id, seen) in all {
+    let listed = || all.iter().filter(|(_, seen)| seen.frames >= min_frames);
+    for (id, seen) in listed() {
         let cameras = seen.cameras.iter().cloned().collect::<Vec<_>>().join(", ");
         let (first, last) = (clock(seen.first_ns), clock(seen.last_ns));
         writeln!(
@@ -118,16 +123,53 @@ fn print_table(all: &BTreeMap<u64, Seen>, out: &mut dyn Write) -> io::Result<()>
             seen.frames
         )?;
     }
-    let both = all.values().filter(|seen| seen.cameras.len() > 1).count();
-    writeln!(
+    let count = listed().count();
+    let both = listed().filter(|(_, seen)| seen.cameras.len() > 1).count();
+    write!(
         out,
-        "{} identities, {both} of them seen by more than one camera",
-        all.len()
-    )
+        "{count} identities, {both} of them seen by more than one camera"
+    )?;
+    match all.len() - count {
+        0 => writeln!(out),
+        rest => writeln!(out, "; {rest} more of fewer than {min_frames} frames each"),
+    }
 }
 
 /// Nanoseconds as minutes and seconds.
 fn clock(ns: u64) -> String {
     let seconds = ns as f64 / 1e9;
     format!("{:02}:{:05.2}", (seconds / 60.0) as u64, seconds % 60.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passing_numbers_are_counted_and_not_listed() {
+        let seen = |frames, cameras: &[&str]| Seen {
+            cameras: cameras.iter().map(|c| (*c).to_owned()).collect(),
+            frames,
+            first_ns: 0,
+            last_ns: 61_500_000_000,
+        };
+        let all = BTreeMap::from([
+            (1, seen(40, &["a", "b"])),
+            (2, seen(9, &["a"])),
+            (3, seen(10, &["a"])),
+        ]);
+        let table = |min_frames| {
+            let mut out = Vec::new();
+            print_table(&all, min_frames, &mut out).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        let full = table(1);
+        assert!(full.contains("P2 ") && full.contains("01:01.50"), "{full}");
+        assert!(full.ends_with("\n3 identities, 1 of them seen by more than one camera\n"));
+        let short = table(10);
+        assert!(!short.contains("P2 ") && short.contains("P3 "), "{short}");
+        assert!(short.ends_with(
+            "2 identities, 1 of them seen by more than one camera; 1 more of fewer than 10 frames each\n"
+        ));
+    }
 }
