@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -43,43 +44,46 @@ def write_variants(path: Path, pack: Pack, probes: Sequence[Probe], calibration:
 
 def write_half(path: Path, to: Path) -> None:
     """Weights stored as float16 and widened when the model is loaded: half of the file, the same arithmetic."""
-    import onnx
     from onnx import TensorProto, helper, numpy_helper
 
-    model = onnx.load(path)
-    nodes = []
-    for tensor in model.graph.initializer:
-        if tensor.data_type != TensorProto.FLOAT or np.prod(tensor.dims) < 64:
-            continue
+    def half(tensor: TensorProto) -> tuple[list[Any], list[Any]]:
         name = tensor.name
-        small = numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float16), f"{name}.half")
-        tensor.CopyFrom(small)
-        nodes.append(helper.make_node("Cast", [f"{name}.half"], [name], to=TensorProto.FLOAT))
-    kept = list(model.graph.node)
-    del model.graph.node[:]
-    model.graph.node.extend([*nodes, *kept])
-    onnx.checker.check_model(model)
-    onnx.save(model, to)
+        tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float16), f"{name}.half"))
+        return [helper.make_node("Cast", [f"{name}.half"], [name], to=TensorProto.FLOAT)], []
+
+    _store_smaller(path, to, lambda dims: np.prod(dims) >= 64, half)
 
 
 def write_packed(path: Path, to: Path) -> None:
     """Weights stored in eight bits, a step for each output, and widened when the model is loaded: a quarter of the file, the
     same arithmetic and speed. How the projects' own files are stored."""
-    import onnx
     from onnx import TensorProto, helper, numpy_helper
 
-    model = onnx.load(path)
-    nodes, steps = [], []
-    for tensor in model.graph.initializer:
-        if tensor.data_type != TensorProto.FLOAT or len(tensor.dims) < 2 or np.prod(tensor.dims) < 256:
-            continue
+    def packed(tensor: TensorProto) -> tuple[list[Any], list[Any]]:
         name, weights = tensor.name, numpy_helper.to_array(tensor)
         small, step = eight_bits(weights, 0 if weights.ndim > 2 else weights.ndim - 1)
         tensor.CopyFrom(numpy_helper.from_array(small, f"{name}.int8"))
-        steps.append(numpy_helper.from_array(step, f"{name}.step"))
-        nodes.append(helper.make_node("Cast", [f"{name}.int8"], [f"{name}.wide"], to=TensorProto.FLOAT))
-        nodes.append(helper.make_node("Mul", [f"{name}.wide", f"{name}.step"], [name]))
-    model.graph.initializer.extend(steps)
+        wide = helper.make_node("Cast", [f"{name}.int8"], [f"{name}.wide"], to=TensorProto.FLOAT)
+        return [wide, helper.make_node("Mul", [f"{name}.wide", f"{name}.step"], [name])], [numpy_helper.from_array(step, f"{name}.step")]
+
+    _store_smaller(path, to, lambda dims: len(dims) >= 2 and np.prod(dims) >= 256, packed)
+
+
+def _store_smaller(
+    path: Path, to: Path, wanted: Callable[[Sequence[int]], bool], shrink: Callable[[Any], tuple[list[Any], list[Any]]]
+) -> None:
+    """Replaces every float tensor of `wanted` dimensions by what `shrink` makes of it: it changes the tensor and returns the
+    nodes that give the old one back, and further tensors that they need."""
+    import onnx
+
+    model = onnx.load(path)
+    nodes, more = [], []
+    for tensor in model.graph.initializer:
+        if tensor.data_type == onnx.TensorProto.FLOAT and wanted(tensor.dims):
+            widen, beside = shrink(tensor)
+            nodes += widen
+            more += beside
+    model.graph.initializer.extend(more)
     kept = list(model.graph.node)
     del model.graph.node[:]
     model.graph.node.extend([*nodes, *kept])
