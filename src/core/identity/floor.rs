@@ -499,17 +499,20 @@ impl Pair {
             return news;
         }
         self.compared_ns = now_ns;
-        for a in first {
-            for b in second {
-                let distance = map.distance(a, b);
-                let alone = |(rival, d): (&Foot, f32)| {
-                    rival.track == a.track || rival.track == b.track || d > 2.0 * NEAR
-                };
-                let clear = second.iter().map(|o| (o, map.distance(a, o))).all(alone)
-                    && first.iter().map(|o| (o, map.distance(o, b))).all(alone);
+        let row = |a| second.iter().map(|b| map.distance(a, b)).collect();
+        let distances: Vec<Vec<f32>> = first.iter().map(row).collect();
+        // Nobody else stands near either of them.
+        let clear = |i: usize, j: usize| {
+            let far = |d: f32| d > 2.0 * NEAR;
+            (0..second.len()).all(|k| k == j || far(distances[i][k]))
+                && (0..first.len()).all(|k| k == i || far(distances[k][j]))
+        };
+        for (i, a) in first.iter().enumerate() {
+            for (j, b) in second.iter().enumerate() {
+                let distance = distances[i][j];
                 let met = self.meetings.entry((a.track, b.track)).or_default();
                 let before = met.log_odds();
-                if distance < NEAR && clear {
+                if distance < NEAR && clear(i, j) {
                     met.near += 1.0;
                 } else if distance > FAR {
                     met.far += 1.0;
@@ -672,6 +675,30 @@ mod tests {
             floor.observe(B, now, still(B), |_| true);
         }
         assert!(!floor.is_known());
+    }
+
+    #[test]
+    fn who_stands_beside_another_is_not_told_apart_whatever_their_numbers() {
+        let corners = [(0.0, 0.0), (900.0, 0.0), (0.0, 900.0), (900.0, 900.0)];
+        let mut pair = Pair {
+            map: fitted(&corners.map(|p| (p, p))),
+            ..Pair::default()
+        };
+        let foot = |track, x| Foot {
+            track: TrackId(track),
+            at: (x, 400.0),
+            height: 100.0,
+        };
+        for beside in [30.0, 150.0] {
+            pair.meetings.clear();
+            for moment in 1..20 {
+                let second = [foot(2, 400.0), foot(1, 400.0 + beside)];
+                pair.compare(moment * MOMENT_NS, &[foot(1, 400.0)], &second);
+            }
+            let met = pair.meetings[&(TrackId(1), TrackId(2))];
+            assert_eq!(met.log_odds() > 0.0, beside > 100.0, "{beside}: {met:?}");
+            pair.compared_ns = 0;
+        }
     }
 
     #[test]
