@@ -48,6 +48,8 @@ pub(super) struct Binding {
     pub compared: u32,
     /// When to compare it with everybody else again, ns.
     pub review_ns: u64,
+    /// A user has said that the number it carries is one person: no looks and no places take it away.
+    pub trusted: bool,
     /// Whether more is known of where it stands than when that was last asked.
     pub place_news: bool,
     /// Whether it has taught how alike one person is across cameras.
@@ -70,9 +72,16 @@ impl Binding {
             asked_ns: None,
             compared: 0,
             review_ns: 0,
+            trusted: false,
             place_news: false,
             taught: false,
         }
+    }
+
+    /// Notes that it is taken for somebody known, seen there and then before.
+    pub fn take_for_known(&mut self, basis: Option<Seen>, score: f32, margin: f32) {
+        self.state = IdentityState::Matched;
+        (self.basis, self.score, self.margin) = (basis, score, margin);
     }
 }
 

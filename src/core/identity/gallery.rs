@@ -13,6 +13,7 @@ use super::{
     decision::{Candidate, Judge, Query, crowding},
     floor::Floor,
     journal::{CameraNames, Journal},
+    overlap::Overlaps,
     restore::Clock,
     review::REVIEW_NS,
     rows::{Sample, Space},
@@ -112,6 +113,7 @@ pub struct Gallery {
     pub(super) topology: Option<Arc<Topology>>,
     pub(super) transits: Transits,
     pub(super) floor: Floor,
+    pub(super) overlaps: Overlaps,
     pub(super) people: HashMap<IdentityId, Record>,
     /// People that no track carries, least recently seen first.
     pub(super) resting: BTreeMap<u64, IdentityId>,
@@ -171,6 +173,7 @@ impl Gallery {
             topology: None,
             transits: Transits::default(),
             floor: Floor::default(),
+            overlaps: Overlaps::default(),
             people: HashMap::new(),
             resting: BTreeMap::new(),
             spaces: Vec::new(),
@@ -231,6 +234,7 @@ impl Gallery {
         self.release(camera);
         self.cameras.remove(&camera);
         self.floor.detach(camera);
+        self.overlaps.detach(camera);
         std::mem::take(&mut self.events)
     }
 
@@ -565,10 +569,7 @@ impl Gallery {
         if let Some(binding) = self.bindings.get_mut(&key) {
             binding.decided = true;
             binding.review_ns = review_ns;
-            binding.basis = basis;
-            binding.state = IdentityState::Matched;
-            binding.score = score;
-            binding.margin = margin;
+            binding.take_for_known(basis, score, margin);
         }
         self.events.push(Event::Matched {
             id,
@@ -925,15 +926,19 @@ impl Gallery {
         for space in &mut self.spaces {
             space.settle_track(key, id);
         }
+        self.drop_track(id);
+    }
+
+    /// A track no longer carries the number.
+    pub(super) fn drop_track(&mut self, id: IdentityId) {
         let Some(record) = self.people.get_mut(&id) else {
             return;
         };
         record.tracks = record.tracks.saturating_sub(1);
-        if record.tracks > 0 {
-            return;
+        if record.tracks == 0 {
+            self.events.push(Event::Lost { id });
+            self.rest(id);
         }
-        self.events.push(Event::Lost { id });
-        self.rest(id);
     }
 
     /// A person whom no track carries: waits to be recognised, or leaves when nothing could ever be.

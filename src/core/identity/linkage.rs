@@ -14,14 +14,15 @@ const ROUNDS: usize = 2;
 /// Tracks and how alike they are.
 pub(super) struct Likeness {
     pub size: usize,
-    /// `size × size`: how far each pair lies above the limit from which two tracks are one person, in deviations.
+    /// `size × size`: how far each pair lies above the limit from which two tracks are one person, in deviations (above
+    /// strangers until limits are set).
     pub above: Vec<f32>,
     /// Pairs that are two people for certain.
     pub apart: Vec<bool>,
 }
 
 impl Likeness {
-    fn above(&self, a: usize, b: usize) -> f32 {
+    pub fn above(&self, a: usize, b: usize) -> f32 {
         self.above[a * self.size + b]
     }
 

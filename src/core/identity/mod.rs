@@ -14,6 +14,7 @@ mod homography;
 mod journal;
 mod linkage;
 mod nuisance;
+mod overlap;
 mod regroup;
 mod restore;
 mod review;

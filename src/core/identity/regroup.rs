@@ -9,7 +9,7 @@
 
 use std::{
     cmp::Ordering,
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
 };
 
 use super::{
@@ -27,8 +27,15 @@ use crate::core::{
 /// ± 1.1 (retail-0267), 2.5 ± 1.1 (retail-0248), 2.6 ± 1.2 (OSNet x0.25), strangers at 0.1 ± 0.9; from 0 to 1.75 the clusters'
 /// IDF1 hardly moves, so the value is taken from the strangers' side.
 const SAME: f32 = 1.75;
+/// … further where few of those in view of one camera are in view of the other ([`super::overlap`]): natural logarithm of
+/// odds a deviation. Among twenty strangers the most alike lies at 2, and a false pair weighs more than a missed one.
+const RARER: f32 = 0.5;
+/// … than this share of them.
+const SHARED: f32 = 0.5;
 /// Tracks that carry one number already are believed to lie this much closer: numbers must not flicker.
 const HOLD: f32 = 0.5;
+/// What a user has called one person lies so many deviations above the limit, whatever the looks say.
+const TOLD: f32 = 20.0;
 /// What places say counts as so much likeness: natural logarithm of odds a deviation.
 const ODDS_A_DEVIATION: f32 = 3.0;
 /// A track votes for the number that it carries with its crops, up to this many.
@@ -54,6 +61,8 @@ struct Node {
     /// Usable crops so far.
     crops: u32,
     decided: bool,
+    /// A user has said that the number is one person.
+    trusted: bool,
 }
 
 /// Everybody in view of one model's cameras, and what they look like, a row each.
@@ -72,33 +81,40 @@ impl Crowd {
         self.nodes.iter().map(|n| n.key.camera).collect()
     }
 
-    /// How far each pair lies above the limit, and who is certainly two; `None` where too few are to judge by.
+    /// How far each pair lies above strangers, and who is certainly two; `None` where too few are to judge by.
     fn likeness(&self) -> Option<Likeness> {
         let n = self.nodes.len();
         let mut cosines = vec![0.0; n * n];
         let mut apart = vec![false; n * n];
         let mut strangers = Vec::new();
+        let mut counts: HashMap<CameraId, f32> = HashMap::new();
+        for node in &self.nodes {
+            *counts.entry(node.key.camera).or_default() += 1.0;
+        }
         for (i, a) in self.nodes.iter().enumerate() {
             for (j, b) in self.nodes[..i].iter().enumerate() {
                 let cosine = dot(self.look(i), self.look(j));
                 if beside(a, b) {
-                    strangers.push(cosine);
+                    strangers.push(cosine + lowered_by_mean(counts[&a.key.camera]));
                     (apart[i * n + j], apart[j * n + i]) = (true, true);
                 }
                 (cosines[i * n + j], cosines[j * n + i]) = (cosine, cosine);
             }
         }
         let strangers = Strangers::of(&strangers)?;
-        let mut above = cosines;
-        for (at, value) in above.iter_mut().enumerate() {
-            let held = self.nodes[at / n].id == self.nodes[at % n].id;
-            *value = strangers.deviations(*value) - SAME + if held { HOLD } else { 0.0 };
-        }
+        let deviations = |cosine: &f32| strangers.deviations(*cosine);
+        let above = cosines.iter().map(deviations).collect();
         Some(Likeness {
             size: n,
             above,
             apart,
         })
+    }
+
+    /// Tracks in the newest picture of a camera.
+    fn visible(&self, camera: CameraId) -> Vec<usize> {
+        let seen = |i: &usize| self.nodes[*i].visible && self.nodes[*i].key.camera == camera;
+        (0..self.nodes.len()).filter(seen).collect()
     }
 
     fn has_two_cameras(&self) -> bool {
@@ -113,6 +129,11 @@ fn beside(a: &Node, b: &Node) -> bool {
     a.key.camera == b.key.camera && a.first_ns <= b.seen_ns && b.first_ns <= a.seen_ns
 }
 
+/// Two tracks that a user has called one person.
+fn told_one(a: &Node, b: &Node) -> bool {
+    a.id == b.id && a.trusted && b.trusted
+}
+
 impl Gallery {
     /// Groups the people in view anew when a camera brings news.
     pub(super) fn regroup(&mut self, camera: CameraId, sightings: &[Sighting<'_>]) {
@@ -125,6 +146,8 @@ impl Gallery {
             let Some(mut likeness) = likeness else {
                 continue;
             };
+            self.learn_overlaps(&crowd, &likeness, camera);
+            self.set_limits(&crowd, &mut likeness);
             self.keep_apart(&crowd, &mut likeness);
             self.add_places(&crowd, &mut likeness);
             let visible: Vec<bool> = crowd.nodes.iter().map(|n| n.visible).collect();
@@ -214,6 +237,7 @@ impl Gallery {
                 visible: newest.get(&key.camera) == Some(&binding.seen_ns),
                 crops: binding.evidence.crops,
                 decided: binding.decided,
+                trusted: binding.trusted,
             });
         }
         remove_camera_means(&mut crowd);
@@ -223,6 +247,38 @@ impl Gallery {
             look.iter_mut().for_each(|v| *v /= length);
         }
         crowd
+    }
+
+    /// Learns from looks what share of those in view of a camera the others see.
+    fn learn_overlaps(&mut self, crowd: &Crowd, likeness: &Likeness, camera: CameraId) {
+        let own = crowd.visible(camera);
+        let others: BTreeSet<CameraId> = crowd.nodes.iter().map(|n| n.key.camera).collect();
+        for other in others.into_iter().filter(|c| *c != camera) {
+            let theirs = crowd.visible(other);
+            let row = |i: &usize| theirs.iter().map(|&j| likeness.above(*i, j)).collect();
+            let scores: Vec<Vec<f32>> = own.iter().map(row).collect();
+            self.overlaps.learn(camera, other, &scores);
+        }
+    }
+
+    /// Counts likeness from the limit from which two tracks are one person, which depends on their cameras.
+    fn set_limits(&self, crowd: &Crowd, likeness: &mut Likeness) {
+        let cameras: BTreeSet<CameraId> = crowd.nodes.iter().map(|n| n.key.camera).collect();
+        let cameras: Vec<CameraId> = cameras.into_iter().collect();
+        let mut limits = self.overlaps.shares(&cameras);
+        for limit in limits.values_mut() {
+            *limit = SAME + RARER * (SHARED / *limit).ln().max(0.0);
+        }
+        let n = crowd.nodes.len();
+        for (at, value) in likeness.above.iter_mut().enumerate() {
+            let (a, b) = (&crowd.nodes[at / n], &crowd.nodes[at % n]);
+            *value = if told_one(a, b) {
+                TOLD
+            } else {
+                let held = if a.id == b.id { HOLD } else { 0.0 };
+                *value - limits[&(a.key.camera, b.key.camera)] + held
+            };
+        }
     }
 
     /// Tracks of two cameras that lie too far from one another, or do not overlap, are two people, and so are those whom
@@ -241,7 +297,7 @@ impl Gallery {
         let n = crowd.nodes.len();
         for (i, a) in crowd.nodes.iter().enumerate() {
             for (j, b) in crowd.nodes[..i].iter().enumerate() {
-                if far(a, b) || parted(a, b) {
+                if !told_one(a, b) && (far(a, b) || parted(a, b)) {
                     likeness.apart[i * n + j] = true;
                     likeness.apart[j * n + i] = true;
                 }
@@ -381,6 +437,7 @@ impl Gallery {
             binding.state = IdentityState::Pending;
             binding.decided = false;
         }
+        self.drop_track(from);
         Some(into)
     }
 
@@ -388,7 +445,6 @@ impl Gallery {
     fn move_stay(&mut self, key: TrackKey, from: IdentityId, into: IdentityId) {
         let now = self.now_ns;
         if let Some(record) = self.people.get_mut(&from) {
-            record.tracks = record.tracks.saturating_sub(1);
             record.stays.retain(|s| s.camera != key.camera);
         }
         if let Some(record) = self.people.get_mut(&into) {
@@ -418,6 +474,14 @@ impl Gallery {
             self.unite(from, into);
         }
     }
+}
+
+/// How much lower two people of one picture score than two of two rooms, because the mean that is taken out of both
+/// ([`remove_camera_means`]) is the mean of `count` people, them among them.
+fn lowered_by_mean(count: f32) -> f32 {
+    let all = count + CAMERA_PRIOR;
+    let taken = (2.0 * all - count) / (all * all);
+    taken / (1.0 - taken)
 }
 
 /// Takes out what a camera adds to everybody: light, colours, height.

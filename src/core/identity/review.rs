@@ -38,6 +38,7 @@ impl Gallery {
             let fits = binding.decided
                 && binding.state != IdentityState::Pending
                 && binding.review_ns <= now
+                && !binding.trusted
                 && now.saturating_sub(binding.first_ns) <= REVIEW_UNTIL_NS;
             fits.then_some(key)
         });
@@ -84,8 +85,7 @@ impl Gallery {
             if let (Some(into), Some(found)) = (into, other) {
                 let basis = self.last_elsewhere(into, key);
                 if let Some(binding) = self.bindings.get_mut(&key) {
-                    (binding.basis, binding.score) = (basis, found.score);
-                    binding.margin = found.score - verdict.score;
+                    binding.take_for_known(basis, found.score, found.score - verdict.score);
                 }
             }
             return;
@@ -133,7 +133,7 @@ impl Gallery {
                 continue;
             };
             if let Some((other, verdict)) = self.agreed(key, own, partner, &mean) {
-                self.join_place(key, own, partner, other, verdict, sightings);
+                self.join_place((key, own), (partner, other), verdict);
             }
         }
     }
@@ -160,40 +160,46 @@ impl Gallery {
         (verdict.probability >= SURE_MERGE).then_some((other, verdict))
     }
 
-    /// Acts on that.
+    /// Acts on that: one number goes, or of the two tracks that may change theirs the younger does.
     fn join_place(
         &mut self,
-        key: TrackKey,
-        own: IdentityId,
-        partner: TrackKey,
-        other: IdentityId,
+        (key, own): (TrackKey, IdentityId),
+        (partner, other): (TrackKey, IdentityId),
         verdict: Verdict,
-        sightings: &[Sighting<'_>],
     ) {
-        let visible = self.visible(key.camera, sightings).contains(&other);
+        let may = self.may_become(key, other);
         let apart = |a: IdentityId, b| self.people.get(&a).is_some_and(|r| r.apart.contains(&b));
-        if !visible && !apart(own, other) && !apart(other, own) {
+        if !self.shows(key.camera, other) && !apart(own, other) && !apart(other, own) {
             return self.recognise_merge(key, own, other, verdict.score, verdict.margin);
         }
         let began = |k| self.bindings.get(&k).map_or(0, |b| b.first_ns);
-        if visible || began(key) < began(partner) {
+        if self.may_become(partner, own) && (!may || began(key) < began(partner)) {
+            // The partner's camera asks, in its next picture.
             if let Some(b) = self.bindings.get_mut(&partner) {
                 b.place_news = true;
             }
             return;
         }
         let basis = self.last_elsewhere(other, key);
-        if self.part(key, own, Some(other)).is_none() {
+        if !may || self.part(key, own, Some(other)).is_none() {
             return;
         }
         if let Some(binding) = self.bindings.get_mut(&key) {
-            (binding.basis, binding.state) = (basis, IdentityState::Matched);
-            (binding.score, binding.margin) = (verdict.score, verdict.margin);
+            binding.take_for_known(basis, verdict.score, verdict.margin);
         }
-        if self.people.get(&own).is_some_and(|r| r.tracks == 0) {
-            self.events.push(Event::Lost { id: own });
-            self.rest(own);
-        }
+    }
+
+    /// Whether nothing forbids that a track carries a number: no user's word, nobody beside it who does.
+    fn may_become(&self, key: TrackKey, id: IdentityId) -> bool {
+        let trusted = self.bindings.get(&key).is_none_or(|b| b.trusted);
+        !trusted && !self.shows(key.camera, id)
+    }
+
+    /// Whether somebody in the newest picture of a camera carries a number.
+    fn shows(&self, camera: CameraId, id: IdentityId) -> bool {
+        let own = || self.bindings.iter().filter(|(k, _)| k.camera == camera);
+        let newest = own().map(|(_, b)| b.seen_ns).max();
+        own().any(|(_, b)| b.identity == Some(id) && Some(b.seen_ns) == newest)
     }
 
     fn mean_of<'a>(&self, key: TrackKey, mean: &'a Embedding) -> Option<Query<'a>> {
@@ -270,10 +276,7 @@ impl Gallery {
         let basis = self.last_elsewhere(other, key);
         self.unite(from, into);
         if let Some(binding) = self.bindings.get_mut(&key) {
-            binding.basis = basis;
-            binding.state = IdentityState::Matched;
-            binding.score = score;
-            binding.margin = margin;
+            binding.take_for_known(basis, score, margin);
         }
         self.events.push(Event::Matched {
             id: into,
@@ -283,10 +286,48 @@ impl Gallery {
         });
     }
 
-    /// A user says that a number is one person: its tracks are not looked at again.
+    /// A user says that a number is one person: its tracks keep it.
     pub(super) fn trust(&mut self, id: IdentityId) {
         let own = self.bindings.values_mut();
         own.filter(|b| b.identity == Some(id))
-            .for_each(|b| b.review_ns = u64::MAX);
+            .for_each(|b| b.trusted = true);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::{geometry::Rect, identity::GalleryConfig, person::TrackId};
+
+    #[test]
+    fn a_track_takes_no_number_of_its_own_picture_nor_against_a_users_word() {
+        let mut gallery = Gallery::new(GalleryConfig::default());
+        let (a, b) = (gallery.attach("a", false), gallery.attach("b", false));
+        let sighting = |track| Sighting {
+            track: TrackId(track),
+            confirmed: true,
+            rect: Rect::new(100.0 * track as f32, 0.0, 50.0, 100.0),
+            embedding: None,
+            quality: 0.9,
+        };
+        let number = |gallery: &Gallery, camera, track| {
+            gallery.identity(camera, TrackId(track)).map(|i| i.id)
+        };
+        gallery.observe(a, 1, &[sighting(1), sighting(2)], &[]);
+        gallery.observe(b, 1, &[sighting(1)], &[]);
+        let key = TrackKey {
+            camera: a,
+            track: TrackId(1),
+        };
+        let beside = number(&gallery, a, 2).expect("a number");
+        let elsewhere = number(&gallery, b, 1).expect("a number");
+        assert!(!gallery.may_become(key, beside));
+        assert!(gallery.may_become(key, elsewhere));
+        // The neighbour has left the picture, if not the tracker's mind.
+        gallery.observe(a, 2, &[sighting(1)], &[]);
+        assert!(gallery.may_become(key, beside));
+        let own = number(&gallery, a, 1).expect("a number");
+        gallery.trust(own);
+        assert!(!gallery.may_become(key, elsewhere));
     }
 }

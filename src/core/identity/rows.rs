@@ -30,6 +30,8 @@ const PLAUSIBLE: f32 = 1.0;
 /// … once so many good crops stand behind the rows: the first crops of somebody who comes in at the edge of the picture
 /// show half a person, and must not keep the whole one out.
 const FIRM: f32 = 5.0;
+/// Weight that every row keeps when a new kind of crop finds no place: one in a hundred is lost.
+const FADE: f32 = 0.99;
 
 /// About one row.
 #[derive(Clone, Copy, Debug)]
@@ -42,11 +44,36 @@ pub(super) struct Row {
     pub track: Option<TrackKey>,
 }
 
+/// Where in the block a row of a slot lies.
+fn place(slot: usize, row: usize) -> usize {
+    slot * ROWS + row
+}
+
 /// The rows of one person, somewhere in the block.
 #[derive(Clone, Debug)]
 struct Slot {
     owner: Option<IdentityId>,
     rows: Vec<Row>,
+}
+
+impl Slot {
+    /// The row with the least behind it, when that is less than `weight`.
+    fn weaker_than(&self, weight: f32) -> Option<usize> {
+        let weights = self.rows.iter().map(|row| row.weight).enumerate();
+        let weakest = weights.min_by(|a, b| a.1.total_cmp(&b.1))?;
+        (weakest.1 < weight).then_some(weakest.0)
+    }
+
+    /// Finds a row's place, that of a weaker one when the slot is full; `None` when there is no weaker one.
+    fn seat(&mut self, about: Row) -> Option<usize> {
+        if self.rows.len() < ROWS {
+            self.rows.push(about);
+            return Some(self.rows.len() - 1);
+        }
+        let weakest = self.weaker_than(about.weight)?;
+        self.rows[weakest] = about;
+        Some(weakest)
+    }
 }
 
 /// All rows of one model, and what its scores mean.
@@ -167,7 +194,7 @@ impl Space {
         let mut total = 0.0;
         for (r, about) in self.slots[slot].rows.iter().enumerate() {
             total += about.weight;
-            let values = self.values.get(slot * ROWS + r);
+            let values = self.values.get(place(slot, r));
             mean.iter_mut()
                 .zip(values)
                 .for_each(|(m, v)| *m += about.weight * v);
@@ -191,7 +218,7 @@ impl Space {
             if !counts(about) {
                 continue;
             }
-            let cosine = self.values.dot(slot * ROWS + r, query.values);
+            let cosine = self.values.dot(place(slot, r), query.values);
             if cosine > best {
                 (best, here) = (cosine, about.camera == query.camera);
             }
@@ -241,7 +268,7 @@ impl Space {
         };
         let nearest = (0..self.slots[slot].rows.len())
             .filter(own)
-            .map(|r| (r, self.values.dot(slot * ROWS + r, sample.values)))
+            .map(|r| (r, self.values.dot(place(slot, r), sample.values)))
             .max_by(|a, b| a.1.total_cmp(&b.1));
         match nearest {
             Some((row, cosine)) if self.scale.position(cosine) >= SAME_ROW => {
@@ -250,47 +277,36 @@ impl Space {
             Some((_, cosine)) if firm && self.scale.deviations(cosine) < PLAUSIBLE => {
                 return false;
             }
-            _ if self.slots[slot].rows.len() < ROWS => self.add_row(slot, id, sample),
-            _ => self.replace_weakest(slot, id, sample),
+            _ => self.add_row(slot, id, sample),
         }
         self.summarise(slot);
         true
     }
 
+    /// A row of its own for a crop, in place of a weaker one when there is no room.
     fn add_row(&mut self, slot: usize, origin: IdentityId, sample: Sample<'_>) {
-        let row = self.slots[slot].rows.len();
-        self.slots[slot].rows.push(Row {
-            weight: sample.quality,
-            camera: sample.track.camera,
-            origin,
-            track: Some(sample.track),
-        });
-        self.values.set(slot * ROWS + row, sample.values);
-    }
-
-    fn replace_weakest(&mut self, slot: usize, origin: IdentityId, sample: Sample<'_>) {
-        let rows = &mut self.slots[slot].rows;
-        // What nothing adds to fades: a row that was strong last week can go at last.
-        rows.iter_mut().for_each(|r| r.weight *= FADE);
-        let weakest = (0..rows.len())
-            .min_by(|&a, &b| rows[a].weight.total_cmp(&rows[b].weight))
-            .filter(|&r| rows[r].weight < sample.quality);
-        let Some(weakest) = weakest else { return };
-        rows[weakest] = Row {
+        let about = Row {
             weight: sample.quality,
             camera: sample.track.camera,
             origin,
             track: Some(sample.track),
         };
-        self.values.set(slot * ROWS + weakest, sample.values);
+        let rows = &mut self.slots[slot].rows;
+        if rows.len() == ROWS {
+            // What nothing adds to fades: a row that was strong last week can go at last.
+            rows.iter_mut().for_each(|r| r.weight *= FADE);
+        }
+        if let Some(row) = self.slots[slot].seat(about) {
+            self.values.set(place(slot, row), sample.values);
+        }
     }
 
     fn blend(&mut self, slot: usize, row: usize, sample: Sample<'_>) {
         let about = &mut self.slots[slot].rows[row];
         let part = sample.quality / (about.weight + sample.quality).max(f32::MIN_POSITIVE);
         about.weight = (about.weight + sample.quality).min(MAX_WEIGHT);
-        let place = slot * ROWS + row;
-        let mut values: Vec<f32> = self.values.get(place).collect();
+        let at = place(slot, row);
+        let mut values: Vec<f32> = self.values.get(at).collect();
         for (old, new) in values.iter_mut().zip(sample.values) {
             *old += part * (new - *old);
         }
@@ -299,7 +315,7 @@ impl Space {
             values.iter_mut().for_each(|v| *v /= norm);
         }
         self.blends = self.blends.wrapping_add(1);
-        self.values.set_moving(place, &values, self.blends);
+        self.values.set_moving(at, &values, self.blends);
     }
 
     /// Erases a person's rows.
@@ -307,7 +323,7 @@ impl Space {
         let Some(slot) = self.by_owner.remove(&id) else {
             return;
         };
-        (0..ROWS).for_each(|row| self.values.clear(slot * ROWS + row));
+        (0..ROWS).for_each(|row| self.values.clear(place(slot, row)));
         self.slots[slot].owner = None;
         self.slots[slot].rows.clear();
         self.sketch.set(slot, None);
@@ -320,7 +336,7 @@ impl Space {
         slot.into_iter().flat_map(move |slot| {
             let rows = self.slots[slot].rows.iter().enumerate();
             rows.map(move |(index, about)| {
-                let values = self.values.get(slot * ROWS + index);
+                let values = self.values.get(place(slot, index));
                 (about, values.collect())
             })
         })
@@ -330,8 +346,8 @@ impl Space {
     pub fn put(&mut self, id: IdentityId, about: Row, values: &[f32]) {
         if values.len() == self.dimension {
             let slot = self.slot(id);
-            if let Some(row) = self.place(slot, about) {
-                self.values.set(slot * ROWS + row, values);
+            if let Some(row) = self.slots[slot].seat(about) {
+                self.values.set(place(slot, row), values);
             }
             self.summarise(slot);
         }
@@ -349,11 +365,11 @@ impl Space {
                 continue;
             }
             self.slots[slot].rows[kept] = about;
-            self.values.copy(slot * ROWS + index, slot * ROWS + kept);
+            self.values.copy(place(slot, index), place(slot, kept));
             kept += 1;
         }
         for index in kept..self.slots[slot].rows.len() {
-            self.values.clear(slot * ROWS + index);
+            self.values.clear(place(slot, index));
         }
         self.slots[slot].rows.truncate(kept);
         self.summarise(slot);
@@ -404,37 +420,20 @@ impl Space {
         let mut kept = 0;
         for index in 0..self.slots[source].rows.len() {
             let about = self.slots[source].rows[index];
-            let place = source * ROWS + index;
+            let at = place(source, index);
             if !moves(&about) {
                 self.slots[source].rows[kept] = about;
-                self.values.copy(place, source * ROWS + kept);
+                self.values.copy(at, place(source, kept));
                 kept += 1;
-            } else if let Some(row) = self.place(target, about) {
-                self.values.copy(place, target * ROWS + row);
+            } else if let Some(row) = self.slots[target].seat(about) {
+                self.values.copy(at, place(target, row));
             }
         }
         for index in kept..self.slots[source].rows.len() {
-            self.values.clear(source * ROWS + index);
+            self.values.clear(place(source, index));
         }
         self.slots[source].rows.truncate(kept);
         self.summarise(source);
         self.summarise(target);
     }
-
-    /// Finds a row's place in a slot, that of a weaker one when it is full; `None` when there is no weaker one.
-    fn place(&mut self, slot: usize, about: Row) -> Option<usize> {
-        let rows = &mut self.slots[slot].rows;
-        if rows.len() < ROWS {
-            rows.push(about);
-            return Some(rows.len() - 1);
-        }
-        let weakest = (0..rows.len())
-            .min_by(|&a, &b| rows[a].weight.total_cmp(&rows[b].weight))
-            .filter(|&r| rows[r].weight < about.weight)?;
-        rows[weakest] = about;
-        Some(weakest)
-    }
 }
-
-/// Weight that every row keeps when a new kind of crop finds no place: one in a hundred is lost.
-const FADE: f32 = 0.99;

@@ -569,6 +569,9 @@ fn somebody_taken_for_another_at_the_door_is_told_apart() {
         .iter()
         .any(|e| matches!(e, Event::Corrected { camera, from, .. } if &**camera == "hall" && from.0 == 1));
     assert!(split && corrected, "{events:?}");
+    // The one before waits to be recognised, and leaves in turn like everybody whom nobody sees.
+    let waits = gallery.resting.values().filter(|id| id.0 == 1).count();
+    assert_eq!(waits, 1, "{:?}", gallery.resting);
     // The one before is still known.
     end(&mut gallery, hall, 400 * FRAME_NS, &[1]);
     let last = (0..20).map(|n| {
@@ -615,6 +618,58 @@ fn what_a_user_has_merged_or_told_apart_stays_so() {
         (before[0][0], new.0),
         "{after:?}"
     );
+}
+
+#[test]
+fn what_a_user_has_merged_stays_so_among_many_people() {
+    let mut noise = Noise(59);
+    let mut gallery = Gallery::new(GalleryConfig::default());
+    let cameras: Vec<CameraId> = (0..3)
+        .map(|i| gallery.attach(&format!("c{i}"), true))
+        .collect();
+    let corner = gallery.attach("corner", true);
+    // Eight people whom three cameras see, and a ninth whom only the fourth does.
+    let mut watch = |gallery: &mut Gallery, frames: std::ops::Range<u64>| {
+        let mut ninth = 0;
+        for n in frames {
+            show(gallery, &cameras, 8, n..n + 1, &mut noise);
+            let alone = [(1, Some(biased(33, 3, &mut noise)))];
+            ninth = ids(&frame(gallery, corner, n * 500_000_000, &alone))[0];
+        }
+        ninth
+    };
+    let before = watch(&mut gallery, 0..16);
+    let other = gallery.identity(cameras[0], TrackId(1)).unwrap().id;
+    assert_ne!(before, other.0);
+    gallery.merge(IdentityId(before), other).unwrap();
+    assert_eq!(watch(&mut gallery, 16..48), other.0);
+    for camera in cameras {
+        assert_eq!(gallery.identity(camera, TrackId(1)).unwrap().id, other);
+    }
+}
+
+#[test]
+fn people_of_two_full_rooms_are_not_taken_for_one_another() {
+    for (elsewhere, seed) in [(1, 3_u64), (4, 5), (8, 7)] {
+        let mut noise = Noise(59 + seed * 7919);
+        let mut gallery = Gallery::new(GalleryConfig::default());
+        let cameras: Vec<CameraId> = (0..3)
+            .map(|i| gallery.attach(&format!("c{i}"), true))
+            .collect();
+        let corner = gallery.attach("corner", true);
+        let (mut here, mut there) = (Vec::new(), Vec::new());
+        for n in 0..24 {
+            here = show(&mut gallery, &cameras, 8, n..n + 1, &mut noise).0;
+            let others: Vec<(u32, Option<Embedding>)> = (0..elsewhere)
+                .map(|p| (p as u32 + 1, Some(biased(30 + p, 3, &mut noise))))
+                .collect();
+            there = ids(&frame(&mut gallery, corner, n * 500_000_000, &others));
+        }
+        let taken = there.iter().filter(|id| here.concat().contains(id));
+        assert_eq!(taken.count(), 0, "{here:?} and {there:?}");
+        let agree = here[0].iter().zip(&here[1]).filter(|(a, b)| a == b);
+        assert!(agree.count() >= 7, "{here:?}");
+    }
 }
 
 #[test]
