@@ -26,6 +26,9 @@ use gstreid::core::{
     tracking::{Observation, Tracker, TrackerConfig},
 };
 
+/// A true track that is not seen for so long, ns, has ended.
+const LOST_NS: u64 = 2_000_000_000;
+
 struct Camera {
     true_tracks: bool,
     smooth: bool,
@@ -37,6 +40,8 @@ struct Camera {
     corrected: BufWriter<File>,
     /// Lines to be written once all is known: before and after the number, and whose it is.
     lines: Vec<(String, String, TrackId)>,
+    /// When each true track was last seen, ns.
+    seen_ns: HashMap<TrackId, u64>,
     /// The number that each track carried last.
     carried: HashMap<TrackId, IdentityId>,
 }
@@ -107,6 +112,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             track: create("track")?,
             corrected: create("corrected")?,
             lines: Vec::new(),
+            seen_ns: HashMap::new(),
             carried: HashMap::new(),
         });
     }
@@ -196,7 +202,13 @@ fn step(
         .collect();
     let mut ended = camera.tracker.take_ended();
     if camera.true_tracks {
-        ended.clear();
+        for (_, sighting) in &visible {
+            camera.seen_ns.insert(sighting.track, time);
+        }
+        let gone = |seen: &u64| time.saturating_sub(*seen) > LOST_NS;
+        let seen = camera.seen_ns.iter();
+        ended = seen.filter(|(_, t)| gone(t)).map(|(k, _)| *k).collect();
+        camera.seen_ns.retain(|_, t| !gone(t));
     }
     let sightings: Vec<Sighting<'_>> = visible.iter().map(|(_, s)| *s).collect();
     let decision = gallery.observe(camera.id, time, &sightings, &ended);

@@ -35,6 +35,21 @@ const MAX_ACROSS: f64 = 0.85;
 /// Spread of a person's cosines with itself within a track before any were seen, as a part of (1 - strangers' mean):
 /// 0.1 to 0.15 on TC-pedestrians (retail-0267, four detectors).
 const PRIOR_SELF_SPREAD: f64 = 0.12;
+/// The upper tenth of strangers' scores is looked at by itself: in a normal distribution it begins so many deviations up.
+pub const TAIL_BEGINS: f32 = 1.28;
+/// The part of strangers above that.
+pub const IN_TAIL: f32 = 0.1;
+/// By how much scores in the tail lie above its beginning, before any were seen: mean and mean square, deviations. Four
+/// embedders on Market-1501's test people: means 0.5 to 0.75, shapes -0.2 (OSNet x0.25) to 0 (retail-0267).
+const PRIOR_EXCESS: (f64, f64) = (0.55, 0.555);
+/// How many pairs in the tail that is worth.
+const PRIOR_EXCESS_PAIRS: f64 = 20.0;
+/// Shapes are believed to lie within these bounds.
+const SHAPE: (f64, f64) = (-0.35, 0.1);
+/// Near the end of a tail that has one it falls no faster than this part of what it does at its beginning.
+const LEAST_FALL: f32 = 0.2;
+/// So many pairs of strangers must have been seen before the tail is looked at: their mean and spread must stand.
+const TAIL_PAIRS: f64 = 20.0;
 /// Older pairs fade so that no more than this many count: light and clothes change over a day.
 const MEMORY_PAIRS: f64 = 2000.0;
 
@@ -60,6 +75,49 @@ impl Running {
     }
 }
 
+/// The upper end of strangers' scores, in deviations: a generalised Pareto distribution from [`TAIL_BEGINS`] on, as the
+/// ends of distributions are (Pickands 1975). Learnt from pairs that are strangers for certain, it says how the best of
+/// many strangers scores.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Tail {
+    scale: f32,
+    shape: f32,
+}
+
+impl Tail {
+    /// How many deviations divide the number of more alike strangers by e, at a height.
+    pub fn fall(&self, height: f32) -> f32 {
+        let above = (height - TAIL_BEGINS).max(0.0);
+        (self.scale + self.shape * above).max(LEAST_FALL * self.scale)
+    }
+
+    /// Natural logarithm of the part of strangers above a height, for heights in the tail.
+    pub fn log_above(&self, height: f32) -> f32 {
+        let above = (height - TAIL_BEGINS).max(0.0);
+        let shape = self.shape;
+        if shape.abs() < 1e-3 {
+            return IN_TAIL.ln() - above / self.scale;
+        }
+        let left = 1.0 + shape * above / self.scale;
+        if left >= LEAST_FALL {
+            return IN_TAIL.ln() - left.ln() / shape;
+        }
+        let begins = (LEAST_FALL - 1.0) * self.scale / shape;
+        IN_TAIL.ln() - LEAST_FALL.ln() / shape - (above - begins) / (LEAST_FALL * self.scale)
+    }
+
+    /// The height that so large a part of strangers passes, at least [`TAIL_BEGINS`].
+    pub fn height(&self, part: f32) -> f32 {
+        let rarer = (IN_TAIL / part.max(f32::MIN_POSITIVE)).max(1.0);
+        let above = if self.shape.abs() < 1e-3 {
+            self.scale * rarer.ln()
+        } else {
+            self.scale / self.shape * (rarer.powf(self.shape) - 1.0)
+        };
+        TAIL_BEGINS + above
+    }
+}
+
 /// The learnt scale of one model's scores.
 #[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct ScoreScale {
@@ -74,21 +132,26 @@ pub struct ScoreScale {
     /// Of people recognised across cameras, positions on the scale.
     #[serde(default)]
     across: Running,
+    /// By how much the most alike pairs of strangers lie above [`TAIL_BEGINS`].
+    #[serde(default)]
+    excess: Running,
 }
 
 impl ScoreScale {
     /// Takes in the cosine of two boxes of one frame: two people for certain.
     pub fn add_strangers(&mut self, cosine: f32) {
-        if cosine.is_finite() {
-            self.strangers.add(f64::from(cosine), 1.0);
-        }
+        self.add_strangers_again(cosine, 0);
     }
 
     /// Likewise of two who were compared `before` so many times: the same two tell little new about strangers at large.
     pub fn add_strangers_again(&mut self, cosine: f32, before: u32) {
         if cosine.is_finite() {
-            self.strangers
-                .add(f64::from(cosine), 1.0 / (1.0 + f64::from(before)));
+            let weight = 1.0 / (1.0 + f64::from(before));
+            self.strangers.add(f64::from(cosine), weight);
+            let excess = self.deviations(cosine) - TAIL_BEGINS;
+            if excess > 0.0 && self.strangers.weight >= TAIL_PAIRS {
+                self.excess.add(f64::from(excess), weight);
+            }
         }
     }
 
@@ -157,6 +220,21 @@ impl ScoreScale {
         let weight = PRIOR_SPREAD_PAIRS + self.strangers.weight;
         let variance = (prior * PRIOR_SPREAD_PAIRS + self.strangers.sum_of_squares) / weight;
         variance.sqrt().max(MIN_SPREAD * room) as f32
+    }
+
+    /// How the scores of the most alike strangers are distributed.
+    pub fn tail(&self) -> Tail {
+        let (seen, prior) = (self.excess.weight, PRIOR_EXCESS_PAIRS);
+        let squares = self.excess.sum_of_squares + seen * self.excess.mean.powi(2);
+        let mean = (PRIOR_EXCESS.0 * prior + self.excess.mean * seen) / (prior + seen);
+        let square = (PRIOR_EXCESS.1 * prior + squares) / (prior + seen);
+        // The moments of the generalised Pareto distribution.
+        let variance = (square - mean * mean).max(1e-6);
+        let shape = (0.5 * (1.0 - mean * mean / variance)).clamp(SHAPE.0, SHAPE.1);
+        Tail {
+            scale: (mean * (1.0 - shape)) as f32,
+            shape: shape as f32,
+        }
     }
 
     /// Mean cosine of one person with itself within a track.
@@ -291,6 +369,52 @@ mod tests {
         (0..2000).for_each(|_| scale.add_across(0.99));
         scale.add_across(f32::NAN);
         assert!((scale.across() - 0.85).abs() < 1e-6);
+    }
+
+    #[test]
+    fn the_tail_of_strangers_is_learnt() {
+        for (width, shape) in [(0.5, 0.0001), (0.8, -0.05), (0.7, -0.25)] {
+            let mut scale = ScoreScale::default();
+            let mut state = 7_u32;
+            for _ in 0..6000 {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                let chance = ((state >> 8) as f32 + 0.5) / (1 << 24) as f32;
+                // Nine of ten lie evenly below where the tail of the tenth begins.
+                let deviations = if chance < 0.9 {
+                    -1.6 + 2.88 * chance / 0.9
+                } else {
+                    let rarer = 0.1 / (1.0 - chance);
+                    1.28 + width / shape * (rarer.powf(shape) - 1.0)
+                };
+                scale.add_strangers(0.3 + 0.1 * deviations);
+            }
+            let tail = scale.tail();
+            let truth = Tail {
+                scale: width,
+                shape,
+            };
+            for part in [0.05, 0.01, 0.003] {
+                let (found, real) = (tail.height(part), truth.height(part));
+                assert!((found - real).abs() < 0.35, "{tail:?}: {found}, {real}");
+                assert!((tail.log_above(found) - part.ln()).abs() < 1e-3);
+            }
+        }
+    }
+
+    #[test]
+    fn a_tail_goes_on_falling_beyond_its_end() {
+        let tail = Tail {
+            scale: 0.6,
+            shape: -0.3,
+        };
+        let heights = (0..80).map(|h| 1.28 + 0.1 * h as f32);
+        let parts: Vec<f32> = heights.map(|h| tail.log_above(h)).collect();
+        assert!(parts.windows(2).all(|p| p[1] < p[0] && p[1].is_finite()));
+        assert!((parts[0] - IN_TAIL.ln()).abs() < 1e-6);
+        let mut scale = ScoreScale::default();
+        let before = scale.tail();
+        (0..5).for_each(|_| scale.add_strangers(0.9));
+        assert_eq!(scale.tail(), before, "too few to tell");
     }
 
     #[test]

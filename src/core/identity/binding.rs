@@ -46,6 +46,8 @@ pub(super) struct Binding {
     pub asked_ns: Option<u64>,
     /// How often it was compared with others of one picture.
     pub compared: u32,
+    /// How often its camera's people were grouped anew while it was in view.
+    pub grouped: u32,
     /// When to compare it with everybody else again, ns.
     pub review_ns: u64,
     /// A user has said that the number it carries is one person: no looks and no places take it away.
@@ -71,6 +73,7 @@ impl Binding {
             remembered_ns: None,
             asked_ns: None,
             compared: 0,
+            grouped: 0,
             review_ns: 0,
             trusted: false,
             place_news: false,

@@ -10,7 +10,7 @@ use super::{
     CameraId, Decision, Event, Fate, GalleryConfig, GalleryError, MAX_APART, MAX_IDENTITIES,
     MAX_MODELS, MAX_NAME_BYTES, MAX_PREVIOUS, Sighting,
     binding::{Binding, MIN_QUALITY, TrackKey},
-    decision::{Candidate, Judge, Query, crowding},
+    decision::{Candidate, Contest, Judge, Query, crowding},
     floor::Floor,
     journal::{CameraNames, Journal},
     overlap::Overlaps,
@@ -459,25 +459,26 @@ impl Gallery {
                 candidates.retain(|c| self.can_be(*key, c.id));
                 self.consider_places(*key, candidates, space.people());
             }
-            let judge = Judge::new(&space.scale, self.config.match_threshold, space.people());
+            let judge = Judge::new(&space.scale, self.config.match_threshold);
+            let contests: Vec<Contest<'_>> = found.iter().map(|all| judge.hear(all)).collect();
             let others: Vec<f32> = found.iter().filter_map(|all| of_others(all)).collect();
-            let choices = choose(&judge, &found);
+            let choices = choose(&contests, &found);
             let verdicts: Vec<Outcome> = choices
                 .iter()
-                .zip(&found)
-                .map(|(choice, all)| match choice {
+                .zip(&contests)
+                .map(|(choice, contest)| match choice {
                     Some(best) => {
-                        let verdict = judge.verdict(best, all);
+                        let verdict = contest.verdict(best);
                         Outcome::Known {
                             id: best.id,
                             score: best.score,
                             probability: verdict.probability,
                             margin: verdict.margin,
-                            new: judge.probability_new(all),
+                            new: contest.probability_new(),
                         }
                     }
                     None => Outcome::New {
-                        probability: judge.probability_new(all),
+                        probability: contest.probability_new(),
                     },
                 })
                 .collect();
@@ -1218,13 +1219,13 @@ fn of_others(candidates: &[Candidate]) -> Option<f32> {
 }
 
 /// For each query the candidate it is taken for, one to one, where that is more probable than somebody new.
-fn choose(judge: &Judge<'_>, found: &[Vec<Candidate>]) -> Vec<Option<Candidate>> {
+fn choose(contests: &[Contest<'_>], found: &[Vec<Candidate>]) -> Vec<Option<Candidate>> {
     let mut columns: HashMap<IdentityId, usize> = HashMap::new();
     let mut edges = Vec::new();
     let mut chosen = Vec::new();
-    for (row, candidates) in found.iter().enumerate() {
+    for (row, (contest, candidates)) in contests.iter().zip(found).enumerate() {
         for candidate in candidates {
-            let odds = judge.log_odds(candidate);
+            let odds = contest.log_odds(candidate);
             if odds <= 0.0 {
                 continue;
             }

@@ -9,7 +9,11 @@
 
 use std::collections::HashMap;
 
-use super::CameraId;
+use super::{
+    CameraId,
+    decision::{log_normal, log_stranger},
+};
+use crate::core::scores::Tail;
 
 /// Shares that are held possible; the least stands for cameras of two places.
 const SHARES: [f32; 12] = [
@@ -20,13 +24,30 @@ const NONE_SHARED: f32 = 0.2;
 /// Where one person's scores in two cameras lie, in deviations above strangers: mean and spread, of three embedders.
 const SAME_MEAN: f32 = 2.6;
 const SAME_SPREAD: f32 = 1.15;
-/// What was learnt before counts for half as much with every further look.
-const FADE: f32 = 0.5;
+/// Older looks fade so that no more than those at this many tracks count.
+const MEMORY: f32 = 60.0;
 /// A score tells no more than this, as a logarithm of likelihoods: what cannot be both is not known better.
 const MOST_TOLD: f32 = 20.0;
 
-/// How likely each of [`SHARES`] is: logarithms, up to a constant.
-type Belief = [f32; SHARES.len()];
+/// What is known of a pair of cameras.
+#[derive(Clone, Copy, Debug)]
+struct Belief {
+    /// How likely each of [`SHARES`] makes what was seen: logarithms.
+    told: [f32; SHARES.len()],
+    /// At how many tracks that looks.
+    tracks: f32,
+}
+
+/// How people in view of two cameras score.
+#[derive(Clone, Debug)]
+pub(super) struct Scores {
+    /// Deviations above strangers, a row for each of the first camera's.
+    pub rows: Vec<Vec<f32>>,
+    /// How much each row counts: less, the more often that track was looked at before.
+    pub weights: Vec<f32>,
+    /// How strangers' scores end.
+    pub tail: Tail,
+}
 
 /// What is known of each pair of cameras.
 #[derive(Clone, Debug, Default)]
@@ -35,31 +56,26 @@ pub(super) struct Overlaps {
 }
 
 impl Overlaps {
-    /// Takes in how everybody in view of `a` scores with everybody in view of `b`, in deviations above strangers: a row for
-    /// each of the former.
-    pub fn learn(&mut self, a: CameraId, b: CameraId, scores: &[Vec<f32>]) {
-        let width = scores.first().map_or(0, Vec::len);
+    /// Takes in how everybody in view of `a` scores with everybody in view of `b`.
+    pub fn learn(&mut self, a: CameraId, b: CameraId, scores: &Scores) {
+        let width = scores.rows.first().map_or(0, Vec::len);
         if width == 0 || a == b {
             return;
         }
-        // How much likelier each row and each column is with somebody of the others in it than without.
-        let mut columns = vec![0.0; width];
-        let mut rows = Vec::with_capacity(scores.len());
-        for row in scores {
-            let ratios = row.iter().map(|d| likelihood_ratio(*d));
-            rows.push(ratios.clone().sum::<f32>() / width as f32);
-            let parts = ratios.map(|r| r / scores.len() as f32);
-            columns.iter_mut().zip(parts).for_each(|(c, r)| *c += r);
+        let belief = self.pairs.entry(pair(a, b)).or_default();
+        for (row, weight) in scores.rows.iter().zip(&scores.weights) {
+            // How much likelier the row is with somebody of the others in it than without.
+            let ratios = row.iter().map(|d| likelihood_ratio(*d, &scores.tail));
+            let ratio = ratios.sum::<f32>() / width as f32;
+            for (told, share) in belief.told.iter_mut().zip(SHARES) {
+                *told += weight * (1.0 - share + share * ratio).ln();
+            }
+            belief.tracks += weight;
         }
-        let before = before();
-        let belief = self.pairs.entry(pair(a, b)).or_insert(before);
-        for ((known, share), before) in belief.iter_mut().zip(SHARES).zip(before) {
-            let explained = |all: &[f32]| -> f32 {
-                let likely = |ratio: &f32| (1.0 - share + share * ratio).ln();
-                all.iter().map(likely).sum()
-            };
-            let told = 0.5 * (explained(&rows) + explained(&columns));
-            *known = (1.0 - FADE) * *known + FADE * (before + told);
+        if belief.tracks > MEMORY {
+            let keep = MEMORY / belief.tracks;
+            belief.told.iter_mut().for_each(|t| *t *= keep);
+            belief.tracks = MEMORY;
         }
     }
 
@@ -89,11 +105,18 @@ impl Overlaps {
 
     /// The mean of the shares held possible, of their logarithms.
     fn share(&self, a: CameraId, b: CameraId) -> f32 {
-        let belief = self.pairs.get(&pair(a, b)).copied().unwrap_or(before());
-        let most = belief.iter().copied().fold(f32::MIN, f32::max);
+        let told = self
+            .pairs
+            .get(&pair(a, b))
+            .copied()
+            .unwrap_or_default()
+            .told;
+        let most = told.iter().copied().fold(f32::MIN, f32::max);
+        let others = (1.0 - NONE_SHARED) / (SHARES.len() - 1) as f32;
         let (mut sum, mut total) = (0.0, 0.0);
-        for (known, share) in belief.iter().zip(SHARES) {
-            let weight = (known - most).exp();
+        for (number, (told, share)) in told.iter().zip(SHARES).enumerate() {
+            let before = if number == 0 { NONE_SHARED } else { others };
+            let weight = before * (told - most).exp();
             sum += weight * share.ln();
             total += weight;
         }
@@ -101,26 +124,23 @@ impl Overlaps {
     }
 }
 
+impl Default for Belief {
+    fn default() -> Self {
+        Self {
+            told: [0.0; SHARES.len()],
+            tracks: 0.0,
+        }
+    }
+}
+
 fn pair(a: CameraId, b: CameraId) -> (CameraId, CameraId) {
     (a.min(b), a.max(b))
 }
 
-/// What is believed before anything is known.
-fn before() -> Belief {
-    let others = (1.0 - NONE_SHARED) / (SHARES.len() - 1) as f32;
-    let mut belief = [others.ln(); SHARES.len()];
-    belief[0] = NONE_SHARED.ln();
-    belief
-}
-
-/// How much likelier a score is for one person than for two.
-fn likelihood_ratio(deviations: f32) -> f32 {
-    if deviations <= 0.0 {
-        return 0.0;
-    }
-    let same = (deviations - SAME_MEAN) / SAME_SPREAD;
-    let told = 0.5 * (deviations * deviations - same * same);
-    told.min(MOST_TOLD).exp() / SAME_SPREAD
+/// How much likelier a score is for one person than for two strangers, whose scores fall as said.
+fn likelihood_ratio(deviations: f32, tail: &Tail) -> f32 {
+    let same = log_normal(deviations.min(SAME_MEAN), SAME_MEAN, SAME_SPREAD);
+    (same - log_stranger(deviations, tail)).min(MOST_TOLD).exp()
 }
 
 #[cfg(test)]
@@ -131,8 +151,17 @@ mod tests {
     const B: CameraId = CameraId(2);
     const C: CameraId = CameraId(3);
 
+    /// A first look at these scores.
+    fn looks(rows: Vec<Vec<f32>>) -> Scores {
+        Scores {
+            weights: vec![1.0; rows.len()],
+            rows,
+            tail: crate::core::scores::ScoreScale::default().tail(),
+        }
+    }
+
     /// Scores of `n` people with `n` others, of whom the first `shared` are the same ones.
-    fn scores(n: usize, shared: usize, seed: u32) -> Vec<Vec<f32>> {
+    fn scores(n: usize, shared: usize, seed: u32) -> Scores {
         let mut state = seed;
         let mut noise = || {
             let mut sum = 0.0;
@@ -149,9 +178,8 @@ mod tests {
                 noise()
             }
         };
-        (0..n)
-            .map(|i| (0..n).map(|j| one(i == j && i < shared)).collect())
-            .collect()
+        let row = |i| (0..n).map(|j| one(i == j && i < shared)).collect();
+        looks((0..n).map(row).collect())
     }
 
     fn learnt(n: usize, shared: usize, looks: u32) -> f32 {
@@ -162,7 +190,7 @@ mod tests {
 
     #[test]
     fn the_share_is_learnt_from_one_look_at_many_and_better_from_more() {
-        assert!(learnt(15, 0, 1) < 0.06);
+        assert!(learnt(15, 0, 1) < 0.1);
         assert!(learnt(15, 0, 8) < 0.02);
         for shared in [7, 15] {
             let found = learnt(15, shared, 8);
@@ -192,11 +220,11 @@ mod tests {
     #[test]
     fn nobody_in_view_and_scores_out_of_range_change_nothing_for_the_worse() {
         let mut overlaps = Overlaps::default();
-        overlaps.learn(A, B, &[]);
-        overlaps.learn(A, B, &[Vec::new()]);
+        overlaps.learn(A, B, &looks(Vec::new()));
+        overlaps.learn(A, B, &looks(vec![Vec::new()]));
         overlaps.learn(A, A, &scores(3, 3, 1));
         assert!(overlaps.pairs.is_empty());
-        overlaps.learn(A, B, &[vec![1e6, -1e6], vec![-1e6, 1e6]]);
+        overlaps.learn(A, B, &looks(vec![vec![1e6, -1e6], vec![-1e6, 1e6]]));
         assert!(overlaps.share(A, B).is_finite());
     }
 }

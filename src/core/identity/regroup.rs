@@ -17,20 +17,20 @@ use super::{
     binding::{Binding, TrackKey},
     linkage::{Likeness, clusters},
     nuisance::{MIN_PAIRS, Strangers},
+    overlap::Scores,
 };
 use crate::core::{
     embedding::dot,
     person::{IdentityId, IdentityState},
+    scores::Tail,
 };
 
 /// Two tracks are one person from this many deviations above strangers on. MATRIX: true pairs of two cameras lie at 2.9
 /// ± 1.1 (retail-0267), 2.5 ± 1.1 (retail-0248), 2.6 ± 1.2 (OSNet x0.25), strangers at 0.1 ± 0.9; from 0 to 1.75 the clusters'
 /// IDF1 hardly moves, so the value is taken from the strangers' side.
 const SAME: f32 = 1.75;
-/// … further where few of those in view of one camera are in view of the other ([`super::overlap`]): natural logarithm of
-/// odds a deviation. Among twenty strangers the most alike lies at 2, and a false pair weighs more than a missed one.
-const RARER: f32 = 0.5;
-/// … than this share of them.
+/// … further where fewer than this share of those in view of one camera are in view of the other ([`super::overlap`]), by as
+/// much as makes a stranger's score rarer by the same factor.
 const SHARED: f32 = 0.5;
 /// Tracks that carry one number already are believed to lie this much closer: numbers must not flicker.
 const HOLD: f32 = 0.5;
@@ -63,6 +63,8 @@ struct Node {
     decided: bool,
     /// A user has said that the number is one person.
     trusted: bool,
+    /// How often its camera asked while it was visible.
+    looks: u32,
 }
 
 /// Everybody in view of one model's cameras, and what they look like, a row each.
@@ -146,8 +148,8 @@ impl Gallery {
             let Some(mut likeness) = likeness else {
                 continue;
             };
-            self.learn_overlaps(&crowd, &likeness, camera);
-            self.set_limits(&crowd, &mut likeness);
+            self.learn_overlaps(&crowd, &likeness, camera, space);
+            self.set_limits(&crowd, &mut likeness, self.spaces[space].scale.tail());
             self.keep_apart(&crowd, &mut likeness);
             self.add_places(&crowd, &mut likeness);
             let visible: Vec<bool> = crowd.nodes.iter().map(|n| n.visible).collect();
@@ -238,6 +240,7 @@ impl Gallery {
                 crops: binding.evidence.crops,
                 decided: binding.decided,
                 trusted: binding.trusted,
+                looks: binding.grouped,
             });
         }
         remove_camera_means(&mut crowd);
@@ -250,35 +253,73 @@ impl Gallery {
     }
 
     /// Learns from looks what share of those in view of a camera the others see.
-    fn learn_overlaps(&mut self, crowd: &Crowd, likeness: &Likeness, camera: CameraId) {
+    fn learn_overlaps(
+        &mut self,
+        crowd: &Crowd,
+        likeness: &Likeness,
+        camera: CameraId,
+        space: usize,
+    ) {
         let own = crowd.visible(camera);
+        for &node in &own {
+            if let Some(binding) = self.bindings.get_mut(&crowd.nodes[node].key) {
+                binding.grouped = binding.grouped.saturating_add(1);
+            }
+        }
         let others: BTreeSet<CameraId> = crowd.nodes.iter().map(|n| n.key.camera).collect();
         for other in others.into_iter().filter(|c| *c != camera) {
             let theirs = crowd.visible(other);
             let row = |i: &usize| theirs.iter().map(|&j| likeness.above(*i, j)).collect();
-            let scores: Vec<Vec<f32>> = own.iter().map(row).collect();
+            let looks = |i: &usize| crowd.nodes[*i].looks as f32;
+            let scores = Scores {
+                rows: own.iter().map(row).collect(),
+                weights: own.iter().map(|i| 1.0 / (1.0 + looks(i))).collect(),
+                tail: self.spaces[space].scale.tail(),
+            };
             self.overlaps.learn(camera, other, &scores);
         }
     }
 
     /// Counts likeness from the limit from which two tracks are one person, which depends on their cameras.
-    fn set_limits(&self, crowd: &Crowd, likeness: &mut Likeness) {
+    fn set_limits(&self, crowd: &Crowd, likeness: &mut Likeness, tail: Tail) {
         let cameras: BTreeSet<CameraId> = crowd.nodes.iter().map(|n| n.key.camera).collect();
         let cameras: Vec<CameraId> = cameras.into_iter().collect();
+        let fall = tail.fall(SAME);
         let mut limits = self.overlaps.shares(&cameras);
         for limit in limits.values_mut() {
-            *limit = SAME + RARER * (SHARED / *limit).ln().max(0.0);
+            *limit = SAME + fall * (SHARED / *limit).ln().max(0.0);
         }
+        let old = self.known_before(crowd);
         let n = crowd.nodes.len();
         for (at, value) in likeness.above.iter_mut().enumerate() {
             let (a, b) = (&crowd.nodes[at / n], &crowd.nodes[at % n]);
+            let held = if a.id == b.id {
+                HOLD
+            } else if old.contains(&a.id) && old.contains(&b.id) {
+                -fall * (self.people.len() as f32).ln()
+            } else {
+                0.0
+            };
             *value = if told_one(a, b) {
                 TOLD
             } else {
-                let held = if a.id == b.id { HOLD } else { 0.0 };
                 *value - limits[&(a.key.camera, b.key.camera)] + held
             };
         }
+    }
+
+    /// Numbers that people carried before any of those in view came.
+    fn known_before(&self, crowd: &Crowd) -> HashSet<IdentityId> {
+        let mut came: HashMap<IdentityId, u64> = HashMap::new();
+        for node in &crowd.nodes {
+            let first = came.entry(node.id).or_insert(u64::MAX);
+            *first = node.first_ns.min(*first);
+        }
+        let old = |(id, came): (IdentityId, u64)| {
+            let record = self.people.get(&id)?;
+            (record.name.is_some() || record.first_ns < came).then_some(id)
+        };
+        came.into_iter().filter_map(old).collect()
     }
 
     /// Tracks of two cameras that lie too far from one another, or do not overlap, are two people, and so are those whom

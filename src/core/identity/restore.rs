@@ -308,7 +308,7 @@ impl Gallery {
             other != id && others.contains(&other) && !record.apart.contains(&other)
         };
         let space = self.spaces.iter().find(|s| s.rows_of(id) > 0)?;
-        let judge = Judge::new(&space.scale, self.config.match_threshold, space.people());
+        let judge = Judge::new(&space.scale, self.config.match_threshold);
         let rows: Vec<_> = space.rows(id).collect();
         let queries: Vec<Query<'_>> = rows
             .iter()
@@ -323,7 +323,7 @@ impl Gallery {
             let best = candidates
                 .iter()
                 .max_by(|a, b| a.score.total_cmp(&b.score))?;
-            let verdict = judge.verdict(best, candidates);
+            let verdict = judge.hear(candidates).verdict(best);
             (verdict.probability > EVEN).then_some((best.id, verdict.probability))
         });
         best.max_by(|a, b| a.1.total_cmp(&b.1)).map(|best| best.0)

@@ -152,11 +152,12 @@ impl Gallery {
         }
         let space = self.spaces.iter().find(|s| s.takes(mean))?;
         let mut found = space
-            .scan(&[self.mean_of(key, mean)?], |id| id == other)
+            .scan(&[self.mean_of(key, mean)?], |id| id != own)
             .pop()?;
         self.consider_places(key, &mut found, space.people());
-        let judge = Judge::new(&space.scale, self.config.match_threshold, space.people());
-        let verdict = judge.verdict(found.first()?, &found);
+        let judge = Judge::new(&space.scale, self.config.match_threshold);
+        let contest = judge.hear(&found);
+        let verdict = contest.verdict(found.iter().find(|c| c.id == other)?);
         (verdict.probability >= SURE_MERGE).then_some((other, verdict))
     }
 
@@ -229,12 +230,13 @@ impl Gallery {
         let mut found = found.pop()?;
         found.push(mine);
         self.consider_places(key, &mut found, space.people());
-        let judge = Judge::new(&space.scale, self.config.match_threshold, space.people());
+        let judge = Judge::new(&space.scale, self.config.match_threshold);
         let best = found.iter().max_by(|a, b| a.score.total_cmp(&b.score))?;
-        let other = (best.id != own && judge.verdict(best, &found).probability >= SURE_MERGE)
-            .then_some(*best);
+        let contest = judge.hear(&found);
+        let other =
+            (best.id != own && contest.verdict(best).probability >= SURE_MERGE).then_some(*best);
         let mine = *found.iter().find(|c| c.id == own)?;
-        Some((judge.verdict(&mine, &found), mine.here, other))
+        Some((contest.verdict(&mine), mine.here, other))
     }
 
     /// Somebody else who is `own`, beyond reasonable doubt.
@@ -257,9 +259,9 @@ impl Gallery {
         });
         let mut found = found.pop()?;
         self.consider_places(key, &mut found, space.people());
-        let judge = Judge::new(&space.scale, self.config.match_threshold, space.people());
+        let judge = Judge::new(&space.scale, self.config.match_threshold);
         let best = found.iter().max_by(|a, b| a.score.total_cmp(&b.score))?;
-        let verdict = judge.verdict(best, &found);
+        let verdict = judge.hear(&found).verdict(best);
         (verdict.probability >= SURE_MERGE).then_some((best.id, best.score, verdict.margin))
     }
 

@@ -1,5 +1,7 @@
 //! The gallery against people whose truth is known.
 
+use std::collections::HashMap;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -670,6 +672,57 @@ fn people_of_two_full_rooms_are_not_taken_for_one_another() {
         let agree = here[0].iter().zip(&here[1]).filter(|(a, b)| a == b);
         assert!(agree.count() >= 7, "{here:?}");
     }
+}
+
+/// A crop of one of many people, who come in kinds: those of a kind wear much the same.
+fn dressed(person: u64, noise: &mut Noise) -> Embedding {
+    let direction = |label: u64| {
+        let mut own = Noise((label + 1).wrapping_mul(0xD134_2543_DE82_EF95));
+        (0..8).for_each(|_| {
+            own.next();
+        });
+        (0..DIMENSION).map(|_| own.next()).collect::<Vec<f32>>()
+    };
+    let kind = person.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 60;
+    let (kind, own) = (direction(5000 + kind), direction(9000 + person));
+    let values = kind.iter().zip(&own);
+    let raw: Vec<f32> = values
+        .map(|(k, o)| 0.7 * k + o + 0.7 * noise.next())
+        .collect();
+    Embedding::normalised(&raw, MODEL).unwrap()
+}
+
+#[test]
+fn strangers_all_day_are_new_and_those_who_come_back_are_known() {
+    let mut noise = Noise(71);
+    let mut gallery = Gallery::new(GalleryConfig::default());
+    let (door, hall) = (gallery.attach("door", true), gallery.attach("hall", true));
+    let mut owner: HashMap<u32, u64> = HashMap::new();
+    let (mut taken, mut again, mut right) = (0, 0, 0);
+    for pair in 0..150_u64 {
+        // Two come in together, two seconds long; one of them walks on into the hall.
+        let couple = [2 * pair, 2 * pair + 1];
+        let begins = pair * 10_000_000_000;
+        let tracks = couple.map(|p| p as u32);
+        let mut numbers = Vec::new();
+        for n in 0..10 {
+            let seen = couple.map(|p| (p as u32, Some(dressed(p, &mut noise))));
+            numbers = ids(&frame(&mut gallery, door, begins + n * 200_000_000, &seen));
+        }
+        end(&mut gallery, door, begins + 2_000_000_000, &tracks);
+        for (person, number) in couple.iter().zip(&numbers) {
+            taken += u32::from(*owner.entry(*number).or_insert(*person) != *person);
+        }
+        for n in 25..35 {
+            let seen = [(tracks[0], Some(dressed(couple[0], &mut noise)))];
+            numbers = ids(&frame(&mut gallery, hall, begins + n * 200_000_000, &seen));
+        }
+        end(&mut gallery, hall, begins + 7_000_000_000, &tracks[..1]);
+        again += 1;
+        right += u32::from(owner.get(&numbers[0]) == Some(&couple[0]));
+    }
+    assert!(taken <= 24, "{taken} of 300 strangers taken for somebody");
+    assert!(right * 10 >= again * 9, "{right} of {again} known again");
 }
 
 #[test]
