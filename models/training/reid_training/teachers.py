@@ -123,7 +123,7 @@ def teach_part(part: Part, view: int, models: dict[str, Teacher], seed: int, pro
     order = work_order(part.count)
     while done < part.count:
         rows = np.sort(order[done : done + CHUNK])
-        made = np.stack([view_of(source[row], int(row), view, seed) for row in rows])
+        made = np.stack([view_of(source, int(row), view, seed) for row in rows])
         if images is not None:
             images[rows] = made
             images.flush()

@@ -14,7 +14,7 @@ from conftest import person, write
 from reid_training.data.batches import PeopleSampler, erase, to_input, training_rows
 from reid_training.data.pack import Stacked, hold_out, make_pack
 from reid_training.data.sources import READERS, Skipped, Source, cut, detect_source
-from reid_training.data.views import augment, view_of
+from reid_training.data.views import augment, is_mixed, look_down, mix, view_of
 from reid_training.errors import ConfigError, DataError
 
 
@@ -90,14 +90,28 @@ def test_missing_and_wrong_data_say_what_to_check(tmp_path: Path) -> None:
 
 
 def test_views_depend_on_seed_row_and_number_alone() -> None:
-    image = person(3, np.random.default_rng(0), 128, 64)
-    assert np.array_equal(view_of(image, 5, 0, 1), image)
-    assert np.array_equal(view_of(image, 5, 2, 1), view_of(image, 5, 2, 1))
-    assert not np.array_equal(view_of(image, 5, 2, 1), view_of(image, 5, 3, 1))
+    images = [person(number, np.random.default_rng(number), 128, 64) for number in range(8)]
+    assert np.array_equal(view_of(images, 5, 0, 1), images[5])
+    for view in (2, 3):
+        assert np.array_equal(view_of(images, 5, view, 1), view_of(images, 5, view, 1))
+    assert not np.array_equal(view_of(images, 5, 2, 1), view_of(images, 5, 1, 1))
     rng = np.random.default_rng(4)
     for _ in range(100):
-        out = augment(image, rng)
-        assert out.shape == image.shape and out.dtype == np.uint8
+        out = augment(images[5], rng)
+        assert out.shape == images[5].shape and out.dtype == np.uint8
+
+
+def test_mixed_views_join_the_halves_of_two_crops() -> None:
+    white, black = np.full((128, 64, 3), 250, np.uint8), np.full((128, 64, 3), 5, np.uint8)
+    rng = np.random.default_rng(3)
+    for _ in range(50):
+        out = mix(white, black, rng)
+        assert out.shape == white.shape and out.dtype == np.uint8
+        ends = {int(out[0].mean()) > 100, int(out[-1].mean()) > 100}
+        assert ends == {True, False}, "one half of each"
+    tilted = look_down(white, rng)
+    assert tilted.shape == white.shape and tilted.mean() > 240
+    assert is_mixed(3) and not is_mixed(2)
 
 
 def test_sampler_repeats_the_only_picture_of_a_person(market: Path, tmp_path: Path) -> None:

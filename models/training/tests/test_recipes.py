@@ -12,7 +12,9 @@ import torch
 from reid_training import checkpoint
 from reid_training.cli import main
 from reid_training.config import parse
+from reid_training.data.batches import ViewBatches
 from reid_training.data.pack import make_pack
+from reid_training.errors import DataError
 from reid_training.export import open_session
 from reid_training.recipes import embed
 from reid_training.teachers import open_view, work_order
@@ -153,6 +155,25 @@ def test_interrupted_teaching_continues_with_the_same_answers(market: Path, tmp_
     again = open_view(pack, 1, ["a"])
     assert whole is not None and again is not None and len(again.rows) == len(pack)
     assert np.array_equal(whole.targets[0], again.targets[0]) and np.array_equal(whole.images, again.images)
+
+
+def test_mixed_people_teach_no_identity(market: Path, tmp_path: Path, teacher: None) -> None:
+    config = parse({"recipe": "t", "task": "embed", "seed": 1, "source": [{"name": "m", "path": [market.name]}],
+                    "teach": {"files": {"a": "a.xml"}, "weights": {"a": 1.0}, "views": [3]}})
+    pack = make_pack(config.sources, market.parent, tmp_path)
+    embed.teach(config, market.parent, tmp_path, tmp_path)
+    rows = np.ones(len(pack), bool)
+    with pytest.raises(DataError, match="teach"):
+        ViewBatches(pack, rows, [3], {"a": 1.0})
+    plain = parse({"recipe": "t", "task": "embed", "seed": 1, "source": [{"name": "m", "path": [market.name]}],
+                   "teach": {"files": {"a": "a.xml"}, "weights": {"a": 1.0}, "views": [1]}})
+    embed.teach(plain, market.parent, tmp_path, tmp_path)
+    batches = ViewBatches(pack, rows, [1, 3], {"a": 1.0})
+    numbers = np.arange(len(pack))
+    drawn = batches.fetch(np.random.default_rng(1), numbers, np.zeros(len(pack), np.int64), len(pack) // 2)
+    known = drawn.classes.numpy() == 0
+    assert known[: len(pack) // 2].all()
+    assert 0 < known[len(pack) // 2 :].sum() < len(pack) - len(pack) // 2
 
 
 def test_nan_loss_stops_and_keeps_the_last_good_checkpoint(market: Path, tmp_path: Path, teacher: None, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from reid_training.data.pack import Pack
+from reid_training.data.views import is_mixed
 from reid_training.errors import DataError
 from reid_training.teachers import ViewCache, open_view
 
@@ -87,14 +88,16 @@ class ViewBatches:
 
     def refresh(self) -> None:
         """Opens what is cached by now."""
-        found = [open_view(self.pack, view, list(self.teachers)) for view in self.views]
-        self.caches: list[ViewCache] = [cache for cache in found if cache is not None and len(cache.rows)]
-        if not self.caches:
+        found = [(view, open_view(self.pack, view, list(self.teachers))) for view in self.views]
+        there = [(view, cache) for view, cache in found if cache is not None and len(cache.rows)]
+        self.caches: list[ViewCache] = [cache for _, cache in there]
+        self.mixed = np.array([is_mixed(view) for view, _ in there], bool)
+        if self.mixed.all():
             raise DataError("no teacher answers are cached for this data; run the `teach` command first")
         self.ready = np.zeros((len(self.caches), len(self.pack)), bool)
         for number, cache in enumerate(self.caches):
             self.ready[number, cache.rows] = True
-        self.usable = self.rows & self.ready.any(0)
+        self.usable = self.rows & self.ready[~self.mixed].any(0)
         self.numbers = np.flatnonzero(self.usable)
 
     def answers(self, cache: ViewCache, rows: np.ndarray) -> np.ndarray:
@@ -110,9 +113,11 @@ class ViewBatches:
         """Any usable rows."""
         return rng.choice(self.numbers, count)
 
-    def fetch(self, rng: np.random.Generator, rows: np.ndarray, classes: np.ndarray) -> Batch:
-        """A random cached view of every row, mirrored half of the time."""
+    def fetch(self, rng: np.random.Generator, rows: np.ndarray, classes: np.ndarray, people: int | None = None) -> Batch:
+        """A random cached view of every row, mirrored half of the time. The first `people` rows (all of them, when it is
+        not given) show themselves; the others may show mixed people, whose class is -1."""
         pick = rng.random((len(self.caches), len(rows))) * self.ready[:, rows]
+        pick[self.mixed, :people] = 0.0
         view = pick.argmax(0)
         height, width = self.pack.size
         images = np.empty((len(rows), height, width, 3), np.uint8)
@@ -126,11 +131,12 @@ class ViewBatches:
             images[mine], targets[mine] = cache.images[rows[mine]], answers
         mirror = rng.random(len(rows)) < 0.5
         images[mirror] = images[mirror][:, :, ::-1]
-        return Batch(images, torch.from_numpy(targets), torch.from_numpy(classes[rows]))
+        shown = np.where(self.mixed[view], -1, classes[rows])
+        return Batch(images, torch.from_numpy(targets), torch.from_numpy(shown))
 
     def bank(self, rng: np.random.Generator, count: int) -> Tensor:
         """Answers to random pictures that may be trained on, float32 [count, d]."""
-        number = int(rng.integers(len(self.caches)))
+        number = int(rng.choice(np.flatnonzero(~self.mixed)))
         rows = rng.choice(np.flatnonzero(self.rows & self.ready[number]), count)
         return torch.from_numpy(self.answers(self.caches[number], rows))
 

@@ -2,10 +2,14 @@
 
 A student that is asked for the teacher's answer to *another* picture than the one it sees learns noise; Beyer et al.,
 "Knowledge distillation: a good teacher is patient and consistent" (2022). So a view is a function of (seed, row, view
-number) alone, the teacher's answer to it is cached, and training shows that very view. View 0 is the plain crop.
+number) alone, the teacher's answer to it is cached, and training shows that very view. View 0 is the plain crop; those
+from `FIRST_MIXED` on show people who do not exist, the upper half of one and the lower half of another (as in CutMix, Yun et
+al. 2019), some in other colours, some as seen from above: a teacher can be asked about more people than there are.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -13,12 +17,59 @@ import numpy as np
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 
 
-def view_of(image: np.ndarray, row: int, view: int, seed: int = 0) -> np.ndarray:
-    """View number `view` of the packed crop `row`: uint8 [h, w, 3] → uint8 [h, w, 3]."""
+FIRST_MIXED = 3
+
+
+def is_mixed(view: int) -> bool:
+    """Whether a view may show somebody else than its crop does: nothing to learn identities from."""
+    return view >= FIRST_MIXED
+
+
+def view_of(images: Sequence[np.ndarray], row: int, view: int, seed: int = 0) -> np.ndarray:
+    """View number `view` of the packed crop `row` of `images`, uint8 [h, w, 3] each: of the same shape."""
     if view == 0:
-        return image
+        return images[row]
     rng = np.random.default_rng((seed, view, row))
-    return augment(image, rng)
+    if not is_mixed(view):
+        return augment(images[row], rng)
+    other = images[int(rng.integers(len(images)))]
+    made = mix(images[row], other, rng) if rng.random() < 0.7 else images[row]
+    if rng.random() < 0.4:
+        made = look_down(made, rng)
+    return augment(made, rng)
+
+
+def mix(image: np.ndarray, other: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The upper part of one crop above the lower part of another, either in other colours now and then."""
+    upper, lower = (image, other) if rng.random() < 0.5 else (other, image)
+    upper = dye(upper, rng) if rng.random() < 0.3 else upper
+    lower = dye(lower, rng) if rng.random() < 0.4 else lower
+    height = image.shape[0]
+    rows = np.arange(height, dtype=np.float32)
+    seam, softness = rng.uniform(0.38, 0.62) * height, rng.uniform(1.0, 4.0)
+    part = (1.0 / (1.0 + np.exp((rows - seam) / softness)))[:, None, None]
+    return (upper * part + lower * (1.0 - part) + 0.5).astype(np.uint8)
+
+
+def dye(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """All hues turned by one angle, saturation and lightness changed: the same clothes in another colour."""
+    hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV).astype(np.float32)
+    hsv[..., 0] = (hsv[..., 0] + rng.uniform(0, 180)) % 180
+    hsv[..., 1:] = np.clip(hsv[..., 1:] * rng.uniform(0.6, 1.6, 2), 0, 255)
+    return cv2.cvtColor(hsv.astype(np.uint8), cv2.COLOR_HSV2RGB)
+
+
+def look_down(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """As a camera above people sees them: narrower and shorter towards the feet."""
+    height, width = image.shape[:2]
+    narrow, lean = rng.uniform(0.0, 0.3) * width / 2, rng.uniform(-0.12, 0.12) * width
+    top = rng.uniform(-0.15, 0.05) * width / 2
+    corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
+    seen = np.array(
+        [[top + lean, 0], [width - top + lean, 0], [width - narrow - lean, height], [narrow - lean, height]], np.float32
+    )
+    matrix = cv2.getPerspectiveTransform(corners, seen)
+    return cv2.warpPerspective(image, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
 def augment(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:

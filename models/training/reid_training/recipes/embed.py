@@ -176,7 +176,7 @@ def step(run: Run, batches: ViewBatches, sampler: PeopleSampler, rng: np.random.
     people = people[batches.usable[people]]
     others = batches.draw_rows(rng, t.others // share)
     classes = sampler.class_of
-    batch = batches.fetch(rng, np.concatenate([people, others]), classes)
+    batch = batches.fetch(rng, np.concatenate([people, others]), classes, len(people))
     erase(batch.images, rng, t.erasing)
     bank = batches.bank(rng, t.bank) if t.neighbour else torch.empty(0)
     for group in run.optimizer.param_groups:
