@@ -7,6 +7,7 @@
 //! Writes `OUT_DIR/<name>.global.txt` with the numbers as they were given, `OUT_DIR/<name>.corrected.txt` with what was
 //! announced later (merges, splits, corrections) applied to each track from its beginning, and `OUT_DIR/<name>.track.txt`. Options before OUT_DIR: `min=0.25` lowest score
 //! that is looked at, `looks=0` motion only, `sure=0.5` a fixed tracker threshold, `match=0.5` a fixed gallery threshold,
+//! `topology=FILE` how the cameras lie to one another (a camera is called as its file without the ending),
 //! `smooth=0` the boxes as they were found, `truth=1` tracks as the file's own `"g"` says, to measure the gallery alone.
 
 use std::{
@@ -20,7 +21,7 @@ use std::{
 use gstreid::core::{
     embedding::{Embedding, ModelFingerprint},
     geometry::Rect,
-    identity::{CameraId, Event, Gallery, GalleryConfig, Sighting},
+    identity::{CameraId, Event, Gallery, GalleryConfig, Sighting, topology::Topology},
     person::{IdentityId, TrackId, TrackState},
     quality::crop_quality,
     tracking::{Observation, Tracker, TrackerConfig},
@@ -75,6 +76,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut true_tracks = false;
     let mut smooth = true;
     let mut files = Vec::new();
+    let mut topology = None;
     for argument in std::env::args().skip(1) {
         match argument.split_once('=') {
             Some(("min", v)) => lowest = v.parse()?,
@@ -85,11 +87,17 @@ fn main() -> Result<(), Box<dyn Error>> {
             Some(("hits", v)) => config.min_hits = v.parse()?,
             Some(("lost", v)) => config.max_lost_ns = (v.parse::<f64>()? * 1e9) as u64,
             Some(("match", v)) => rules.match_threshold = Some(v.parse()?),
+            Some(("topology", v)) => {
+                topology = Some(Topology::parse(&std::fs::read_to_string(v)?)?)
+            }
             _ => files.push(argument),
         }
     }
     let out = files.remove(0);
     let mut gallery = Gallery::new(rules);
+    if let Some(topology) = topology {
+        gallery.set_topology(std::sync::Arc::new(topology));
+    }
     let mut cameras = Vec::new();
     for file in &files {
         let name = Path::new(file)

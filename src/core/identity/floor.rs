@@ -207,6 +207,12 @@ impl Floor {
             .copied()
     }
 
+    /// Whether a map leads from one camera's picture to another's.
+    pub fn joins(&self, a: CameraId, b: CameraId) -> bool {
+        let pair = self.pairs.get(&(a.min(b), a.max(b)));
+        pair.is_some_and(|p| p.map.is_some())
+    }
+
     /// Whether anything is known.
     pub fn is_known(&self) -> bool {
         self.pairs.values().any(|p| p.map.is_some())
@@ -621,7 +627,7 @@ mod tests {
     fn who_stands_in_one_place_is_found_without_looks() {
         let mut floor = Floor::default();
         watch(&mut floor, 0..600, |p, f| seen(B, walk(p, f)));
-        assert!(floor.is_known());
+        assert!(floor.is_known() && floor.joins(B, A) && !floor.joins(A, CameraId(3)));
         for (p, q) in (0..3).flat_map(|p| (0..3).map(move |q| (p, q))) {
             let odds = floor.log_odds(key(B, 10 + q), key(A, p));
             assert_eq!(odds > 0.0, p == q, "{p} {q} {odds}");

@@ -18,6 +18,7 @@ use super::{
     linkage::{Likeness, clusters},
     nuisance::{MIN_PAIRS, Strangers},
     overlap::Scores,
+    topology::Relation,
 };
 use crate::core::{
     embedding::dot,
@@ -286,8 +287,13 @@ impl Gallery {
         let cameras: Vec<CameraId> = cameras.into_iter().collect();
         let fall = tail.fall(SAME);
         let mut limits = self.overlaps.shares(&cameras);
-        for limit in limits.values_mut() {
-            *limit = SAME + fall * (SHARED / *limit).ln().max(0.0);
+        for (&(a, b), limit) in &mut limits {
+            let rarer = if self.overlap(a, b) {
+                0.0
+            } else {
+                (SHARED / *limit).ln().max(0.0)
+            };
+            *limit = SAME + fall * rarer;
         }
         let old = self.known_before(crowd);
         let n = crowd.nodes.len();
@@ -306,6 +312,12 @@ impl Gallery {
                 *value - limits[&(a.key.camera, b.key.camera)] + held
             };
         }
+    }
+
+    /// Whether two cameras see one place for certain: the user says so, or people's feet have shown it.
+    fn overlap(&self, a: CameraId, b: CameraId) -> bool {
+        let told = self.topology.as_ref().map(|t| self.relation(t, a, b));
+        told == Some(Relation::Overlap) || self.floor.joins(a, b)
     }
 
     /// Numbers that people carried before any of those in view came.

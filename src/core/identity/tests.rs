@@ -509,6 +509,37 @@ fn people_whom_many_cameras_see_at_once_are_grouped_as_evidence_comes() {
 }
 
 #[test]
+fn cameras_that_are_said_to_see_one_place_agree_sooner() {
+    let agree = |topology: Option<&str>| {
+        let mut agreed = 0;
+        for seed in 0..10 {
+            let mut noise = Noise(101 + seed * 7919);
+            let mut gallery = Gallery::new(GalleryConfig::default());
+            if let Some(text) = topology {
+                gallery.set_topology(Arc::new(topology::Topology::parse(text).unwrap()));
+            }
+            let cameras: Vec<CameraId> = (0..2)
+                .map(|i| gallery.attach(&format!("c{i}"), true))
+                .collect();
+            let (views, _) = show(&mut gallery, &cameras, 8, 0..1, &mut noise);
+            agreed += views[0]
+                .iter()
+                .zip(&views[1])
+                .filter(|(a, b)| a == b)
+                .count();
+        }
+        agreed
+    };
+    let (told, untold) = (
+        agree(Some(
+            "[[link]]\ncameras = [\"c0\", \"c1\"]\noverlap = true\n",
+        )),
+        agree(None),
+    );
+    assert!(told > untold, "{told} against {untold} of 80");
+}
+
+#[test]
 fn a_wrong_merge_is_split_while_both_are_in_view_and_told() {
     let mut noise = Noise(37);
     let mut gallery = Gallery::new(GalleryConfig::default());
