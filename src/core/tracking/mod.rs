@@ -72,6 +72,10 @@ const CONFIRM_NS: u64 = 500_000_000;
 const TENTATIVE_NS: u64 = 100_000_000;
 /// A camera slower than this many frames per `max_lost_ns` still follows people from frame to frame.
 const MIN_LOST_FRAMES: f64 = 3.0;
+/// Who was last seen leaving the picture is gone after this time, ns, and so many frames: whoever comes in there is
+/// somebody else, or is recognised by the gallery.
+const LEFT_NS: u64 = 300_000_000;
+const LEFT_FRAMES: f64 = 1.5;
 /// Time may run backwards by this much (re-ordered buffers, clock corrections) before it counts as a new scene.
 const BACKWARDS_NS: u64 = 1_000_000_000;
 
@@ -229,6 +233,9 @@ impl Tracker {
         self.begin(&boxes, observations);
         self.learn(observations);
         self.end();
+        for track in self.tracks.iter_mut().filter(|t| t.missed == 0) {
+            track.leaves = track.is_leaving(frame);
+        }
         self.publish()
     }
 
@@ -247,10 +254,15 @@ impl Tracker {
         self.time_ns = Some(now);
         let step = now - last;
         let lost_ns = self.lost_ns();
-        let seen_after = now.saturating_sub(lost_ns);
+        let left_ns = (LEFT_NS as f64).max(self.interval_ns * LEFT_FRAMES) as u64;
         let ended = &mut self.ended;
         self.tracks.retain(|t| {
-            let keep = t.seen_ns >= seen_after;
+            let most = if t.leaves {
+                left_ns.min(lost_ns)
+            } else {
+                lost_ns
+            };
+            let keep = now.saturating_sub(t.seen_ns) <= most;
             if !keep {
                 ended.push(t.id);
             }

@@ -189,6 +189,11 @@ impl Motion {
         )
     }
 
+    /// How fast the centre moves across and down, px a second.
+    pub fn pace(&self) -> (f32, f32) {
+        (self.x.rate, self.y.rate)
+    }
+
     /// True while every number is finite.
     pub fn is_finite(&self) -> bool {
         [self.x, self.y, self.w, self.h].iter().all(|a| {

@@ -358,3 +358,41 @@ proptest! {
         }
     }
 }
+
+/// A box that the picture's edges cut, as detectors give it; `None` of nothing in view.
+fn cut(rect: Rect) -> Option<Rect> {
+    let (left, right) = (rect.x.max(0.0), rect.right().min(FRAME.0));
+    (right - left > 12.0).then(|| Rect::new(left, rect.y, right - left, rect.h))
+}
+
+#[test]
+fn who_comes_in_where_another_left_is_another_at_any_rate() {
+    for rate in [5.0, 10.0, 25.0] {
+        for right in [false, true] {
+            let mirror = |r: Rect| {
+                if right {
+                    Rect::new(FRAME.0 - r.right(), r.y, r.w, r.h)
+                } else {
+                    r
+                }
+            };
+            // Somebody walks out; half a second after the last of them was seen somebody else comes in there.
+            let ids = run(TrackerConfig::default(), rate, 8.0, false, |t| {
+                let out = cut(mirror(walker(200.0, 300.0, -80.0, 0.0, t)));
+                let into = cut(mirror(walker(-60.0, 300.0, 80.0, 0.0, (t - 3.7).max(0.0))));
+                vec![out.filter(|_| t < 3.4), into.filter(|_| t > 3.7)]
+            });
+            check_one_track_each(&ids);
+            assert_ne!(ids[0], ids[1], "{rate} frames a second");
+        }
+    }
+}
+
+#[test]
+fn who_stands_at_the_edge_and_is_missed_for_a_second_keeps_the_track() {
+    let ids = run(TrackerConfig::default(), 10.0, 6.0, false, |t| {
+        let stands = cut(Rect::new(-20.0, 300.0, 60.0, 160.0));
+        vec![stands.filter(|_| !(3.0..4.0).contains(&t))]
+    });
+    check_one_track_each(&ids);
+}

@@ -19,6 +19,12 @@ const CHANGED_SIGHTINGS: u32 = 3;
 /// … over this time, ns.
 const CHANGED_NS: u64 = 200_000_000;
 
+/// A box this near to the picture's edge, as a part of the picture's longer side, is cut by it.
+const EDGE: f32 = 0.01;
+/// Who moves outwards there by this part of their height a second or more is leaving: a walk is 0.4 to 0.8, half of which is
+/// left of a box that is cut.
+const LEAVING_PACE: f32 = 0.1;
+
 /// A box that is followed.
 #[derive(Clone, Debug)]
 pub(super) struct Live {
@@ -39,6 +45,8 @@ pub(super) struct Live {
     /// Frames since it was last seen; 0 = seen in this frame.
     pub missed: u32,
     pub appearance: Option<Appearance>,
+    /// When it was last seen the picture's edge cut it, and it was on its way out.
+    pub leaves: bool,
     /// Set while its boxes look like somebody else.
     doubt: Option<Doubt>,
     /// Set while matching: the observation of this frame.
@@ -136,9 +144,20 @@ impl Live {
             hits: 1,
             missed: 0,
             appearance: sight.embedding.map(|e| Appearance::new(e, sight.quality)),
+            leaves: false,
             doubt: None,
             observation: None,
         }
+    }
+
+    /// Whether a box that is seen at the edge of a picture of `frame` px is on its way out.
+    pub fn is_leaving(&self, frame: (f32, f32)) -> bool {
+        let (rect, (across, down)) = (&self.seen_rect, self.motion.pace());
+        let (least, margin) = (LEAVING_PACE * rect.h, EDGE * frame.0.max(frame.1));
+        (rect.x <= margin && across < -least)
+            || (rect.right() >= frame.0 - margin && across > least)
+            || (rect.y <= margin && down < -least)
+            || (rect.bottom() >= frame.1 - margin && down > least)
     }
 
     pub fn predict(&mut self, seconds: f32) {
