@@ -23,7 +23,7 @@ const CHANGED_NS: u64 = 200_000_000;
 const EDGE: f32 = 0.01;
 /// Who moves outwards there by this part of their height a second or more is leaving: a walk is 0.4 to 0.8, half of which is
 /// left of a box that is cut.
-const LEAVING_PACE: f32 = 0.1;
+const LEAVING_PACE: f32 = 0.2;
 
 /// A box that is followed.
 #[derive(Clone, Debug)]
