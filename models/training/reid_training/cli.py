@@ -44,7 +44,8 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--resume", action="store_true", help="continue from the checkpoint in --out")
     train.add_argument("--minutes", type=float, help="stop, saved, after so many minutes")
     train.add_argument(
-        "--start", metavar="CHECKPOINT", help="begin with these weights instead of those of [net] start; random: with none"
+        "--start", metavar="FILE",
+        help="begin with the weights of a checkpoint or an exported .onnx file instead of those of [net] start; random: with none",
     )
     add_options(train)
 
@@ -122,7 +123,7 @@ def run_train(options: argparse.Namespace) -> None:
     if ending and raw["task"] not in ("embed", "compact", "detect"):
         raise ConfigError(f"--until: recipes of task {raw['task']!r} have a schedule of epochs; change `epochs` instead")
     if options.start is not None:
-        if raw["task"] not in ("triplet", "pair"):
+        if raw["task"] not in ("embed", "compact", "triplet", "pair"):
             raise ConfigError(f"--start: recipes of task {raw['task']!r} begin with random weights")
         more["start"] = options.start
     if raw["task"] == "detect":

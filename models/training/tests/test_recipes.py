@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional as F
 
 from reid_training import checkpoint
 from reid_training.cli import main
 from reid_training.config import parse
-from reid_training.data.batches import ViewBatches
+from reid_training.data.batches import ViewBatches, to_input
 from reid_training.data.pack import make_pack
 from reid_training.errors import DataError
 from reid_training.export import open_session
+from reid_training.exported import begin_with, read_exported
+from reid_training.nets import make_net
 from reid_training.recipes import embed
 from reid_training.teachers import open_view, work_order
 
@@ -256,11 +260,60 @@ def test_triplets_begin_with_the_weights_of_another_recipe(
         assert text in capsys.readouterr().err, text
 
 
-def test_recipes_that_begin_anew_refuse_a_start(market: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    config = tmp_path / "tiny.toml"
+@pytest.mark.parametrize("kind", ["", ".w8", ".fp16"])
+def test_training_goes_on_from_an_exported_file(
+    market: Path, tmp_path: Path, teacher: None, kind: str, capsys: pytest.CaptureFixture
+) -> None:
+    config, file = tmp_path / "tiny.toml", tmp_path / f"out/tiny{kind}.onnx"
     config.write_text(embed_config(market))
-    assert main(command(config, market.parent, tmp_path, "--start", "x.pt")) == 1
-    assert "begin with random weights" in capsys.readouterr().err
+    arguments = command(config, market.parent, tmp_path, "--teachers", str(tmp_path))
+    assert main(arguments) == 0
+    assert main([*command(config, market.parent, tmp_path, name="export"), "--variants"]) == 0
+    weights, facts = read_exported(file)
+    assert facts["reid.seen"] == "768"
+    x = to_input(make_pack(parse(tomllib.loads(config.read_text())).sources, market.parent, tmp_path / "cache").images[:], 128, 64)
+    net = make_net("slimres", 512, stem=8, widths=[8, 16, 16], depths=[1, 1, 1])
+    begin_with(net, weights, x, file.name)
+    with torch.no_grad():
+        answers = F.normalize(net.eval()(x), dim=1)
+        net.neck = torch.nn.Identity()  # not folded: it stands in the file with the statistics of its own training
+        still, learning = (F.normalize(net.train(mode)(x), dim=1) for mode in (False, True))
+    given = open_session(file).run(None, {"input": x.numpy()})[0]
+    assert np.abs(answers.numpy() - given).max() < 1e-5, "it answers as the file does"
+    assert (still * learning).sum(1).min() > 0.999, "and nearly so while it learns"
+    again = command(config, market.parent, tmp_path, "--start", str(file))
+    assert main(again) == 0
+    assert checkpoint.load(tmp_path / "out/checkpoint.pt", "tiny")["history"][-1]["seen"] == 2 * 768
+    assert read_exported(tmp_path / "out/tiny.onnx")[1]["reid.seen"] == str(2 * 768)
+    capsys.readouterr()
+    config.write_text(embed_config(market).replace("stem = 8", "stem = 16"))
+    assert main(again) == 1
+    assert "another network" in capsys.readouterr().err
+
+
+def test_files_that_were_not_exported_here_are_no_start(market: Path, tmp_path: Path, teacher: None, capsys: pytest.CaptureFixture) -> None:
+    config, odd = tmp_path / "tiny.toml", tmp_path / "odd.onnx"
+    config.write_text(embed_config(market))
+    arguments = command(config, market.parent, tmp_path, "--teachers", str(tmp_path), "--start", str(odd))
+    odd.write_bytes(b"no model")
+    assert main(arguments) == 1
+    assert "cannot be read as ONNX" in capsys.readouterr().err
+    odd.write_bytes(b"")
+    assert main(arguments) == 1
+    assert "no embedder exported here" in capsys.readouterr().err
+
+
+def test_own_people_begin_with_the_compact_embedder_that_ships(tree: Path, tmp_path: Path) -> None:
+    here = Path(__file__).parent.parent
+    arguments = command(here / "configs/own-people.toml", tree, tmp_path)
+    config = tmp_path / "short.toml"
+    config.write_text((here / "configs/own-people.toml").read_text().replace("epochs = 30", "epochs = 1"))
+    arguments[1] = str(config)
+    assert main([*arguments, "--start", str(here.parent / "reid-compact.onnx")]) == 0
+    figures = json.loads((tmp_path / "out/figures.json").read_text())
+    assert figures["before"]["validation mAP"] > 70, "it knows people before it has seen these"
+    terms = open_session(tmp_path / "out/own-people.onnx").get_modelmeta().custom_metadata_map["reid.license"]
+    assert terms.startswith("yours") and "research use only" in terms, "whose weights they began as is said"
 
 
 def test_the_readme_recipe_for_own_people_tells_them_apart(tree: Path, tmp_path: Path) -> None:

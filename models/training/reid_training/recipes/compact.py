@@ -53,11 +53,13 @@ class ClassifyTable:
 
 def run(
     config: Config, data: Path, out_dir: Path, device: str, resume: bool, *, cache: Path, teachers: Path | None,
-    minutes: float | None = None, ending: Ending | None = None,
+    minutes: float | None = None, ending: Ending | None = None, start: str | None = None,
 ) -> None:
     """The embedder that ships first, then the table."""
     if config.sources:
-        embed.run(config, data, out_dir, device, resume, cache=cache, teachers=teachers, minutes=minutes, ending=ending)
+        embed.run(
+            config, data, out_dir, device, resume, cache=cache, teachers=teachers, minutes=minutes, ending=ending, start=start
+        )
     table = {}
     for entry in config.tables.get("classify", []):
         setting = typed(ClassifyTable, entry, "[[classify]]")

@@ -6,10 +6,12 @@ teachers' answer to that very view; people known by name add ID loss and weighte
 
 from __future__ import annotations
 
+import copy
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,17 +33,9 @@ from reid_training.losses import cosine_loss, neighbour_loss, relation_loss, wei
 from reid_training.nets import make_net
 from reid_training.optim import make_optimizer
 from reid_training.progress import Progress, clock, say
+from reid_training.recipes.start import NetTable, Started, facts_of, sample_of, start_net
 from reid_training.teachers import open_view, teach_view
 from reid_training.variants import write_variants
-
-
-@dataclass(frozen=True)
-class NetTable:
-    """`[net]`: the network by name, length of its embedding, its options."""
-
-    name: str = "slimres"
-    dim: int = 512
-    options: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -86,13 +80,12 @@ class TrainTable:
 class Run:
     """The state of a training: network, its running average, classifier, optimiser, counters."""
 
-    def __init__(self, config: Config, net: NetTable, train: TrainTable, people: int, device: str) -> None:
-        torch.manual_seed(config.seed)
+    def __init__(self, config: Config, started: Started, dim: int, train: TrainTable, people: int, device: str) -> None:
         self.recipe, self.train, self.device = config.recipe, train, device
-        self.net = make_net(net.name, net.dim, **net.options).to(device, memory_format=torch.channels_last)
-        self.average = make_net(net.name, net.dim, **net.options).to(device).eval().requires_grad_(False)
-        self.average.load_state_dict(self.net.state_dict())
-        self.head = nn.Linear(net.dim, people, bias=False).to(device)
+        self.net = started.net.to(device, memory_format=torch.channels_last)
+        self.average = copy.deepcopy(self.net).eval().requires_grad_(False)
+        self.before, self.terms = started.seen, started.terms  # pictures seen, and their terms, when this run began
+        self.head = nn.Linear(dim, people, bias=False).to(device)
         nn.init.normal_(self.head.weight, std=0.001)
         self.optimizer = make_optimizer([self.net, self.head], train.lr, train.weight_decay)
         self.seen, self.steps, self.seconds = 0, 0, 0.0
@@ -105,7 +98,7 @@ class Run:
             "net": self.net.state_dict(), "average": self.average.state_dict(), "head": self.head.state_dict(),
             "optimizer": self.optimizer.state_dict(), "seen": self.seen, "steps": self.steps,
             "seconds": self.seconds, "history": self.history, "born": self.born, "fallen": self.fallen,
-            "averaged_from": self.averaged_from,
+            "averaged_from": self.averaged_from, "before": self.before, "terms": self.terms,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -115,6 +108,7 @@ class Run:
         self.seen, self.steps, self.seconds = state["seen"], state["steps"], state["seconds"]
         self.history, self.born, self.fallen = state["history"], state.get("born", 0), state.get("fallen", 0.0)
         self.averaged_from = state.get("averaged_from", 0)
+        self.before, self.terms = state.get("before", 0), state.get("terms", "")
         if state["head"]["weight"].shape == self.head.weight.shape:
             self.head.load_state_dict(state["head"])
             self.optimizer.load_state_dict(state["optimizer"])
@@ -232,7 +226,7 @@ def teach(config: Config, data: Path, cache: Path, teachers: Path) -> None:
 
 def run(
     config: Config, data: Path, out_dir: Path, device: str, resume: bool, *, cache: Path, teachers: Path | None,
-    minutes: float | None = None, ending: Ending | None = None,
+    minutes: float | None = None, ending: Ending | None = None, start: str | None = None,
 ) -> None:
     """Trains, evaluates on the probes now and then, exports after every evaluation."""
     net_table, train = config.table(NetTable, "net"), config.table(TrainTable, "train")
@@ -246,9 +240,13 @@ def run(
     sampler = PeopleSampler(pack, rows)
     batches = ViewBatches(pack, rows, table.views, table.weights)
     probes = probes_for(config, pack, train.leave_out, data, cache)
-    state = Run(config, net_table, train, sampler.people, device)
     path = out_dir / "checkpoint.pt"
-    if resume and path.exists():
+    going_on = resume and path.exists()
+    torch.manual_seed(config.seed)
+    sample = partial(sample_of, pack, batches.numbers, train.sizes[0][1:])
+    started = start_net(net_table, out_dir, None if going_on else start, sample)
+    state = Run(config, started, net_table.dim, train, sampler.people, device)
+    if going_on:
         state.restore(checkpoint.load(path, config.recipe))
         say(f"resumed after {state.seen} pictures, {clock(state.seconds)}")
     say(f"{int(rows.sum())} crops to train on, {sampler.people} people ({sampler.single} with one picture)")
@@ -321,7 +319,7 @@ def measure_and_export(config: Config, state: Run, means: dict[str, float], prob
 def record(state: Run, means: dict[str, float], probes: list[Probe], out_dir: Path) -> dict[str, float]:
     """Measures the running average and appends a line to the history."""
     say(f"after {state.seen} pictures, {clock(state.seconds)}:")
-    line = {"seen": state.seen, "seconds": round(state.seconds), **{k: round(v, 4) for k, v in means.items()}}
+    line = {"seen": state.before + state.seen, "seconds": round(state.seconds), **{k: round(v, 4) for k, v in means.items()}}
     line |= evaluate_probes(state.average, probes, state.size(), state.device)
     state.history.append(line)
     (out_dir / "history.json").write_text(json.dumps(state.history, indent=1))
@@ -331,7 +329,7 @@ def record(state: Run, means: dict[str, float], probes: list[Probe], out_dir: Pa
 def export(config: Config, state: Run, path: Path) -> None:
     """Writes the running average, checked against PyTorch, atomically."""
     height, width = state.size()
-    facts = Facts(name=config.recipe, height=height, width=width, seen=state.seen, **config.tables.get("facts", {}))
+    facts = Facts(name=config.recipe, height=height, width=width, seen=state.before + state.seen, **facts_of(config, state.terms))
     export_checked(state.average, facts, path)
 
 
@@ -339,7 +337,8 @@ def export_checkpoint(config: Config, data: Path, cache: Path, out_dir: Path, to
     """The running average of the checkpoint in `out_dir` as a file, with smaller variants of it when asked for."""
     state = checkpoint.load(out_dir / "checkpoint.pt", config.recipe)
     net_table, train = config.table(NetTable, "net"), config.table(TrainTable, "train")
-    run = Run(config, net_table, train, state["head"]["weight"].shape[0], "cpu")
+    started = Started(make_net(net_table.name, net_table.dim, **net_table.options))
+    run = Run(config, started, net_table.dim, train, state["head"]["weight"].shape[0], "cpu")
     run.restore(state)
     path = to or out_dir / f"{config.recipe}.onnx"
     export(config, run, path)

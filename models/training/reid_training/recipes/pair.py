@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ from reid_training.export import Facts, export_pair_checked
 from reid_training.plots import draw_history
 from reid_training.progress import say
 from reid_training.recipes.loop import Fit, cosine_schedule, fit, pictures
-from reid_training.recipes.start import StartedNet, start_net
+from reid_training.recipes.start import StartedNet, facts_of, sample_of, start_net
 from reid_training.recipes.triplet import Triplets, validation_rows
 
 OPTIMIZERS = {
@@ -126,10 +127,12 @@ def run(
     rows, labels = draw_pairs(checked, np.random.default_rng(config.seed), table.validation_pairs)
     kind, size = device.split(":")[0], (table.height, table.width)
     batch = min(table.people, sampler.people) * table.per_person
+    sample = partial(sample_of, pack, np.flatnonzero(~held), size)
     figures, nets, histories = {}, {}, {}
     for name, rate in table.optimizers.items():
         torch.manual_seed(config.seed)
-        net = PairNet(start_net(net_table, out_dir, start), net_table.dim).to(device, memory_format=torch.channels_last)
+        started = start_net(net_table, out_dir, start, sample)
+        net = PairNet(started.net, net_table.dim).to(device, memory_format=torch.channels_last)
         optimizer = OPTIMIZERS[name](net.parameters(), rate)
         job = Fit(f"{config.recipe}-{name}", net, optimizer, cosine_schedule(optimizer, table.epochs))
 
@@ -163,7 +166,7 @@ def run(
         (out_dir / "figures.json").write_text(json.dumps(figures, indent=1))
     best = max(figures, key=lambda name: figures[name]["validation AUC"])
     seen = table.epochs * table.steps * batch
-    facts = Facts(config.recipe, *size, task="pair", seen=seen, **config.tables.get("facts", {}))
+    facts = Facts(config.recipe, *size, task="pair", seen=seen, **facts_of(config, started.terms))
     export_pair_checked(nets[best].eval(), facts, net_table.dim, out_dir / f"{config.recipe}.onnx")
 
 

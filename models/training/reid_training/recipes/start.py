@@ -1,20 +1,37 @@
-"""Where a recipe's network begins: with random weights, or with those that another recipe trained here. No weights come
-from elsewhere."""
+"""Where a network begins: with random weights, with those of a checkpoint of another recipe, or with those of an exported
+file. Only what was trained by this package is read."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from torch import nn
+import numpy as np
+from torch import Tensor, nn
 
 from reid_training import checkpoint
+from reid_training.config import Config
+from reid_training.data.batches import to_input
+from reid_training.data.pack import Pack
 from reid_training.errors import CheckpointError
+from reid_training.exported import begin_with, read_exported
 from reid_training.nets import make_net
 from reid_training.progress import say
-from reid_training.recipes.embed import NetTable
 
 RANDOM = "random"
+#: Crops by which the normalisations of an exported file are found again; 256 give channels' variances to some percent.
+SAMPLE = 256
+
+
+@dataclass(frozen=True)
+class NetTable:
+    """`[net]`: the network by name, length of its embedding, its options."""
+
+    name: str = "slimres"
+    dim: int = 512
+    options: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -25,16 +42,34 @@ class StartedNet(NetTable):
     start: str = ""
 
 
-def start_net(table: StartedNet, out_dir: Path, given: str | None) -> nn.Module:
-    """The network of the table with the weights it begins with; `given` is what `--start` says. Raises `CheckpointError`
-    when the checkpoint is missing, damaged or of another network."""
+@dataclass(frozen=True)
+class Started:
+    """A network, how many pictures its weights had seen before, and the terms that they were published under."""
+
+    net: nn.Module
+    seen: int = 0
+    terms: str = ""
+
+
+def start_net(table: NetTable, out_dir: Path, given: str | None, sample: Callable[[], Tensor]) -> Started:
+    """The network of the table with the weights it begins with; `given` is what `--start` says: a checkpoint, an exported
+    `.onnx` file or `random`. `sample` gives normalised crops [b, 3, h, w] of the size it will see. Raises
+    `CheckpointError` when the file is missing, damaged or of another network."""
     net = make_net(table.name, table.dim, **table.options)
-    if given == RANDOM or not (given or table.start):
-        return net
-    path = Path(given) if given else out_dir.parent / table.start / "checkpoint.pt"
+    first = getattr(table, "start", "")
+    if given == RANDOM or not (given or first):
+        return Started(net)
+    path = Path(given) if given else out_dir.parent / first / "checkpoint.pt"
     if not path.exists():
-        first = "" if given else f"train configs/{table.start}.toml first, or "
-        raise CheckpointError(f"no checkpoint at {path} to start from; {first}give --start a checkpoint or {RANDOM!r}")
+        hint = "" if given else f"train configs/{first}.toml first, or "
+        raise CheckpointError(
+            f"no checkpoint at {path} to start from; {hint}give --start a checkpoint, an exported .onnx file or {RANDOM!r}"
+        )
+    if path.suffix == ".onnx":
+        weights, facts = read_exported(path)
+        begin_with(net, weights, sample(), f"{path} (recipe {facts.get('reid.name')!r})")
+        say(f"starts with the weights of {path}, {facts.get('reid.seen', '?')} pictures seen")
+        return Started(net, int(facts.get("reid.seen", 0)), facts.get("reid.license", ""))
     state = checkpoint.read(path)
     try:
         # the running average is what a recipe that has one measures and exports
@@ -46,4 +81,18 @@ def start_net(table: StartedNet, out_dir: Path, given: str | None) -> nn.Module:
             f"numbers: {reason}"
         ) from error
     say(f"starts with the weights of {state['recipe']!r}, {path}")
-    return net
+    return Started(net, int(state.get("before", 0)) + int(state.get("seen", 0)), state.get("terms", ""))
+
+
+def facts_of(config: Config, terms: str) -> dict[str, str]:
+    """The table `[facts]` of a configuration, with the terms of the weights that the network began with, if there are others."""
+    facts = dict(config.tables.get("facts", {}))
+    if terms and terms not in facts.get("license", ""):
+        facts["license"] = "; ".join(filter(None, [facts.get("license", ""), f"began with weights of these terms: {terms}"]))
+    return facts
+
+
+def sample_of(pack: Pack, rows: np.ndarray, size: tuple[int, int]) -> Tensor:
+    """Crops among `rows` (numbers), the same ones every time, as network input."""
+    few = np.sort(np.random.default_rng(0).choice(rows, min(SAMPLE, len(rows)), replace=False))
+    return to_input(pack.images[few], *size)

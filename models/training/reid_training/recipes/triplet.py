@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,7 @@ from reid_training.metrics import Labelled, across_cameras, pair_scores
 from reid_training.plots import draw_histograms, draw_history
 from reid_training.progress import say
 from reid_training.recipes.loop import Fit, cosine_schedule, fit, pictures
-from reid_training.recipes.start import StartedNet, start_net
+from reid_training.recipes.start import StartedNet, facts_of, sample_of, start_net
 
 NEGATIVES = ("drawn", "semi-hard", "all")
 
@@ -136,13 +137,15 @@ def run(
     if table.negatives not in NEGATIVES:
         raise ConfigError(f"[train] negatives: {table.negatives!r} is none of {', '.join(NEGATIVES)}")
     torch.manual_seed(config.seed)
-    net = start_net(net_table, out_dir, start).to(device, memory_format=torch.channels_last)
     pack = make_pack(sources_below(config.sources, data), data, cache)
     held = validation_rows(pack, table.hold_out_share, config.seed)
     triplets = Triplets(pack, training_rows(pack, ()) & ~held)
     probe_rows = np.flatnonzero(held) if held.any() else np.flatnonzero(pack.identity >= 0)
     probe = Probe("validation", pack.images[probe_rows], pack.identity[probe_rows], pack.camera[probe_rows], "across")
     size = (table.height, table.width)
+    sample = partial(sample_of, pack, np.flatnonzero(~held), size)
+    started = start_net(net_table, out_dir, start, sample)
+    net = started.net.to(device, memory_format=torch.channels_last)
     begun, before = measure(net, size, probe, device)
     optimizer = torch.optim.Adam([p for p in net.parameters() if p.requires_grad], table.lr, weight_decay=table.weight_decay)
     job = Fit(config.recipe, net, optimizer, cosine_schedule(optimizer, table.epochs))
@@ -165,7 +168,7 @@ def run(
     draw_history([{"seen": 0, **begun}, *job.history], out_dir / "curves.png", "triplets")
     (out_dir / "figures.json").write_text(json.dumps({**figures, "before": begun, "seconds": round(job.seconds)}, indent=1))
     seen = (3 if table.negatives == "drawn" else 1) * job.epoch * steps * table.batch
-    facts = Facts(config.recipe, *size, seen=seen, **config.tables.get("facts", {}))
+    facts = Facts(config.recipe, *size, seen=seen, **facts_of(config, started.terms))
     export_checked(net.eval(), facts, out_dir / f"{config.recipe}.onnx")
 
 
