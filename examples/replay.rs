@@ -6,7 +6,7 @@
 //! `{"t": ns, "n": frame number, "w": px, "h": px, "o": [{"r": [x, y, w, h], "c": score, "e": [numbers] or null}]}`.
 //! Writes `OUT_DIR/<name>.global.txt` with the numbers as they were given, `OUT_DIR/<name>.corrected.txt` with what was
 //! announced later (merges, splits, corrections) applied to each track from its beginning, and `OUT_DIR/<name>.track.txt`. Options before OUT_DIR: `min=0.25` lowest score
-//! that is looked at, `looks=0` motion only, `sure=0.5` a fixed tracker threshold, `match=0.5` a fixed gallery threshold,
+//! that is looked at, `looks=0` motion only, `heights=0` scores as they are, `sure=0.5` a fixed tracker threshold, `match=0.5` a fixed gallery threshold,
 //! `topology=FILE` how the cameras lie to one another (a camera is called as its file without the ending),
 //! `smooth=0` the boxes as they were found, `truth=1` tracks as the file's own `"g"` says, to measure the gallery alone.
 
@@ -83,6 +83,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             Some(("truth", v)) => true_tracks = v != "0",
             Some(("smooth", v)) => smooth = v != "0",
             Some(("looks", v)) => config.use_appearance = v != "0",
+            Some(("heights", v)) => config.use_stature = v != "0",
             Some(("sure", v)) => config.sure_score = Some(v.parse()?),
             Some(("hits", v)) => config.min_hits = v.parse()?,
             Some(("lost", v)) => config.max_lost_ns = (v.parse::<f64>()? * 1e9) as u64,

@@ -12,6 +12,7 @@ pub mod geometry;
 pub mod identity;
 pub mod image;
 pub mod image_mut;
+pub mod linear;
 pub mod overlay;
 pub mod person;
 pub mod preprocess;

@@ -1,5 +1,7 @@
 //! The map between two pictures of one plane.
 
+use crate::core::linear::Normal;
+
 /// A place in a picture, px.
 pub(super) type Point = (f32, f32);
 
@@ -53,7 +55,7 @@ impl Homography {
         }
         let from = Frame::of(pairs.iter().map(|p| p.0));
         let to = Frame::of(pairs.iter().map(|p| p.1));
-        let mut normal = [[0.0; UNKNOWNS + 1]; UNKNOWNS];
+        let mut normal = Normal::<UNKNOWNS>::default();
         for &(p, q) in pairs {
             let ((x, y), (u, v)) = (from.inside(p), to.inside(q));
             let rows = [
@@ -61,15 +63,10 @@ impl Homography {
                 ([0.0, 0.0, 0.0, x, y, 1.0, -v * x, -v * y], v),
             ];
             for (row, right) in rows {
-                for (i, line) in normal.iter_mut().enumerate() {
-                    for (j, cell) in line[..UNKNOWNS].iter_mut().enumerate() {
-                        *cell += row[i] * row[j];
-                    }
-                    line[UNKNOWNS] += row[i] * right;
-                }
+                normal.add(&row, right, 1.0);
             }
         }
-        let h = solved(normal)?;
+        let h = normal.solve()?;
         Some(Self {
             h: std::array::from_fn(|i| h.get(i).copied().unwrap_or(1.0)),
             from,
@@ -94,25 +91,6 @@ impl Homography {
         );
         (q.0.is_finite() && q.1.is_finite()).then_some(q)
     }
-}
-
-/// The solution of eight linear equations, right side last (Gauss with pivots); `None` when there is no single one.
-fn solved(mut m: [[f64; UNKNOWNS + 1]; UNKNOWNS]) -> Option<[f64; UNKNOWNS]> {
-    for column in 0..UNKNOWNS {
-        let pivot = (column..UNKNOWNS)
-            .max_by(|&a, &b| m[a][column].abs().total_cmp(&m[b][column].abs()))?;
-        if m[pivot][column].abs() < 1e-9 {
-            return None;
-        }
-        m.swap(column, pivot);
-        let top = m[column];
-        let others = m.iter_mut().enumerate().filter(|(row, _)| *row != column);
-        for (_, line) in others {
-            let factor = line[column] / top[column];
-            line.iter_mut().zip(top).for_each(|(v, t)| *v -= factor * t);
-        }
-    }
-    Some(std::array::from_fn(|i| m[i][UNKNOWNS] / m[i][i]))
 }
 
 #[cfg(test)]

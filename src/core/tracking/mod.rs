@@ -11,6 +11,7 @@ pub mod assignment;
 mod camera;
 pub mod confidence;
 pub mod motion;
+pub mod stature;
 mod track;
 
 use std::collections::HashSet;
@@ -18,6 +19,7 @@ use std::collections::HashSet;
 use self::{
     assignment::{Edge, Pair, assign},
     confidence::ConfidenceScale,
+    stature::Statures,
     track::{Live, Sight},
 };
 use super::{
@@ -88,6 +90,8 @@ pub struct TrackerConfig {
     pub max_lost_ns: u64,
     /// Whether looks have a say.
     pub use_appearance: bool,
+    /// Whether the heights that people have in this camera are weighed into the scores of boxes.
+    pub use_stature: bool,
     /// Boxes at or above this score are sure, 0..=1; `None` learns it.
     pub sure_score: Option<f32>,
 }
@@ -101,6 +105,7 @@ impl Default for TrackerConfig {
             // with simulated detections of CAMPUS, and the same on TC-pedestrians, which is too short.
             max_lost_ns: 3_000_000_000,
             use_appearance: true,
+            use_stature: true,
             sure_score: None,
         }
     }
@@ -150,6 +155,7 @@ pub struct Tracker {
     /// Running mean of the time between frames, ns.
     interval_ns: f64,
     confidence: ConfidenceScale,
+    stature: Statures,
     looks: ScoreScale,
     /// When strangers were last compared, ns.
     compared_ns: Option<u64>,
@@ -167,6 +173,7 @@ impl Tracker {
             next_id: 1,
             time_ns: None,
             interval_ns: 0.0,
+            stature: Statures::default(),
             looks: ScoreScale::default(),
             compared_ns: None,
             ended: Vec::new(),
@@ -223,6 +230,8 @@ impl Tracker {
     ) -> &[TrackOutput] {
         let seconds = self.advance(time_ns);
         self.tracks.iter_mut().for_each(|t| t.predict(seconds));
+        let weighed = self.weighed(frame, observations);
+        let observations = weighed.as_slice();
         let mut boxes = self.usable(frame, observations);
         self.follow_camera(&boxes, observations);
         self.match_sure(&mut boxes, observations);
@@ -231,7 +240,7 @@ impl Tracker {
         self.match_tentative(&mut boxes, observations);
         self.part_changed(observations);
         self.begin(&boxes, observations);
-        self.learn(observations);
+        self.learn(frame, observations);
         self.end();
         for track in self.tracks.iter_mut().filter(|t| t.missed == 0) {
             track.leaves = track.is_leaving(frame);
@@ -282,6 +291,23 @@ impl Tracker {
 
     fn now(&self) -> u64 {
         self.time_ns.unwrap_or(0)
+    }
+
+    /// The boxes with scores that their heights are weighed into, unless scores are judged by a fixed threshold.
+    fn weighed<'a>(
+        &self,
+        frame: (f32, f32),
+        observations: &[Observation<'a>],
+    ) -> Vec<Observation<'a>> {
+        let mut weighed = observations.to_vec();
+        if self.config.use_stature && self.config.sure_score.is_none() {
+            for seen in &mut weighed {
+                seen.confidence =
+                    self.stature
+                        .weigh(seen.confidence, seen.class, &seen.rect, frame);
+            }
+        }
+        weighed
     }
 
     /// The boxes that may be matched, surest first.
@@ -544,8 +570,17 @@ impl Tracker {
         }
     }
 
-    /// Learns the detector's and the embedder's scales from this frame.
-    fn learn(&mut self, observations: &[Observation<'_>]) {
+    /// Learns people's heights and the detector's and the embedder's scales from this frame.
+    fn learn(&mut self, frame: (f32, f32), observations: &[Observation<'_>]) {
+        let seen = self
+            .tracks
+            .iter()
+            .filter(|t| t.state == TrackState::Confirmed && t.observation.is_some());
+        self.stature.learn(
+            self.now(),
+            frame,
+            seen.map(|t| (t.class, t.id, t.seen_rect)),
+        );
         let believed = self
             .tracks
             .iter()
