@@ -37,6 +37,7 @@ RECIPE = {
     "task": "detect",
     "size": TINY,
     "evaluate_side": 96,
+    "augmentation": {"paste": 0.5},
     "schedule": {"views": 16, "batch": 4, "warmup": 4, "cooldown": 8, "sides": [[0, 64, 96]], "evaluate_every": 8},
 }
 
@@ -235,6 +236,41 @@ def test_fusion_averages_and_doubts_what_one_sees_alone() -> None:
     fused = teachers.fuse([one, two])
     assert fused.boxes[0] == pytest.approx([0.11, 0.1, 0.31, 0.5], abs=1e-6)
     assert fused.scores == pytest.approx([0.8, 0.3], abs=1e-6)
+
+
+class OnePicture:
+    """A pack of one picture: a white person on black."""
+
+    def decode(self, name: str, shrink: int = 1) -> np.ndarray:
+        picture = np.zeros((200, 100, 3), np.uint8)
+        picture[40:160, 30:70] = 255
+        return picture
+
+
+def test_people_are_copied_into_views_where_they_hide_nobody() -> None:
+    truth = labels.Truth(np.array([[0.3, 0.2, 0.7, 0.8], [0.0, 0.0, 0.1, 0.05]], np.float32), np.array([1, 1], np.float32))
+    there = np.array([[60, 60, 100, 160]], np.float32)
+    pasted = 0
+    for seed in range(40):
+        canvas = np.zeros((256, 256, 3), np.uint8)
+        found, weights = augment.paste(
+            canvas, there, np.ones(1, np.float32), OnePicture(), "a", truth, np.random.default_rng(seed)
+        )
+        assert len(found) == len(weights) and len(found) <= 2 and (found[0] == there[0]).all()
+        for x0, y0, x1, y1 in found[1:].astype(int):
+            pasted += 1
+            assert 0 <= x0 < x1 <= 256 and 0 <= y0 < y1 <= 256
+            assert canvas[(y0 + y1) // 2, (x0 + x1) // 2].min() > 240, "the person is where the box says"
+            assert (x1 - x0) / (y1 - y0) == pytest.approx(1 / 3, abs=0.06)
+        assert boxes.share_inside(there, found[1:]).max(initial=0) <= augment.MOST_HIDDEN
+        assert (canvas.sum() > 0) == (len(found) > 1)
+    assert pasted > 20
+    nobody = labels.Truth(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
+    none = np.zeros((0, 4), np.float32)
+    kept, _ = augment.paste(np.zeros((64, 64, 3), np.uint8), none, np.zeros(0, np.float32), OnePicture(), "a", nobody, np.random.default_rng(1))
+    assert kept.shape == (0, 4)
+    first, _ = augment.paste(np.zeros((256, 256, 3), np.uint8), none, np.zeros(0, np.float32), OnePicture(), "a", truth, np.random.default_rng(1))
+    assert first.shape[1] == 4
 
 
 def test_views_are_repeatable_and_boxes_stay_on_the_figure(pictures: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from .boxes import share_inside
 from .labels import Truth
 from .pack import Pack
 
@@ -21,6 +22,10 @@ PADDING = 114
 VISIBLE_SHARE = 0.35
 #: A person lower or narrower than this in the view, in pixels, is ignored.
 MIN_SIDE_PX = 5.0
+#: Most people that are copied into a view, and the least height in pixels that one must have where it is copied from.
+MOST_PASTED, MIN_PASTED_PX = 3, 40
+#: A copied person hides no more than this share of anybody else.
+MOST_HIDDEN = 0.3
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,7 @@ class Augmentation:
     scale: tuple[float, float] = (0.5, 1.6)
     aspect: float = 0.3
     flip: float = 0.5
+    paste: float = 0.0
     hsv: tuple[float, float, float] = (0.02, 0.5, 0.35)
     grey: float = 0.12
     dark: float = 0.1
@@ -111,6 +117,36 @@ def clip_boxes(boxes: np.ndarray, weights: np.ndarray, area: tuple[int, int, int
     return cut[there].astype(np.float32), weights[there]
 
 
+def paste(
+    canvas: np.ndarray, boxes: np.ndarray, weights: np.ndarray, pack: Pack, name: str, truth: Truth, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Copies up to `MOST_PASTED` people of another picture into the canvas (simple copy-paste, Ghiasi et al. 2021; there are
+    no outlines here, so the copy fades towards the corners of its box). Returns all boxes, `[n, 4]` in pixels, and weights."""
+    picture, side = pack.decode(name, 1), canvas.shape[0]
+    scale = np.array([picture.shape[1], picture.shape[0]] * 2, np.float32)
+    found = (truth.boxes * scale)[truth.weights >= 1]
+    found = found[found[:, 3] - found[:, 1] >= MIN_PASTED_PX]
+    for number in rng.permutation(len(found))[:MOST_PASTED]:
+        left, top, right, bottom = found[number].round().astype(int)
+        person = picture[max(top, 0) : bottom, max(left, 0) : right]
+        height = int(side * _log_uniform(rng, 0.1, 0.6))
+        width = int(height * person.shape[1] / max(person.shape[0], 1))
+        if min(height, width) < MIN_SIDE_PX or width >= side:
+            continue
+        x, y = int(rng.integers(side - width)), int(rng.integers(side - height))
+        box = np.array([[x, y, x + width, y + height]], np.float32)
+        if share_inside(boxes, box).max(initial=0) > MOST_HIDDEN:
+            continue
+        person = cv2.resize(person, (width, height), interpolation=cv2.INTER_AREA)
+        person = person[:, ::-1] if rng.uniform() < 0.5 else person
+        across, down = np.linspace(-1, 1, width)[None], np.linspace(-1, 1, height)[:, None]
+        part = ((1.0 - across**8) * (1.0 - down**8)).clip(0, 1)[..., None] ** 0.5
+        area = canvas[y : y + height, x : x + width]
+        area[:] = (part * person + (1 - part) * area + 0.5).astype(np.uint8)
+        boxes, weights = np.concatenate((boxes, box)), np.append(weights, np.float32(1))
+    return boxes, weights
+
+
 def light(picture: np.ndarray, how: Augmentation, rng: np.random.Generator) -> np.ndarray:
     """Colour, light, noise and loss of detail, `[h, w, 3]` uint8 BGR to the same."""
     hue, saturation, value = (1 + rng.uniform(-1, 1, 3) * np.array(how.hsv)).astype(np.float64)
@@ -166,4 +202,6 @@ def view(
         for name, area, zoom in zip(draw, areas, zooms, strict=False)
     ]
     boxes, weights = np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
+    if how.paste and rng.uniform() < how.paste:
+        boxes, weights = paste(canvas, boxes, weights, pack, draw[-1], truths[draw[-1]], rng)
     return View(cv2.cvtColor(light(canvas, how, rng), cv2.COLOR_BGR2RGB), canvas, boxes, weights)
