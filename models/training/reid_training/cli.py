@@ -122,17 +122,16 @@ def run_train(options: argparse.Namespace) -> None:
     more = {"ending": ending} if ending else {}
     if ending and raw["task"] not in ("embed", "compact", "detect"):
         raise ConfigError(f"--until: recipes of task {raw['task']!r} have a schedule of epochs; change `epochs` instead")
-    if options.start is not None:
-        if raw["task"] not in ("embed", "compact", "triplet", "pair"):
-            raise ConfigError(f"--start: recipes of task {raw['task']!r} begin with random weights")
-        more["start"] = options.start
     if raw["task"] == "detect":
         from reid_training import detection
 
         out = options.out or Path("runs") / raw["recipe"]
         out.mkdir(parents=True, exist_ok=True)
-        detection.run(raw, options.data, out, device, options.resume, cache=options.cache, minutes=options.minutes, **more)
+        resume = options.resume or (Path(options.start) if options.start else False)
+        detection.run(raw, options.data, out, device, resume, cache=options.cache, minutes=options.minutes, **more)
         return
+    if options.start is not None:
+        more["start"] = options.start
     config, out = load_config(options)
     module = importlib.import_module(TASK_MODULES[config.task])
     module.run(

@@ -21,9 +21,9 @@ from reid_training.errors import CheckpointError
 PREFIX = "net."
 
 
-def read_exported(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """The parameters of an exported embedder by their names in the network, float32, and the file's metadata. Raises
-    `CheckpointError` when it is missing, damaged, or no export of this package."""
+def read_exported(path: Path, task: str = "embed") -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """The parameters of an exported file by their names in the network, float32, and its metadata. Raises `CheckpointError`
+    when it is missing, damaged, or no export of this package for that task (`embed`, `detect`)."""
     import onnx
     from onnx import numpy_helper
 
@@ -34,14 +34,16 @@ def read_exported(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     except Exception as error:  # the protobuf parser has its own, private, error classes
         raise CheckpointError(f"{path} cannot be read as ONNX ({error})") from error
     facts = {entry.key: entry.value for entry in model.metadata_props}
-    if facts.get("reid.task") != "embed":
-        raise CheckpointError(f"{path} is no embedder exported here: its metadata has no reid.task = embed")
-    stored = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
-    plain = {name: value for name, value in _widened(stored).items() if name.startswith(PREFIX)}
+    if facts.get("reid.task") != task:
+        raise CheckpointError(f"{path} was not exported here for this recipe: its metadata has no reid.task = {task}")
+    wide = _widened({tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer})
+    if task != "embed":
+        return {name: value.astype(np.float32) for name, value in wide.items()}, facts
+    plain = {name: value for name, value in wide.items() if name.startswith(PREFIX)}
     for node in model.graph.node:  # a dense layer without bias: its transposed weight has lost its name
         if node.op_type == "MatMul" and node.output[0].startswith("/net/"):
             layer = node.output[0].removeprefix("/").rsplit("/", 1)[0].replace("/", ".")
-            plain[f"{layer}.weight"] = _widened(stored)[node.input[1]].T
+            plain[f"{layer}.weight"] = wide[node.input[1]].T
     return {name.removeprefix(PREFIX): value.astype(np.float32) for name, value in plain.items()}, facts
 
 

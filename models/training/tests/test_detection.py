@@ -25,11 +25,14 @@ from reid_training.detection import (  # noqa: E402
     model,
     pack,
     plots,
+    start,
     teachers,
     train,
     variants,
 )
 from reid_training.errors import CheckpointError, ConfigError, DataError, NanLoss  # noqa: E402
+from reid_training.exported import read_exported  # noqa: E402
+from reid_training.variants import write_packed  # noqa: E402
 
 TINY = {"stem": 8, "stages": [8, 16, 16, 16], "depths": [1, 1, 1], "neck": 16, "head": 8}
 RECIPE = {
@@ -166,6 +169,31 @@ def test_unusable_checkpoints_and_configurations(pictures: Path, tmp_path: Path)
         detection.run(RECIPE, pictures, tmp_path, "cpu", True, cache=tmp_path / "cache", workers=0)
     with pytest.raises(ConfigError, match="leraning_rate"):
         train.Config.from_dict({"schedule": {"leraning_rate": 1.0}})
+
+
+def test_training_goes_on_from_an_exported_file(pictures: Path, tmp_path: Path) -> None:
+    out, file = tmp_path / "run", tmp_path / "detector.onnx"
+    train.run(RECIPE, pictures, out, "cpu", workers=0)
+    export.export(out / "last.pt", file, 96)
+    small = tmp_path / "detector.w8.onnx"
+    write_packed(file, small)
+    x = torch.rand((4, 3, 96, 96), generator=torch.Generator().manual_seed(2))
+    for given in (file, small):
+        detector = model.Detector(model.Size(**{k: tuple(v) if isinstance(v, list) else v for k, v in TINY.items()}))
+        assert start.begin(detector, given, x) == 16
+        with torch.no_grad():
+            answer = export.Exported(detector).eval()(x).numpy()
+        wanted = teachers.ort_session(given, 1).run(None, {"images": x.numpy()})[0]
+        assert np.abs(answer - wanted).max() < 1e-3, "it answers as the file does"
+    train.run(RECIPE, pictures, tmp_path / "again", "cpu", small, workers=0)
+    state = checkpoint.load(tmp_path / "again/last.pt", "person-detector")
+    assert (state["before"], state["number"]) == (16, 16)
+    export.export(tmp_path / "again/last.pt", file, 96)
+    assert read_exported(file, "detect")[1]["reid.seen"] == "32"
+    with pytest.raises(CheckpointError, match="another network"):
+        start.begin(model.Detector(), file, x)
+    with pytest.raises(CheckpointError, match="not exported here for this recipe"):
+        read_exported(file)
 
 
 def test_a_loss_that_is_not_finite_stops_before_the_weights_change(tmp_path: Path) -> None:

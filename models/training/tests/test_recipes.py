@@ -300,7 +300,7 @@ def test_files_that_were_not_exported_here_are_no_start(market: Path, tmp_path: 
     assert "cannot be read as ONNX" in capsys.readouterr().err
     odd.write_bytes(b"")
     assert main(arguments) == 1
-    assert "no embedder exported here" in capsys.readouterr().err
+    assert "was not exported here for this recipe" in capsys.readouterr().err
 
 
 def test_own_people_begin_with_the_compact_embedder_that_ships(tree: Path, tmp_path: Path) -> None:

@@ -132,7 +132,7 @@ def main() -> int:
     command.add_argument("--out", type=Path, required=True)
     command.add_argument("--device", default="auto")
     command.add_argument("--resume", action="store_true", help="continue OUT/last.pt")
-    command.add_argument("--start", type=Path, help="start from this checkpoint instead")
+    command.add_argument("--start", type=Path, help="start from this checkpoint or exported .onnx file instead")
     command.add_argument("--views", type=int, help="length of the run, instead of the configuration's")
     command.add_argument("--cooldown", type=int, help="views over which the learning rate falls, instead of the configuration's")
     command.add_argument("--teacher", type=Path, help="RTMDet-nano in MMDeploy layout, for dense distillation")

@@ -126,7 +126,7 @@ def metadata(state: Mapping[str, Any], side: int) -> dict[str, str]:
         "reid.license": "research use: some of the pictures trained on were published for research only",
         "reid.data": TRAINING_DATA,
         "reid.commit": commit(),
-        "reid.seen": str(state["number"]),
+        "reid.seen": str(state.get("before", 0) + state["number"]),
     }
 
 

@@ -32,6 +32,7 @@ from . import distil, evaluate, labels, pack
 from .augment import Augmentation, View, view
 from .loss import Targets, detection_loss, distillation_loss
 from .model import Detector, Size, corners, grid
+from .start import begin
 
 RECIPE = "person-detector"
 #: Steps between two lines of the history.
@@ -254,6 +255,8 @@ class Run:
     device: torch.device
     out: Path
     number: int = 0
+    #: Views that the weights had seen before this run.
+    before: int = 0
     best: float = 0.0
     rank: int = 0
     world: int = 1
@@ -267,6 +270,7 @@ class Run:
             "config": json.dumps(asdict(self.config)),
             "size": asdict(self.config.size),
             "number": self.number,
+            "before": self.before,
             "fallen": self.fallen,
             "best": self.best,
             "model": self.model.state_dict(),
@@ -283,7 +287,7 @@ class Run:
         self.optimizer.load_state_dict(state["optimizer"])
         self.average.state = {k: v.to(self.device) for k, v in state["average"].items()}
         self.average.steps, self.number, self.best = state["average_steps"], state["number"], state["best"]
-        self.fallen = state.get("fallen", 0.0)
+        self.fallen, self.before = state.get("fallen", 0.0), state.get("before", 0)
 
     def save(self, name: str) -> None:
         """Writes a checkpoint into the output folder; only the first process does."""
@@ -481,7 +485,8 @@ def run(
     export_to: Path | None = None,
     ending: Ending | None = None,
 ) -> Path:
-    """Trains the recipe; returns the best checkpoint. `resume` is True for `out_dir/last.pt`, or a checkpoint to start from.
+    """Trains the recipe; returns the best checkpoint. `resume` is True for `out_dir/last.pt`, or a checkpoint or an
+    exported .onnx file to start from.
 
     Started by `torchrun --nproc-per-node n` (one thread each) it shares every batch between n processes. `cache` holds packed
     pictures and teacher results (`out_dir/cache` by default), `teacher` is an MMDeploy export of RTMDet-nano for dense
@@ -503,7 +508,12 @@ def run(
     optimizer = torch.optim.AdamW(groups, lr=settings.schedule.learning_rate, fused=True)
     average = Average(model, settings.schedule.ema)
     state = Run(settings, model, adapters, optimizer, average, place, out_dir, rank=rank, world=world, export_to=export_to)
-    if resume:
+    if isinstance(resume, Path) and resume.suffix == ".onnx":
+        first = Collate()([views[number] for number in range(settings.schedule.batch)])
+        state.before = begin(model, resume, first.pictures.to(place).float() / 255)
+        average.state = {k: v.detach().clone() for k, v in model.state_dict().items()}
+        say(f"begins with the weights of {resume}, {state.before} views seen")
+    elif resume:
         state.restore(checkpoint.load(resume if isinstance(resume, Path) else out_dir / "last.pt", RECIPE))
         say(f"continued at view {state.number}")
     train(state, views, items, workers, teacher, minutes, ending)
