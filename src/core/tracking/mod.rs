@@ -68,6 +68,10 @@ const STEP_BUFFER: (f32, f32) = (2.0, 0.3);
 const GAP_BUFFER: (f32, f32) = (1.0, 0.15);
 /// A box never grows by more than this part of its size while it is being looked for (C-BIoU, Yang et al. 2023, has 0.5 at video rates; 0.75 follows a walker at 2 frames a second).
 const BUFFER_MAX: f32 = 0.75;
+/// A box of which this much lies in the box of somebody followed may be a part of that person …
+const PART_INSIDE: f32 = 0.8;
+/// … and is, when so much less speaks for its height (logarithm of odds): half a person in a whole one.
+const PART_EVIDENCE: f32 = 0.25;
 /// Tentative tracks are confirmed after this time even with fewer hits than asked for, at low frame rates.
 const CONFIRM_NS: u64 = 500_000_000;
 /// Tentative tracks survive a miss for this long: two frames at 10 frames a second.
@@ -239,7 +243,7 @@ impl Tracker {
         self.recover(&mut boxes, observations);
         self.match_tentative(&mut boxes, observations);
         self.part_changed(observations);
-        self.begin(&boxes, observations);
+        self.begin(frame, &boxes, observations);
         self.learn(frame, observations);
         self.end();
         for track in self.tracks.iter_mut().filter(|t| t.missed == 0) {
@@ -549,10 +553,27 @@ impl Tracker {
         Some(TrackId(std::mem::replace(&mut self.next_id, next)))
     }
 
+    /// True when a box shows a part of somebody whose whole box was seen in this frame.
+    fn is_part(&self, seen: &Observation<'_>, frame: (f32, f32)) -> bool {
+        let evidence = |rect: &Rect| self.stature.evidence(seen.class, rect, frame);
+        let own = evidence(&seen.rect);
+        self.tracks
+            .iter()
+            .filter(|t| t.missed == 0 && t.class == seen.class)
+            .map(|t| &t.seen_rect)
+            .any(|whole| {
+                seen.rect.intersection(whole) >= PART_INSIDE * seen.rect.area()
+                    && evidence(whole) - own >= PART_EVIDENCE
+            })
+    }
+
     /// Begins tracks at the sure boxes that are left.
-    fn begin(&mut self, boxes: &Boxes, observations: &[Observation<'_>]) {
+    fn begin(&mut self, frame: (f32, f32), boxes: &Boxes, observations: &[Observation<'_>]) {
         let now = self.now();
         for observation in boxes.at_least(self.confidence.new_track(), observations) {
+            if self.is_part(&observations[observation], frame) {
+                continue;
+            }
             let Some(id) = self.new_id() else {
                 break;
             };

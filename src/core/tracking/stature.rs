@@ -104,13 +104,18 @@ impl Fit {
         (sample.height / self.height(sample)).ln()
     }
 
-    /// Spread of people's heights there, the function's own uncertainty included.
-    fn spread_at(&self, sample: &Sample) -> f64 {
-        let height = self.height(sample);
-        let row = sample.row().map(|v| v / height);
-        let leverage = self.normal.leverage(&row).unwrap_or(f64::INFINITY);
-        let variance = self.spread.powi(2) * (1.0 + REPEATS * leverage);
-        variance.sqrt().max(LEAST_SPREAD)
+    /// How far a box's height is from people's there, and how widely theirs spread with the function's own uncertainty,
+    /// both in parts of the larger of the two heights: near the horizon, where people are tiny, a tall box is plainly odd.
+    fn compare(&self, sample: &Sample) -> (f64, f64) {
+        let usual = dot(&self.plane, &sample.row()).max(0.0);
+        let leverage = self.normal.leverage(&sample.row());
+        let unsure = self.spread.powi(2) * REPEATS * leverage.unwrap_or(f64::INFINITY);
+        let spread = ((self.spread * usual).powi(2) + unsure).sqrt();
+        let larger = usual.max(sample.height);
+        (
+            (sample.height - usual) / larger,
+            (spread / larger).max(LEAST_SPREAD),
+        )
     }
 }
 
@@ -140,10 +145,16 @@ impl Statures {
         }
     }
 
+    /// Natural logarithm of how much likelier it is that a person has this box than that anything else has it; 0 where
+    /// nothing is known.
+    pub fn evidence(&self, class: i32, rect: &Rect, frame: (f32, f32)) -> f32 {
+        let stature = self.classes.get(&class);
+        stature.map_or(0.0, |s| s.evidence(rect, frame))
+    }
+
     /// A detector's score (0..=1) of a box, weighed with its height; the score itself where nothing is known.
     pub fn weigh(&self, score: f32, class: i32, rect: &Rect, frame: (f32, f32)) -> f32 {
-        let stature = self.classes.get(&class);
-        let evidence = stature.map_or(0.0, |s| s.evidence(rect, frame));
+        let evidence = self.evidence(class, rect, frame);
         if evidence == 0.0 || !(score > 0.0 && score < 1.0) {
             return score;
         }
@@ -197,15 +208,14 @@ impl Stature {
         }
     }
 
-    /// Natural logarithm of how much likelier it is that a person has this box than that anything else has it; 0 where
-    /// nothing is known.
+    /// As [`Statures::evidence`], of one class.
     fn evidence(&self, rect: &Rect, frame: (f32, f32)) -> f32 {
         let Some((fit, sample)) = self.fit.zip(Sample::of(TrackId(0), rect, frame)) else {
             return 0.0;
         };
-        let spread = fit.spread_at(&sample);
+        let (excess, spread) = fit.compare(&sample);
         let trust = (1.0 - spread / MOST_SPREAD).max(0.0);
-        let z = fit.excess(&sample) / spread;
+        let z = excess / spread;
         let density = (-0.5 * z * z).exp() / (spread * std::f64::consts::TAU.sqrt());
         let odds = (1.0 - UNUSUAL) * RANGE * density + UNUSUAL;
         (trust * odds.ln()) as f32

@@ -396,3 +396,42 @@ fn who_stands_at_the_edge_and_is_missed_for_a_second_keeps_the_track() {
     });
     check_one_track_each(&ids);
 }
+
+#[test]
+fn half_a_box_in_a_whole_one_begins_no_track_but_a_child_beside_does() {
+    let mut tracker = Tracker::new(TrackerConfig::default());
+    let people = |t: f64| -> Vec<Rect> {
+        let walk = |i: usize| {
+            let foot = 500.0 + 100.0 * i as f32 + 20.0 * (t + i as f64).sin() as f32;
+            let height = 0.5 * (foot - 200.0);
+            Rect::new(
+                200.0 + 300.0 * i as f32,
+                foot - height,
+                0.4 * height,
+                height,
+            )
+        };
+        (0..5).map(walk).collect()
+    };
+    let mut tracks = 0;
+    for frame in 0..100 {
+        let t = f64::from(frame) / 10.0;
+        let whole = people(t);
+        let mut boxes: Vec<Observation<'_>> = whole.iter().map(|r| seen(*r, 0.8)).collect();
+        if t > 5.0 {
+            let r = whole[2];
+            boxes.push(seen(Rect::new(r.x, r.y, r.w, 0.5 * r.h), 0.78));
+        }
+        if t > 7.0 {
+            let r = whole[3];
+            boxes.push(seen(
+                Rect::new(r.right() + 60.0, r.y + 0.4 * r.h, 0.6 * r.w, 0.6 * r.h),
+                0.8,
+            ));
+        }
+        let seen = tracker.update(ns(t), FRAME, &boxes);
+        tracks = seen.iter().filter(|o| o.observation.is_some()).count();
+        assert!(tracks <= if t > 7.0 { 6 } else { 5 }, "{t}");
+    }
+    assert_eq!(tracks, 6, "the child is followed");
+}
