@@ -11,6 +11,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use super::track::EDGE;
 use crate::core::{geometry::Rect, linear::Normal, person::TrackId};
 
 /// Boxes that are remembered …
@@ -49,8 +50,6 @@ const UNUSUAL: f64 = 0.5;
 const RANGE: f64 = 0.35;
 /// Classes of things whose heights are learnt, each by itself; further ones are not weighed.
 const MAX_CLASSES: usize = 8;
-/// A box this near to the picture's edge, as a part of its longer side, may be cut by it.
-const EDGE: f32 = 0.01;
 
 /// A box of a believed track, in parts of the picture's size.
 #[derive(Clone, Copy, Debug)]

@@ -19,8 +19,8 @@ const CHANGED_SIGHTINGS: u32 = 3;
 /// … over this time, ns.
 const CHANGED_NS: u64 = 200_000_000;
 
-/// A box this near to the picture's edge, as a part of the picture's longer side, is cut by it.
-const EDGE: f32 = 0.01;
+/// A box this near to the picture's edge, as a part of the picture's longer side, may be cut by it.
+pub(super) const EDGE: f32 = 0.01;
 /// Who moves outwards there by this part of their height a second or more is leaving: a walk is 0.4 to 0.8, half of which is
 /// left of a box that is cut.
 const LEAVING_PACE: f32 = 0.2;
