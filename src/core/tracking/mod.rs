@@ -94,7 +94,7 @@ pub struct TrackerConfig {
     pub max_lost_ns: u64,
     /// Whether looks have a say.
     pub use_appearance: bool,
-    /// Whether the heights that people have in this camera are weighed into the scores of boxes.
+    /// Whether the heights that people have in this camera are learnt, and boxes judged by them.
     pub use_stature: bool,
     /// Boxes at or above this score are sure, 0..=1; `None` learns it.
     pub sure_score: Option<f32>,
@@ -244,7 +244,8 @@ impl Tracker {
         self.match_tentative(&mut boxes, observations);
         self.part_changed(observations);
         self.begin(frame, &boxes, observations);
-        self.learn(frame, observations);
+        self.learn_heights(frame);
+        self.learn(observations);
         self.end();
         for track in self.tracks.iter_mut().filter(|t| t.missed == 0) {
             track.leaves = track.is_leaving(frame);
@@ -297,21 +298,19 @@ impl Tracker {
         self.time_ns.unwrap_or(0)
     }
 
-    /// The boxes with scores that their heights are weighed into, unless scores are judged by a fixed threshold.
+    /// The boxes with scores that their heights, where those are learnt, are weighed into.
     fn weighed<'a>(
         &self,
         frame: (f32, f32),
         observations: &[Observation<'a>],
     ) -> Vec<Observation<'a>> {
-        let mut weighed = observations.to_vec();
-        if self.config.use_stature && self.config.sure_score.is_none() {
-            for seen in &mut weighed {
-                seen.confidence =
-                    self.stature
-                        .weigh(seen.confidence, seen.class, &seen.rect, frame);
-            }
-        }
-        weighed
+        let weigh = |seen: &Observation<'a>| Observation {
+            confidence: self
+                .stature
+                .weigh(seen.confidence, seen.class, &seen.rect, frame),
+            ..*seen
+        };
+        observations.iter().map(weigh).collect()
     }
 
     /// The boxes that may be matched, surest first.
@@ -591,8 +590,11 @@ impl Tracker {
         }
     }
 
-    /// Learns people's heights and the detector's and the embedder's scales from this frame.
-    fn learn(&mut self, frame: (f32, f32), observations: &[Observation<'_>]) {
+    /// Learns people's heights, where scores are not judged by a fixed threshold.
+    fn learn_heights(&mut self, frame: (f32, f32)) {
+        if !self.config.use_stature || self.config.sure_score.is_some() {
+            return;
+        }
         let seen = self
             .tracks
             .iter()
@@ -602,6 +604,10 @@ impl Tracker {
             frame,
             seen.map(|t| (t.class, t.id, t.seen_rect)),
         );
+    }
+
+    /// Learns the detector's and the embedder's scales from this frame.
+    fn learn(&mut self, observations: &[Observation<'_>]) {
         let believed = self
             .tracks
             .iter()

@@ -9,7 +9,7 @@
 //! Where people sit, bend or stand on stairs, heights spread widely and the function says little; while a camera moves the
 //! newest boxes do not fit, and it says nothing.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use super::track::EDGE;
 use crate::core::{geometry::Rect, linear::Normal, person::TrackId};
@@ -167,7 +167,7 @@ impl Statures {
 struct Stature {
     samples: VecDeque<Sample>,
     /// When each of the tracks in view taught last, ns.
-    taught_ns: Vec<(TrackId, u64)>,
+    taught_ns: HashMap<TrackId, u64>,
     fitted_ns: Option<u64>,
     fit: Option<Fit>,
 }
@@ -186,13 +186,13 @@ impl Stature {
             SELDOM_NS
         };
         self.taught_ns
-            .retain(|(_, at)| (*at..*at + pause).contains(&now_ns));
+            .retain(|_, at| (*at..*at + pause).contains(&now_ns));
         for (track, rect) in seen {
-            if self.taught_ns.iter().any(|(id, _)| *id == track) {
+            if self.taught_ns.contains_key(&track) {
                 continue;
             }
             if let Some(sample) = Sample::of(track, &rect, frame) {
-                self.taught_ns.push((track, now_ns));
+                self.taught_ns.insert(track, now_ns);
                 self.samples.push_back(sample);
             }
         }
@@ -230,26 +230,17 @@ fn fitted(samples: &VecDeque<Sample>) -> Option<Fit> {
         return None;
     }
     let mut weights = vec![1.0; samples.len()];
-    let mut fit = None;
-    for _ in 0..ROUNDS {
-        let found = weighted(
-            samples,
-            &weights,
-            fit.map_or(MOST_SPREAD, |f: Fit| f.spread),
-        )?;
-        let scale = CAUCHY * found.spread;
+    let mut fit = weighted(samples, &weights, MOST_SPREAD)?;
+    for _ in 1..ROUNDS {
+        let scale = CAUCHY * fit.spread;
         for (weight, sample) in weights.iter_mut().zip(samples) {
-            *weight = 1.0 / (1.0 + (found.excess(sample) / scale).powi(2));
+            *weight = 1.0 / (1.0 + (fit.excess(sample) / scale).powi(2));
         }
-        fit = Some(found);
+        fit = weighted(samples, &weights, fit.spread)?;
     }
-    let newest = samples.len().saturating_sub(NEWEST);
-    let now = fit.map(|f| spread_of(samples.range(newest..).map(|s| f.excess(s))))?;
-    fit.map(|f| Fit {
-        spread: f.spread.max(now),
-        ..f
-    })
-    .filter(|f| f.spread < MOST_SPREAD)
+    let newest = samples.range(samples.len().saturating_sub(NEWEST)..);
+    fit.spread = fit.spread.max(spread_of(newest.map(|s| fit.excess(s))));
+    (fit.spread < MOST_SPREAD).then_some(fit)
 }
 
 /// One round: the function by weighted least squares of relative errors, and the spread around it.
