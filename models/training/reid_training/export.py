@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,14 +76,20 @@ class Unit(nn.Module):
         return out / out.norm(dim=1, keepdim=True).clamp(min=1e-12)
 
 
+def folding_pairs(net: nn.Module) -> Iterator[tuple[str, nn.Sequential, int]]:
+    """Every chain in which a batch normalisation follows a convolution: the chain's name, itself, the convolution's number."""
+    for name, module in net.named_modules():
+        if isinstance(module, nn.Sequential):
+            for number in range(len(module) - 1):
+                if isinstance(module[number], nn.Conv2d) and isinstance(module[number + 1], nn.BatchNorm2d):
+                    yield name, module, number
+
+
 def fold_norms(net: nn.Module) -> nn.Module:
     """A copy in evaluation mode with every batch normalisation folded into the convolution before it."""
     net = copy.deepcopy(net).eval().float().cpu()
-    for module in net.modules():
-        if isinstance(module, nn.Sequential):
-            for i in range(len(module) - 1):
-                if isinstance(module[i], nn.Conv2d) and isinstance(module[i + 1], nn.BatchNorm2d):
-                    module[i], module[i + 1] = fuse_conv_bn_eval(module[i], module[i + 1]), nn.Identity()
+    for _, chain, i in list(folding_pairs(net)):
+        chain[i], chain[i + 1] = fuse_conv_bn_eval(chain[i], chain[i + 1]), nn.Identity()
     return net
 
 

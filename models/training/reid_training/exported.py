@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from reid_training.errors import CheckpointError
+from reid_training.export import folding_pairs
 
 #: What `export.Unit` calls the network inside.
 PREFIX = "net."
@@ -64,12 +65,8 @@ def _widened(stored: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 def folded_pairs(net: nn.Module) -> Iterator[tuple[str, nn.Conv2d, str, nn.BatchNorm2d]]:
     """Names and modules of every convolution and the normalisation that `export.fold_norms` folds into it."""
-    for name, module in net.named_modules():
-        if not isinstance(module, nn.Sequential):
-            continue
-        for number in range(len(module) - 1):
-            if isinstance(module[number], nn.Conv2d) and isinstance(module[number + 1], nn.BatchNorm2d):
-                yield f"{name}.{number}", module[number], f"{name}.{number + 1}", module[number + 1]
+    for name, chain, number in folding_pairs(net):
+        yield f"{name}.{number}", chain[number], f"{name}.{number + 1}", chain[number + 1]
 
 
 def begin_with(net: nn.Module, weights: Mapping[str, np.ndarray], pictures: Tensor, where: str) -> None:

@@ -7,7 +7,6 @@ keys that tools look for in those (`names`, `stride`, `imgsz`, `task`, `batch`) 
 
 from __future__ import annotations
 
-import copy
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,11 +17,10 @@ import onnx
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils import fuse_conv_bn_eval
 
 from reid_training import checkpoint
 from reid_training.errors import UserError
-from reid_training.export import commit
+from reid_training.export import commit, fold_norms
 
 from .model import STRIDES, Detector, Head, Size, corners
 from .teachers import ort_session
@@ -71,23 +69,13 @@ class JointHead(nn.Module):
         return [out(F.relu(norm(self.conv(f)))) for f, norm, out in zip(features, self.norms, self.outs, strict=True)]
 
 
-def fuse(model: nn.Module) -> None:
-    """Folds every convolution, batch norm, ReLU chain in place."""
-    for name, child in model.named_children():
-        if isinstance(child, nn.Sequential) and len(child) == 3 and isinstance(child[1], nn.BatchNorm2d):
-            setattr(model, name, nn.Sequential(fuse_conv_bn_eval(child[0], child[1]), nn.ReLU()))
-        else:
-            fuse(child)
-
-
 class Exported(nn.Module):
     """What the file does: `[b, 3, h, w]` to `[b, 5, n]`."""
 
     def __init__(self, detector: Detector) -> None:
         super().__init__()
-        body = copy.deepcopy(detector).eval()
+        body = fold_norms(detector)
         self.head = JointHead(body.head)
-        fuse(body)
         self.backbone, self.neck = body.backbone, body.neck
 
     def forward(self, images: Tensor) -> Tensor:

@@ -506,14 +506,17 @@ def run(
     adapters = distil.Adapters(settings.size.neck).to(place)
     groups = parameter_groups([model, adapters], settings.schedule.weight_decay)
     optimizer = torch.optim.AdamW(groups, lr=settings.schedule.learning_rate, fused=True)
-    average = Average(model, settings.schedule.ema)
-    state = Run(settings, model, adapters, optimizer, average, place, out_dir, rank=rank, world=world, export_to=export_to)
+    before = 0
     if isinstance(resume, Path) and resume.suffix == ".onnx":
         first = Collate()([views[number] for number in range(settings.schedule.batch)])
-        state.before = begin(model, resume, first.pictures.to(place).float() / 255)
-        average.state = {k: v.detach().clone() for k, v in model.state_dict().items()}
-        say(f"begins with the weights of {resume}, {state.before} views seen")
-    elif resume:
+        before = begin(model, resume, first.pictures.to(place).float() / 255)
+        say(f"begins with the weights of {resume}, {before} views seen")
+        resume = False
+    state = Run(
+        settings, model, adapters, optimizer, Average(model, settings.schedule.ema), place, out_dir,
+        before=before, rank=rank, world=world, export_to=export_to,
+    )
+    if resume:
         state.restore(checkpoint.load(resume if isinstance(resume, Path) else out_dir / "last.pt", RECIPE))
         say(f"continued at view {state.number}")
     train(state, views, items, workers, teacher, minutes, ending)
