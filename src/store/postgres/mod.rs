@@ -10,6 +10,7 @@ mod layout;
 mod records;
 mod search;
 mod target;
+mod tls;
 
 use std::{
     collections::HashSet,

@@ -3,17 +3,10 @@
 
 use std::{fs, path::PathBuf, time::Duration};
 
-use openssl::ssl::{SslConnector, SslMethod, SslVerifyMode};
-use postgres::{
-    Config, NoTls,
-    config::{Host, SslMode},
-};
-use postgres_openssl::MakeTlsConnector;
+use postgres::{Config, NoTls, config::Host};
 
-use crate::store::{
-    StoreError,
-    location::{percent_decoded, without_password},
-};
+use super::tls::{Proof, Tls, TlsOptions};
+use crate::store::{StoreError, location::without_password};
 
 /// How long one attempt to connect may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -22,33 +15,19 @@ const SILENCE: Duration = Duration::from_secs(5);
 /// Where Debian's servers listen when no host is named.
 const SOCKET_FOLDER: &str = "/var/run/postgresql";
 
-/// What the server has to prove.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Proof {
-    /// No encryption.
-    Off,
-    /// Nothing; encrypted where the server can.
-    Nothing,
-    /// That a known authority vouches for it.
-    Authority,
-    /// And that it is the host that was named.
-    Host,
-}
-
 /// A server and a database.
 #[derive(Clone)]
 pub(super) struct Target {
     config: Config,
-    proof: Proof,
-    authorities: Option<PathBuf>,
+    tls: Tls,
     shown: String,
 }
 
 /// The process's environment, or a test's.
-type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
+pub(super) type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 impl Target {
-    /// Reads `postgresql://user:password@host:port/database?sslmode=…&sslrootcert=…`.
+    /// Reads `postgresql://user:password@host:port/database?sslmode=…`.
     pub fn parse(uri: &str) -> Result<Self, StoreError> {
         Self::read(uri, &|name| {
             std::env::var(name).ok().filter(|v| !v.is_empty())
@@ -61,47 +40,22 @@ impl Target {
             place: shown.clone(),
             cause,
         };
-        let (uri, tls) = without_tls_options(uri).ok_or_else(|| refused("no such URI".into()))?;
+        let (uri, tls) = TlsOptions::split_off(uri).ok_or_else(|| refused("no such URI".into()))?;
         let mut config: Config = uri.parse().map_err(|error: postgres::Error| {
             // The parser's own words: which key is wrong, never a value.
             refused(format!("{}; check gallery-location", chain(&error)))
         })?;
         complete(&mut config, environment).map_err(&refused)?;
-        let mode = tls.mode.or_else(|| environment("PGSSLMODE"));
-        let authorities = tls.authorities.or_else(|| environment("PGSSLROOTCERT"));
-        let (mode, mut proof) = match mode.as_deref().unwrap_or("prefer") {
-            "disable" => (SslMode::Disable, Proof::Off),
-            "allow" | "prefer" => (SslMode::Prefer, Proof::Nothing),
-            "require" => (SslMode::Require, Proof::Nothing),
-            "verify-ca" => (SslMode::Require, Proof::Authority),
-            "verify-full" => (SslMode::Require, Proof::Host),
-            other => {
-                return Err(refused(format!(
-                    "sslmode {other:?} is none of disable, allow, prefer, require, verify-ca and verify-full"
-                )));
-            }
-        };
-        // As libpq does: who names authorities wants them asked.
-        if mode == SslMode::Require && proof == Proof::Nothing && authorities.is_some() {
-            proof = Proof::Authority;
-        }
+        let tls = Tls::read(tls, environment).map_err(&refused)?;
         // Nobody listens in on a socket of this host.
-        let is_local = config
-            .get_hosts()
-            .iter()
-            .all(|host| matches!(host, Host::Unix(_)));
-        let (mode, proof) = if is_local {
-            (SslMode::Disable, Proof::Off)
+        let is_local = |host: &Host| matches!(host, Host::Unix(_));
+        let tls = if config.get_hosts().iter().all(is_local) {
+            Tls::OFF
         } else {
-            (mode, proof)
+            tls
         };
-        config.ssl_mode(mode);
-        Ok(Self {
-            config,
-            proof,
-            authorities: authorities.filter(|path| path != "system").map(Into::into),
-            shown,
-        })
+        config.ssl_mode(tls.mode);
+        Ok(Self { config, tls, shown })
     }
 
     /// As it may be shown: without the password.
@@ -111,35 +65,16 @@ impl Target {
 
     /// A connection. Takes a few seconds at most.
     pub fn connect(&self) -> Result<postgres::Client, StoreError> {
-        if self.proof == Proof::Off {
-            return self
-                .config
-                .connect(NoTls)
-                .map_err(|error| self.fault(&error));
-        }
-        let tls = self.tls().map_err(|error| StoreError::Other {
-            place: self.shown.clone(),
-            cause: format!("TLS cannot be set up: {error}; check sslrootcert"),
-        })?;
-        self.config.connect(tls).map_err(|error| self.fault(&error))
-    }
-
-    fn tls(&self) -> Result<MakeTlsConnector, openssl::error::ErrorStack> {
-        let mut builder = SslConnector::builder(SslMethod::tls_client())?;
-        if let Some(file) = &self.authorities {
-            builder.set_ca_file(file)?;
-        }
-        builder.set_verify(match self.proof {
-            Proof::Off | Proof::Nothing => SslVerifyMode::NONE,
-            Proof::Authority | Proof::Host => SslVerifyMode::PEER,
-        });
-        let mut connector = MakeTlsConnector::new(builder.build());
-        let checks_host = self.proof == Proof::Host;
-        connector.set_callback(move |connection, _| {
-            connection.set_verify_hostname(checks_host);
-            Ok(())
-        });
-        Ok(connector)
+        let connection = if self.tls.proof == Proof::Off {
+            self.config.connect(NoTls)
+        } else {
+            let connector = self.tls.connector().map_err(|cause| StoreError::Other {
+                place: self.shown.clone(),
+                cause,
+            })?;
+            self.config.connect(connector)
+        };
+        connection.map_err(|error| self.fault(&error))
     }
 
     /// What an error of PostgreSQL means for the user.
@@ -185,35 +120,6 @@ fn chain(error: &postgres::Error) -> String {
         source = cause.source();
     }
     text
-}
-
-/// What a URI says about TLS.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct TlsOptions {
-    mode: Option<String>,
-    authorities: Option<String>,
-}
-
-/// The URI without options that only TLS knows, and those.
-fn without_tls_options(uri: &str) -> Option<(String, TlsOptions)> {
-    let mut tls = TlsOptions::default();
-    let Some((base, query)) = uri.split_once('?') else {
-        return Some((uri.to_owned(), tls));
-    };
-    let mut rest = Vec::new();
-    for option in query.split('&') {
-        match option.split_once('=') {
-            Some(("sslmode", value)) => tls.mode = Some(percent_decoded(value)?),
-            Some(("sslrootcert", value)) => tls.authorities = Some(percent_decoded(value)?),
-            _ => rest.push(option),
-        }
-    }
-    let uri = if rest.is_empty() {
-        base.to_owned()
-    } else {
-        format!("{base}?{}", rest.join("&"))
-    };
-    Some((uri, tls))
 }
 
 /// Fills in what the URI left open.
@@ -324,55 +230,6 @@ mod tests {
             let found = own.iter().find(|(known, _)| known == name);
             found.map(|(_, value)| value.clone())
         })
-    }
-
-    #[test]
-    fn tls_is_as_users_of_libpq_expect() {
-        for (uri, mode, proof) in [
-            ("postgresql://h/d", SslMode::Prefer, Proof::Nothing),
-            (
-                "postgresql://h/d?sslmode=disable",
-                SslMode::Disable,
-                Proof::Off,
-            ),
-            (
-                "postgresql://h/d?sslmode=require",
-                SslMode::Require,
-                Proof::Nothing,
-            ),
-            (
-                "postgresql://h/d?sslmode=require&sslrootcert=%2Fca.pem",
-                SslMode::Require,
-                Proof::Authority,
-            ),
-            (
-                "postgresql://h/d?sslmode=verify-ca&connect_timeout=2",
-                SslMode::Require,
-                Proof::Authority,
-            ),
-            (
-                "postgresql://h/d?sslmode=verify-full",
-                SslMode::Require,
-                Proof::Host,
-            ),
-        ] {
-            let target = read(uri, &[]).unwrap();
-            assert_eq!(
-                (target.config.get_ssl_mode(), target.proof),
-                (mode, proof),
-                "{uri}"
-            );
-        }
-        let target = read(
-            "postgresql://h/d",
-            &[("PGSSLMODE", "verify-full"), ("PGSSLROOTCERT", "/ca.pem")],
-        )
-        .unwrap();
-        assert_eq!(
-            (target.proof, target.authorities),
-            (Proof::Host, Some("/ca.pem".into()))
-        );
-        assert!(read("postgresql://h/d?sslmode=sometimes", &[]).is_err());
     }
 
     #[test]
