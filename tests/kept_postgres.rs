@@ -11,6 +11,7 @@ use std::{
     collections::BTreeSet,
     fs,
     io::{BufRead, BufReader, Lines, Write},
+    path::Path,
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -388,6 +389,62 @@ fn thumbnails_are_kept_merged_and_erased_with_their_people() {
     assert_eq!(kept, [ids[2] as i32]);
 }
 
+/// How many of the pieces of 16 bytes lie in the files of a database's tables.
+fn traces(server: &Server, database: &str, pieces: &BTreeSet<Vec<u8>>) -> usize {
+    server.execute(database, "CHECKPOINT");
+    let own = "SELECT oid::int FROM pg_database WHERE datname = current_database()";
+    let folder = server.numbers(database, own)[0].to_string();
+    let files = fs::read_dir(server.settings().join("base").join(folder)).unwrap();
+    let mut found = BTreeSet::new();
+    for file in files.map(Result::unwrap) {
+        // The server may have removed it meanwhile.
+        let bytes = fs::read(file.path()).unwrap_or_default();
+        let here = |piece: &&[u8]| pieces.contains(*piece);
+        found.extend(bytes.windows(16).filter(here).map(<[u8]>::to_vec));
+    }
+    found.len()
+}
+
+#[test]
+fn forgetting_leaves_no_byte_in_the_tables() {
+    let Some(server) = Server::shared() else {
+        return;
+    };
+    let database = server.database();
+    let uri = server.uri(&database);
+    let mut door = Camera::open(&location(&uri), "door").unwrap();
+    let vectors_of = |id: u32| -> BTreeSet<Vec<u8>> {
+        let mut session = server.session(&database).unwrap();
+        let sql = format!("SELECT vector FROM reid_prototypes WHERE id = {id}");
+        let rows = session.query(&sql, &[]).unwrap();
+        rows.iter()
+            .map(|row| row.get::<_, Vec<u8>>(0)[..16].to_vec())
+            .collect()
+    };
+    let (mut seen, mut ids) = (BTreeSet::new(), Vec::new());
+    for round in 0..4 {
+        ids = door.visit(&[1, 2, 3 + round], 20);
+        assert!(door.gallery.settle(LONG));
+        seen.extend(vectors_of(ids[0]));
+    }
+    assert!(
+        traces(&server, &database, &seen) > 0,
+        "the test looks for the right thing"
+    );
+    door.gallery.lock().forget(IdentityId(ids[0])).unwrap();
+    assert!(door.gallery.settle(LONG));
+    until("a pipeline's forgetting", || {
+        traces(&server, &database, &seen) == 0
+    });
+    drop(door);
+
+    let seen = vectors_of(ids[1]);
+    assert!(traces(&server, &database, &seen) > 0);
+    let mut archive = Archive::open(&location(&uri), Purpose::Correct).unwrap();
+    archive.forget(ids[1]).unwrap();
+    assert_eq!(traces(&server, &database, &seen), 0);
+}
+
 #[test]
 fn tables_of_the_first_layout_are_brought_to_the_newest() {
     let Some(server) = Server::shared() else {
@@ -564,49 +621,51 @@ fn a_gallery_of_another_model_is_refused() {
     assert_eq!(camera.harness.push(buffer), Err(gst::FlowError::Error));
 }
 
+/// Makes `name.crt`, which vouches for itself, and `name.key` in the folder; false where there is no openssl command.
+fn make_certificate(folder: &Path, name: &str, host: &str) -> bool {
+    let made = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "ec", "-nodes", "-days", "2"])
+        .args(["-pkeyopt", "ec_paramgen_curve:prime256v1"])
+        .args(["-subj", &format!("/CN={host}")])
+        .args(["-addext", &format!("subjectAltName=DNS:{host}")])
+        .args(["-keyout", &format!("{name}.key")])
+        .args(["-out", &format!("{name}.crt")])
+        .current_dir(folder)
+        .output();
+    made.is_ok_and(|output| output.status.success())
+}
+
+/// Adds a line to the server's settings and says who may connect.
+fn set_up(settings: &Path, line: &str, access: &str) {
+    let mut text = fs::read_to_string(settings.join("postgresql.conf")).unwrap();
+    text.push_str(&format!("\n{line}\n"));
+    fs::write(settings.join("postgresql.conf"), text).unwrap();
+    fs::write(settings.join("pg_hba.conf"), format!("{access}\n")).unwrap();
+}
+
 #[test]
 fn tls_proves_what_was_asked_for() {
     let Some(server) = Server::start() else {
         return;
     };
     let settings = server.settings();
-    let made = Command::new("openssl")
-        .args([
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:prime256v1",
-            "-nodes",
-            "-days",
-            "2",
-        ])
-        .args([
-            "-subj",
-            "/CN=localhost",
-            "-addext",
-            "subjectAltName=DNS:localhost",
-        ])
-        .args(["-keyout", "server.key", "-out", "server.crt"])
-        .current_dir(&settings)
-        .output();
-    if !made.is_ok_and(|output| output.status.success()) {
+    let folder = tempfile::tempdir().unwrap();
+    if !make_certificate(&settings, "server", "localhost")
+        || !make_certificate(folder.path(), "client", "reid")
+    {
         eprintln!("skipped: no openssl command to make a certificate with");
         return;
     }
-    for file in ["server.key", "server.crt"] {
+    fs::copy(
+        folder.path().join("client.crt"),
+        settings.join("client.crt"),
+    )
+    .unwrap();
+    for file in ["server.key", "server.crt", "client.crt"] {
         server.give(&settings.join(file));
     }
     server.stop();
-    let mut text = fs::read_to_string(settings.join("postgresql.conf")).unwrap();
-    text.push_str("\nssl = on\n");
-    fs::write(settings.join("postgresql.conf"), text).unwrap();
-    fs::write(
-        settings.join("pg_hba.conf"),
-        "hostssl all all all scram-sha-256\n",
-    )
-    .unwrap();
+    set_up(&settings, "ssl = on", "hostssl all all all scram-sha-256");
     server.run_without_waiting();
     let authority = settings.join("server.crt").display().to_string();
     let with = |host: &str, options: &str| {
@@ -619,32 +678,32 @@ fn tls_proves_what_was_asked_for() {
     until("the server is up", || {
         with("localhost", "sslmode=require").is_ok()
     });
+    let rooted = |mode: &str| format!("sslmode={mode}&sslrootcert={authority}");
     for (host, options, works) in [
         ("localhost", "sslmode=prefer".to_owned(), true),
         ("localhost", "sslmode=disable".to_owned(), false),
         ("localhost", "sslmode=verify-full".to_owned(), false),
-        (
-            "localhost",
-            format!("sslmode=verify-full&sslrootcert={authority}"),
-            true,
-        ),
-        (
-            "127.0.0.1",
-            format!("sslmode=verify-full&sslrootcert={authority}"),
-            false,
-        ),
-        (
-            "127.0.0.1",
-            format!("sslmode=verify-ca&sslrootcert={authority}"),
-            true,
-        ),
-        (
-            "127.0.0.1",
-            format!("sslmode=require&sslrootcert={authority}"),
-            true,
-        ),
+        ("localhost", "sslrootcert=system".to_owned(), false),
+        ("localhost", rooted("verify-full"), true),
+        ("127.0.0.1", rooted("verify-full"), false),
+        ("127.0.0.1", rooted("verify-ca"), true),
+        ("127.0.0.1", rooted("require"), true),
     ] {
         let result = with(host, &options);
         assert_eq!(result.is_ok(), works, "{host} {options}: {result:?}");
     }
+
+    // A server that asks who connects.
+    server.stop();
+    let access = "hostssl all all all scram-sha-256 clientcert=verify-ca";
+    set_up(&settings, "ssl_ca_file = 'client.crt'", access);
+    server.run_without_waiting();
+    let shown = format!(
+        "sslmode=require&sslcert={0}/client.crt&sslkey={0}/client.key",
+        folder.path().display()
+    );
+    until("the server is up again", || {
+        with("localhost", &shown).is_ok()
+    });
+    assert!(with("localhost", "sslmode=require").is_err());
 }

@@ -51,7 +51,11 @@ const LOW: u32 = 64;
 const BLOCK: i64 = 128;
 /// The writer that is a user's correction.
 const USER: i64 = 0;
-/// Overwrites what was deleted; one statement, since several at once would be a transaction.
+/// Writes the tables anew without what was deleted, whose bytes would otherwise stay in the files until something else takes
+/// their place; one statement, since several at once would be a transaction.
+const REWRITE: &str =
+    "VACUUM (FULL) reid_prototypes, reid_sightings, reid_identities, reid_thumbnails";
+/// Gives the place of what was deleted free.
 const VACUUM: &str =
     "VACUUM (SKIP_LOCKED) reid_prototypes, reid_sightings, reid_identities, reid_thumbnails";
 /// Statements that take longer are given up: others wait for the turn.
@@ -70,7 +74,7 @@ pub(super) struct Postgres {
     written: Instant,
     looked: Instant,
     swept: Instant,
-    must_vacuum: bool,
+    must_erase: bool,
 }
 
 /// A failure: of the server, or of what is kept there.
@@ -106,7 +110,7 @@ impl Postgres {
             written: now,
             looked: now,
             swept: now,
-            must_vacuum: false,
+            must_erase: false,
         })
     }
 
@@ -309,10 +313,8 @@ impl Postgres {
         let Some(session) = &mut self.session else {
             return Ok(());
         };
-        if std::mem::take(&mut self.must_vacuum) {
-            // What was deleted is overwritten in the tables only now. Whoever does not own them may not; then, as when it
-            // takes too long, the server's own vacuum does it later.
-            let _ = session.batch_execute(VACUUM);
+        if std::mem::take(&mut self.must_erase) {
+            erase(session);
         }
         if self.swept.elapsed() < SWEEP {
             return Ok(());
@@ -352,7 +354,7 @@ impl Postgres {
             match self.turn(gallery, &mut taken) {
                 Ok(turn) => {
                     self.version = turn.version.max(self.version);
-                    self.must_vacuum |= turn.forgot;
+                    self.must_erase |= turn.forgot;
                     if !turn.more {
                         break;
                     }
@@ -450,8 +452,7 @@ impl Records for Archive {
             .iter()
             .any(|(_, fate)| *fate == Fate::Forgotten)
         {
-            // As above.
-            let _ = self.session.batch_execute(VACUUM);
+            erase(&mut self.session);
         }
         Ok(())
     }
@@ -479,6 +480,14 @@ pub(super) fn make(uri: &str) -> Result<(), StoreError> {
     let mut session = target.connect()?;
     search::install(&mut session);
     prepare(&mut session, &target).map_err(|fault| told(&target, fault))
+}
+
+/// Takes the bytes of what was deleted out of the tables' files, as far as this user may and time allows; the server's own
+/// vacuum does the rest later.
+fn erase(session: &mut Client) {
+    if session.batch_execute(REWRITE).is_err() {
+        let _ = session.batch_execute(VACUUM);
+    }
 }
 
 fn told(target: &Target, fault: Fault) -> StoreError {
