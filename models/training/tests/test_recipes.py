@@ -21,16 +21,17 @@ from reid_training.export import open_session
 from reid_training.exported import begin_with, read_exported
 from reid_training.nets import make_net
 from reid_training.recipes import embed
+from reid_training.teacher_models import open_teacher
 from reid_training.teachers import open_view, work_order
 
 
 class FakeTeacher:
     """Mean colours of eight bands: an answer that depends on the picture and nothing else."""
 
-    def __init__(self, path: Path, **_: object) -> None:
+    def __init__(self, path: Path) -> None:
         self.matrix = np.random.default_rng(len(str(path.name))).normal(size=(24, 256))
 
-    def embed(self, images: np.ndarray) -> np.ndarray:
+    def __call__(self, images: np.ndarray) -> np.ndarray:
         bands = images.reshape(len(images), 8, -1, images.shape[2], 3).mean((2, 3)).reshape(len(images), -1)
         out = (bands - bands.mean(1, keepdims=True)) @ self.matrix
         return (out / np.linalg.norm(out, axis=1, keepdims=True)).astype(np.float32)
@@ -38,7 +39,7 @@ class FakeTeacher:
 
 @pytest.fixture
 def teacher(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("reid_training.teachers.Teacher", FakeTeacher)
+    monkeypatch.setattr("reid_training.recipes.embed.open_teacher", FakeTeacher)
 
 
 def embed_config(market: Path, **train: object) -> str:
@@ -142,13 +143,14 @@ def test_interrupted_teaching_continues_with_the_same_answers(market: Path, tmp_
     calls = []
 
     class Dying(FakeTeacher):
-        def embed(self, images: np.ndarray) -> np.ndarray:
-            calls.append(len(images))
-            if len(calls) == 3:
-                raise KeyboardInterrupt
-            return super().embed(images)
+        def __call__(self, images: np.ndarray) -> np.ndarray:
+            if len(images) > 1:  # one picture asks for the length of an answer
+                calls.append(len(images))
+                if len(calls) == 3:
+                    raise KeyboardInterrupt
+            return super().__call__(images)
 
-    monkeypatch.setattr("reid_training.teachers.Teacher", Dying)
+    monkeypatch.setattr("reid_training.recipes.embed.open_teacher", Dying)
     with pytest.raises(KeyboardInterrupt):
         embed.teach(config, market.parent, tmp_path / "two", tmp_path)
     pack = make_pack(config.sources, market.parent, tmp_path / "two")
@@ -159,6 +161,26 @@ def test_interrupted_teaching_continues_with_the_same_answers(market: Path, tmp_
     again = open_view(pack, 1, ["a"])
     assert whole is not None and again is not None and len(again.rows) == len(pack)
     assert np.array_equal(whole.targets[0], again.targets[0]) and np.array_equal(whole.images, again.images)
+
+
+def test_an_exported_embedder_teaches_another(market: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    config = tmp_path / "tiny.toml"
+    config.write_text(embed_config(market, images=96))
+    with monkeypatch.context() as patched:
+        patched.setattr("reid_training.recipes.embed.open_teacher", FakeTeacher)
+        assert main(command(config, market.parent, tmp_path, "--teachers", str(tmp_path))) == 0
+    text = config.read_text().replace('a = "a.xml", bb = "bb.xml"', 'own = "tiny.onnx"').replace("a = 1.0, bb = 0.5", "own = 1.0")
+    config.write_text(text)
+    taught = tmp_path / "taught"
+    arguments = command(config, market.parent, taught, "--teachers", str(tmp_path))
+    assert main(arguments) == 1
+    assert "tiny.onnx does not exist; check --teachers" in capsys.readouterr().err
+    assert main([*arguments[:-1], str(tmp_path / "out")]) == 0
+    pack = make_pack(parse(tomllib.loads(text)).sources, market.parent, taught / "cache")
+    view = open_view(pack, 1, ["own"])
+    answers = open_teacher(tmp_path / "out/tiny.onnx")(view.images[:])
+    assert answers.shape == (len(pack), 512)
+    assert np.abs(view.targets[0][:] - answers).max() < 1e-3
 
 
 def test_mixed_people_teach_no_identity(market: Path, tmp_path: Path, teacher: None) -> None:

@@ -34,6 +34,7 @@ from reid_training.nets import make_net
 from reid_training.optim import make_optimizer
 from reid_training.progress import Progress, clock, say
 from reid_training.recipes.start import NetTable, Started, facts_of, sample_of, start_net
+from reid_training.teacher_models import open_teacher
 from reid_training.teachers import open_view, teach_view
 from reid_training.variants import write_variants
 
@@ -219,9 +220,9 @@ def probes_for(config: Config, pack: Pack, leave_out: Sequence[str], data: Path,
 def teach(config: Config, data: Path, cache: Path, teachers: Path) -> None:
     """Caches the teachers' answers to all views of the configuration; continues where it stopped."""
     pack, table = prepare(config, data, cache)
-    files = {name: teachers / file for name, file in table.files.items()}
+    answers = {name: open_teacher(teachers / file) for name, file in table.files.items()}
     for view in table.views:
-        teach_view(pack, view, files, config.seed)
+        teach_view(pack, view, answers, config.seed)
 
 
 def run(
