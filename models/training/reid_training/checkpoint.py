@@ -5,29 +5,29 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
-from reid_training.errors import CheckpointError
+from reid_training.errors import CheckpointError, DiskError
+from reid_training.files import replacing
 from reid_training.progress import say
 
 
 def save(path: Path, recipe: str, state: dict[str, Any]) -> bool:
     """Writes a checkpoint atomically; True when it is on the disk. On a full disk the old one stays, with a warning."""
-    draft = path.with_name(path.name + ".tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(draft, "wb") as file:
+        with replacing(path) as draft, open(draft, "wb") as file:
             torch.save({"recipe": recipe, **state}, file)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(draft, path)
-    except (OSError, RuntimeError) as error:  # torch wraps a full disk into a RuntimeError
-        draft.unlink(missing_ok=True)
-        say(f"WARNING: checkpoint {path} could not be written ({error}); the previous one is kept")
+    except (DiskError, OSError, RuntimeError) as error:  # torch wraps a full disk into a RuntimeError
+        reason = error if isinstance(error, DiskError) else f"{path}: {error}"
+        say(f"WARNING: no new checkpoint, the previous one is kept: {reason}")
         return False
     return True
 
@@ -51,6 +51,15 @@ def read(path: Path) -> dict[str, Any]:
     except Exception as error:
         raise CheckpointError(f"checkpoint {path} cannot be read ({error}); delete it to start anew") from error
     return state
+
+
+def fill(net: nn.Module, weights: Mapping[str, Tensor], where: str) -> None:
+    """Gives a network the weights of a checkpoint; `CheckpointError` when they are another network's. `where` names it."""
+    try:
+        net.load_state_dict(weights)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise CheckpointError(f"checkpoint {where} is of another network than this recipe's: {reason}") from error
 
 
 class Stop:

@@ -10,9 +10,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from reid_training.config import Config, parse, read_raw
+from reid_training.config import parse, read_raw
 from reid_training.ending import add_options, ending_at
 from reid_training.errors import ConfigError, UserError
+from reid_training.files import make_folder
 from reid_training.progress import say
 
 TASK_MODULES = {
@@ -41,11 +42,12 @@ def parser() -> argparse.ArgumentParser:
 
     train = _command(commands, "train", run_train, "train a recipe")
     _recipe_options(train)
-    train.add_argument("--resume", action="store_true", help="continue from the checkpoint in --out")
+    train.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out if there is one")
     train.add_argument("--minutes", type=float, help="stop, saved, after so many minutes")
     train.add_argument(
         "--start", metavar="FILE",
-        help="begin with the weights of a checkpoint or an exported .onnx file instead of those of [net] start; random: with none",
+        help="else begin with the weights of a checkpoint or an exported .onnx file instead of those of [net] start; "
+        "random: with none",
     )
     add_options(train)
 
@@ -62,7 +64,10 @@ def parser() -> argparse.ArgumentParser:
     export = _command(commands, "export", run_export, "write the .onnx file of a checkpoint")
     _recipe_options(export)
     export.add_argument("--to", type=Path, help="the file to write; default <out>/<recipe>.onnx")
-    export.add_argument("--variants", action="store_true", help="fp16, w8 (weights in 8 bits) and int8 (QDQ) files too, with their accuracy cost")
+    export.add_argument(
+        "--variants", action="store_true",
+        help="fp16, w8 (weights in 8 bits) and int8 (QDQ) files too, with their accuracy cost, measured on --data",
+    )
 
     plot = _command(commands, "plot", run_plot, "draw the curves of a run")
     plot.add_argument("history", type=Path, help="history.json of a run")
@@ -78,7 +83,10 @@ def _command(commands: argparse._SubParsersAction, name: str, function, text: st
 
 def _recipe_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("config", type=Path, help="configs/<name>.toml")
-    command.add_argument("--data", type=Path, required=True, help="folder of the data sets, or one data set as folder or tar")
+    command.add_argument(
+        "--data", type=Path, nargs="+", action="extend", default=[], metavar="DIR|TAR",
+        help="folder of the data sets, or one data set as folder or tar; for the detector one or more in YOLO layout",
+    )
     command.add_argument("--out", type=Path, help="where checkpoints and results go; default runs/<recipe>")
     command.add_argument("--cache", type=Path, default=Path("runs/cache"), help="packed data and teachers' answers")
     command.add_argument(
@@ -86,7 +94,9 @@ def _recipe_options(command: argparse.ArgumentParser) -> None:
         help="folder of the teacher files (or REID_TRAINING_TEACHERS)",
     )
     command.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 …")
-    command.add_argument("--threads", type=int, default=0, help="processor threads; 0: as many as PyTorch likes, 1: best on a busy machine")
+    command.add_argument(
+        "--threads", type=int, default=0, help="processor threads; 0: as many as PyTorch likes, 1: best on a busy machine"
+    )
 
 
 def pick_device(name: str, threads: int = 0) -> str:
@@ -102,52 +112,64 @@ def pick_device(name: str, threads: int = 0) -> str:
     return name
 
 
-def load_config(options: argparse.Namespace) -> tuple[Config, Path]:
-    """The configuration and the output folder (made, with a copy of the configuration in it)."""
-    raw = read_raw(options.config)
-    out = options.out or Path("runs") / raw["recipe"]
-    out.mkdir(parents=True, exist_ok=True)
-    options.cache.mkdir(parents=True, exist_ok=True)
-    return parse(raw), out
+def folder_of(options: argparse.Namespace, recipe: str) -> Path:
+    """The output folder."""
+    return options.out or Path("runs") / recipe
+
+
+def places_of(options: argparse.Namespace, task: str) -> list[Path]:
+    """What `--data` names, checked: there must be something, and only the detector takes more than one thing."""
+    if not options.data:
+        raise ConfigError("give --data the folder of the data sets, or one data set as folder or tar")
+    missing = [place for place in options.data if not place.exists()]
+    if missing:
+        raise ConfigError(f"--data {missing[0]} does not exist")
+    if len(options.data) > 1 and task != "detect":
+        raise ConfigError(
+            f"--data: recipes of task {task!r} take one folder or tar, not {len(options.data)}; put the data sets into one "
+            "folder, where the [[source]] tables of the configuration find them by name"
+        )
+    return options.data
 
 
 def run_train(options: argparse.Namespace) -> None:
     """`train`: detection configurations go to their own package."""
     raw = read_raw(options.config)
-    if not options.data.exists():
-        raise ConfigError(f"--data {options.data} does not exist")
+    task, places = raw["task"], places_of(options, raw["task"])
     device = pick_device(options.device, options.threads)
     say(f"{raw['recipe']} on {device}")
     ending = ending_at(options.until, options.fall)
-    more = {"ending": ending} if ending else {}
-    if ending and raw["task"] not in ("embed", "compact", "detect"):
-        raise ConfigError(f"--until: recipes of task {raw['task']!r} have a schedule of epochs; change `epochs` instead")
-    if raw["task"] == "detect":
-        from reid_training import detection
+    if ending and task not in ("embed", "compact", "detect"):
+        raise ConfigError(f"--until: recipes of task {task!r} have a schedule of epochs; change `epochs` instead")
+    out = folder_of(options, raw["recipe"])
+    make_folder(out)
+    make_folder(options.cache)
+    if task == "detect":
+        from reid_training.detection import recipe, train
 
-        out = options.out or Path("runs") / raw["recipe"]
-        out.mkdir(parents=True, exist_ok=True)
-        resume = options.resume or (Path(options.start) if options.start else False)
-        detection.run(raw, options.data, out, device, resume, cache=options.cache, minutes=options.minutes, **more)
+        more = train.Options(device, options.resume, options.start, options.cache, minutes=options.minutes, ending=ending)
+        recipe.run(raw, places, out, more, options.teachers)
         return
-    if options.start is not None:
-        more["start"] = options.start
-    config, out = load_config(options)
-    module = importlib.import_module(TASK_MODULES[config.task])
-    module.run(
-        config, options.data, out, device, options.resume,
-        cache=options.cache, teachers=options.teachers, minutes=options.minutes, **more,
+    importlib.import_module(TASK_MODULES[task]).run(
+        parse(raw), places[0], out, device, options.resume, cache=options.cache, teachers=options.teachers,
+        minutes=options.minutes, start=options.start, **({"ending": ending} if ending else {}),
     )
 
 
 def run_teach(options: argparse.Namespace) -> None:
     """`teach`."""
-    from reid_training.recipes import embed
-
-    config, _ = load_config(options)
+    raw = read_raw(options.config)
+    places = places_of(options, raw["task"])
     if options.teachers is None:
         raise ConfigError("give --teachers the folder of the teacher files")
-    embed.teach(config, options.data, options.cache, options.teachers)
+    if raw["task"] == "detect":
+        from reid_training.detection import data, recipe
+
+        recipe.ask_teachers(data.unpacked(places, options.cache), options.cache, options.teachers)
+        return
+    from reid_training.recipes import embed
+
+    embed.teach(parse(raw), places[0], options.cache, options.teachers)
 
 
 def run_evaluate(options: argparse.Namespace) -> None:
@@ -159,13 +181,17 @@ def run_evaluate(options: argparse.Namespace) -> None:
 
 
 def run_export(options: argparse.Namespace) -> None:
-    """`export`."""
-    from reid_training.recipes import embed
+    """`export`: as the recipe's training does at its end; data are needed only to measure variants on."""
+    raw = read_raw(options.config)
+    places = places_of(options, raw["task"]) if options.variants else []
+    out = folder_of(options, raw["recipe"])
+    if raw["task"] == "detect":
+        from reid_training.detection import data, recipe
 
-    config, out = load_config(options)
-    if config.task != "embed":
-        raise ConfigError(f"{options.config}: recipes of task {config.task!r} export at the end of their training")
-    embed.export_checkpoint(config, options.data, options.cache, out, options.to, options.variants)
+        recipe.export_checkpoint(raw, out, options.to, data.unpacked(places, options.cache))
+        return
+    module = importlib.import_module(TASK_MODULES[raw["task"]])
+    module.export_checkpoint(parse(raw), out, options.to, places[0] if places else None, options.cache)
 
 
 def run_plot(options: argparse.Namespace) -> None:

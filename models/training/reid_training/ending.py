@@ -48,4 +48,6 @@ def ending_at(until: str | None, fall_minutes: float | None, now: float | None =
 def add_options(command: argparse.ArgumentParser) -> None:
     """`--until` and `--fall`."""
     command.add_argument("--until", metavar="HH:MM", help="end at this time of day, with a learning rate that has fallen")
-    command.add_argument("--fall", type=float, metavar="MINUTES", help="how long before --until it falls; default a third of the time")
+    command.add_argument(
+        "--fall", type=float, metavar="MINUTES", help="how long before --until it falls; default a third of the time"
+    )

@@ -17,6 +17,10 @@ class CheckpointError(UserError):
     """A checkpoint is unreadable or belongs to another recipe."""
 
 
+class DiskError(UserError):
+    """A file cannot be written: no space, no permission, or something else in its place."""
+
+
 class NanLoss(UserError):
     """The loss stopped being finite; the last good checkpoint is kept."""
 

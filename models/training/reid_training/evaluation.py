@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from reid_training.data.pack import Pack, make_pack
 from reid_training.data.sources import Source, detect_source
 from reid_training.errors import DataError
 from reid_training.export import open_session
+from reid_training.files import write_json
 from reid_training.metrics import Labelled, Retrieval, across_cameras, pair_scores, retrieve
 from reid_training.plots import draw_histograms
 
@@ -88,7 +88,6 @@ def evaluate_model(model: Path, query: Path, gallery: Path, cache: Path, out: Pa
     """Market-1501 protocol on an exported model: figures by cosine and by Euclidean distance, milliseconds a crop.
 
     With `out`, also `figures.json` and the histogram of cosines there."""
-    cache.mkdir(parents=True, exist_ok=True)
     embed = onnx_embedder(model)
     sides, started = [], time.monotonic()
     for name, place in (("query", query), ("gallery", gallery)):
@@ -105,8 +104,7 @@ def evaluate_model(model: Path, query: Path, gallery: Path, cache: Path, out: Pa
         "ms a crop": 1000 * spent / (len(sides[0].people) + len(sides[1].people)),
     }
     if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "figures.json").write_text(json.dumps(figures, indent=1))
+        write_json(out / "figures.json", figures)
         draw_histograms({model.stem: pair_scores(sides[0])}, out / "histogram.png")
     return figures
 

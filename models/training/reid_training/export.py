@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from reid_training.data.batches import MEAN, STD
 from reid_training.errors import UserError
+from reid_training.files import replacing
 from reid_training.progress import say
 
 OPSET = 17
@@ -65,13 +65,14 @@ def commit() -> str:
 
 
 class Unit(nn.Module):
-    """A network whose output is scaled to unit length. [b, d] → [b, d]."""
+    """A network whose output is scaled to unit length."""
 
     def __init__(self, net: nn.Module) -> None:
         super().__init__()
         self.net = net
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """[b, 3, h, w] → [b, d]."""
         out = self.net(x)
         return out / out.norm(dim=1, keepdim=True).clamp(min=1e-12)
 
@@ -100,17 +101,17 @@ def export_checked(net: nn.Module, facts: Facts, path: Path, inputs: int = 1) ->
     shape = (2, 3, facts.height, facts.width)
     model = Unit(fold_norms(net)).eval()
     x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-    draft = path.with_name(path.name + ".tmp")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    torch.onnx.export(
-        model, (x,), str(draft), input_names=["input"], output_names=["embedding"], opset_version=OPSET,
-        dynamic_axes={"input": {0: "batch"}, "embedding": {0: "batch"}}, dynamo=False,
-    )
     with torch.no_grad():
         dimension = model(x).shape[1]
-    finish(draft, facts, dimension)
-    worst = difference(model, draft, facts)
-    keep_if_equal(draft, path, worst)
+    with replacing(path) as draft:
+        torch.onnx.export(
+            model, (x,), str(draft), input_names=["input"], output_names=["embedding"], opset_version=OPSET,
+            dynamic_axes={"input": {0: "batch"}, "embedding": {0: "batch"}}, dynamo=False,
+        )
+        finish(draft, facts, dimension)
+        worst = difference(model, draft, facts)
+        refuse_unequal(worst, path)
+    tell_exported(path, worst)
     return worst
 
 
@@ -130,19 +131,19 @@ def export_pair_checked(net: nn.Module, facts: Facts, dimension: int, path: Path
     noise = torch.Generator().manual_seed(0)
     shape = (facts.height, facts.width)
     pairs = [[torch.randn((count, 3, *shape), generator=noise) for _ in "ab"] for count in (2, 1, 5)]
-    draft = path.with_name(path.name + ".tmp")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    torch.onnx.export(
-        model, tuple(pairs[0]), str(draft), input_names=["a", "b"], output_names=["similarity"], opset_version=OPSET,
-        dynamic_axes={name: {0: "batch"} for name in ("a", "b", "similarity")}, dynamo=False,
-    )
-    finish(draft, facts, dimension)
-    session, worst = open_session(draft), 0.0
-    for a, b in pairs:
-        with torch.no_grad():
-            wanted = model(a, b).numpy()
-        worst = max(worst, float(np.abs(wanted - session.run(None, {"a": a.numpy(), "b": b.numpy()})[0]).max()))
-    keep_if_equal(draft, path, worst)
+    with replacing(path) as draft:
+        torch.onnx.export(
+            model, tuple(pairs[0]), str(draft), input_names=["a", "b"], output_names=["similarity"], opset_version=OPSET,
+            dynamic_axes={name: {0: "batch"} for name in ("a", "b", "similarity")}, dynamo=False,
+        )
+        finish(draft, facts, dimension)
+        session, worst = open_session(draft), 0.0
+        for a, b in pairs:
+            with torch.no_grad():
+                wanted = model(a, b).numpy()
+            worst = max(worst, float(np.abs(wanted - session.run(None, {"a": a.numpy(), "b": b.numpy()})[0]).max()))
+        refuse_unequal(worst, path)
+    tell_exported(path, worst)
     return worst
 
 
@@ -157,12 +158,14 @@ def finish(draft: Path, facts: Facts, dimension: int) -> None:
     draft.write_bytes(proto.SerializeToString())
 
 
-def keep_if_equal(draft: Path, path: Path, worst: float) -> None:
-    """Puts an exported file in its place when it differs little enough from PyTorch."""
+def refuse_unequal(worst: float, path: Path) -> None:
+    """Raises `UserError` when an exported file differs too much from PyTorch; `path` is where it was to be."""
     if not worst <= TOLERANCE:
-        draft.unlink()
         raise UserError(f"ONNX Runtime and PyTorch differ by {worst:.2g} (allowed {TOLERANCE:g}); {path} not written")
-    os.replace(draft, path)
+
+
+def tell_exported(path: Path, worst: float) -> None:
+    """Says what has been exported, and by how much it differs from PyTorch."""
     say(f"exported {path} ({path.stat().st_size / 1e6:.1f} MB, differs from PyTorch by {worst:.1e})")
 
 

@@ -5,18 +5,23 @@ RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT set. On a processor two processes 
 
 from __future__ import annotations
 
+import datetime
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import torch
 import torch.distributed as dist
 from torch import nn
 
+#: How long processes wait for each other: the first may have to unpack, teach and pack for hours.
+PATIENCE = datetime.timedelta(days=2)
+
 
 def start(device: str) -> None:
     """Joins the other processes, if the environment names any."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
-        dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+        dist.init_process_group("nccl" if device.startswith("cuda") else "gloo", timeout=PATIENCE)
 
 
 def world() -> int:
@@ -27,6 +32,16 @@ def world() -> int:
 def rank() -> int:
     """Which of them this is; process 0 measures, exports and saves."""
     return dist.get_rank() if dist.is_initialized() else 0
+
+
+@contextmanager
+def first_goes_first() -> Iterator[None]:
+    """The first process does what is in the block before the others do: what it leaves in the cache they find there."""
+    if rank() > 0:
+        dist.barrier()
+    yield
+    if rank() == 0 and world() > 1:
+        dist.barrier()
 
 
 def average_gradients(modules: Iterable[nn.Module]) -> None:

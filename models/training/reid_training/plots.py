@@ -13,6 +13,8 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402 - the backend must be chosen first
 import numpy as np  # noqa: E402
 
+from reid_training.files import replacing  # noqa: E402
+
 DPI = 80
 
 
@@ -30,7 +32,7 @@ def draw_history(history: Sequence[Mapping[str, Any]], path: Path, what: str = "
         side.grid(alpha=0.3)
         if side.lines:
             side.legend(fontsize=7, framealpha=0.4)
-    _write(figure, path)
+    write_figure(figure, path)
 
 
 def draw_histograms(panels: Mapping[str, tuple[np.ndarray, np.ndarray]], path: Path) -> None:
@@ -43,7 +45,7 @@ def draw_histograms(panels: Mapping[str, tuple[np.ndarray, np.ndarray]], path: P
         side.set_title(title, fontsize=9)
         side.set_xlabel("cosine")
         side.legend(fontsize=7)
-    _write(figure, path)
+    write_figure(figure, path)
 
 
 def draw_plane(points: np.ndarray, people: np.ndarray, title: str, path: Path) -> None:
@@ -54,7 +56,7 @@ def draw_plane(points: np.ndarray, people: np.ndarray, title: str, path: Path) -
     side.set_title(title, fontsize=9)
     side.set_xticks([])
     side.set_yticks([])
-    _write(figure, path)
+    write_figure(figure, path)
 
 
 def draw_confusion(panels: Mapping[str, np.ndarray], path: Path) -> None:
@@ -69,12 +71,14 @@ def draw_confusion(panels: Mapping[str, np.ndarray], path: Path) -> None:
         if len(shares) <= 12:
             for (row, column), value in np.ndenumerate(shares):
                 if value >= 0.5:
-                    side.text(column, row, f"{value:.0f}", ha="center", va="center", fontsize=7, color="white" if value > 50 else "black")
-    _write(figure, path)
+                    colour = "white" if value > 50 else "black"
+                    side.text(column, row, f"{value:.0f}", ha="center", va="center", fontsize=7, color=colour)
+    write_figure(figure, path)
 
 
-def _write(figure: plt.Figure, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+def write_figure(figure: plt.Figure, path: Path) -> None:
+    """Writes a figure as PNG and closes it. Raises `DiskError`."""
     figure.tight_layout()
-    figure.savefig(path, dpi=DPI)
+    with replacing(path) as draft:
+        figure.savefig(draft, dpi=DPI, format="png")
     plt.close(figure)

@@ -7,18 +7,18 @@ rows finished. Rows are worked off in a fixed random order, so that a half-finis
 
 from __future__ import annotations
 
+import itertools
 import json
-import os
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.lib.format import open_memmap
 
 from reid_training.data.pack import Pack, Part, Stacked
 from reid_training.data.views import view_of
-from reid_training.errors import DataError
+from reid_training.files import write_array, write_json
 from reid_training.progress import Progress
 
 CHUNK = 1024
@@ -96,18 +96,13 @@ def teach_part(part: Part, view: int, teachers: Mapping[str, Answer], seed: int,
             answers[name][rows] = answer(made)
             answers[name].flush()
         done += len(rows)
-        _write_state(part.folder / f"view-{view}.json", {"done": done, "seed": seed, "teachers": list(teachers)})
+        write_json(part.folder / f"view-{view}.json", {"done": done, "seed": seed, "teachers": list(teachers)})
         progress.update(progress.done + len(rows))
 
 
 def _array(path: Path, shape: tuple[int, ...], dtype: type) -> np.ndarray:
     """A writable memory-mapped array, made when it is not there."""
-    if path.exists():
-        return np.load(path, mmap_mode="r+")
-    return open_memmap(path, "w+", dtype, shape)
-
-
-def _write_state(path: Path, content: dict) -> None:
-    draft = path.with_suffix(".tmp")
-    draft.write_text(json.dumps(content))
-    os.replace(draft, path)
+    if not path.exists():
+        row = bytes(math.prod(shape[1:]) * np.dtype(dtype).itemsize)
+        write_array(path, shape, dtype, itertools.repeat(row, shape[0]))
+    return np.load(path, mmap_mode="r+")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from reid_training.data.batches import to_input
 from reid_training.data.pack import Pack
 from reid_training.evaluation import Probe, onnx_embedder
 from reid_training.export import open_session
+from reid_training.files import replacing, write_json
 from reid_training.metrics import unit
 from reid_training.progress import say
 
@@ -38,7 +38,7 @@ def write_variants(path: Path, pack: Pack, probes: Sequence[Probe], calibration:
             line |= {f"{probe.name} mAP": round(result.mean_ap, 2), f"{probe.name} R1": round(result.rank1, 2)}
         figures[file.name] = line
         say(f"{file.name}: {line}")
-    path.with_suffix(".variants.json").write_text(json.dumps(figures, indent=1))
+    write_json(path.with_suffix(".variants.json"), figures)
     return figures
 
 
@@ -64,7 +64,8 @@ def write_packed(path: Path, to: Path) -> None:
         small, step = eight_bits(weights, 0 if weights.ndim > 2 else weights.ndim - 1)
         tensor.CopyFrom(numpy_helper.from_array(small, f"{name}.int8"))
         wide = helper.make_node("Cast", [f"{name}.int8"], [f"{name}.wide"], to=TensorProto.FLOAT)
-        return [wide, helper.make_node("Mul", [f"{name}.wide", f"{name}.step"], [name])], [numpy_helper.from_array(step, f"{name}.step")]
+        scaled = helper.make_node("Mul", [f"{name}.wide", f"{name}.step"], [name])
+        return [wide, scaled], [numpy_helper.from_array(step, f"{name}.step")]
 
     _store_smaller(path, to, lambda dims: len(dims) >= 2 and np.prod(dims) >= 256, packed)
 
@@ -88,7 +89,8 @@ def _store_smaller(
     del model.graph.node[:]
     model.graph.node.extend([*nodes, *kept])
     onnx.checker.check_model(model)
-    onnx.save(model, to)
+    with replacing(to) as draft:
+        onnx.save(model, draft)
 
 
 def eight_bits(weights: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
@@ -107,7 +109,6 @@ def eight_bits(weights: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
 def write_int8(path: Path, to: Path, images: np.ndarray) -> None:
     """Static int8: weights a channel, activations by the ranges seen on `images` (uint8 [n, h, w, 3]). The layers after
     pooling stay in float: they are small, and the embedding's direction is what counts."""
-    import onnx
     from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 
     facts = open_session(path).get_modelmeta().custom_metadata_map
@@ -121,13 +122,22 @@ def write_int8(path: Path, to: Path, images: np.ndarray) -> None:
             start = next(self.batches, None)
             return None if start is None else {"input": to_input(images[start : start + 16], height, width).contiguous().numpy()}
 
-    quantize_static(
-        str(path), str(to), Reader(), quant_format=QuantFormat.QDQ, op_types_to_quantize=["Conv", "Add"], per_channel=True,
-        activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, calibrate_method=CalibrationMethod.MinMax,
-    )
-    model, original = onnx.load(to), onnx.load(path)
+    with replacing(to) as draft:
+        quantize_static(
+            str(path), str(draft), Reader(), quant_format=QuantFormat.QDQ, op_types_to_quantize=["Conv", "Add"],
+            per_channel=True, activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
+            calibrate_method=CalibrationMethod.MinMax,
+        )
+        copy_metadata(path, draft)
+
+
+def copy_metadata(source: Path, to: Path) -> None:
+    """Gives an ONNX file the metadata of another, which quantisation drops."""
+    import onnx
+
+    model = onnx.load(to)
     del model.metadata_props[:]
-    model.metadata_props.extend(original.metadata_props)
+    model.metadata_props.extend(onnx.load(source).metadata_props)
     onnx.save(model, to)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import tarfile
 from pathlib import Path
@@ -36,6 +37,55 @@ def test_a_tar_gives_the_same_pack_as_its_folder(market: Path, tmp_path: Path) -
     two = make_pack([Source("m", (archive.name,))], tmp_path, tmp_path, 64, 32)
     key = lambda pack: sorted((str(n).rsplit("/", 1)[-1], int(i.sum())) for n, i in zip(pack.names, pack.images, strict=True))  # noqa: E731
     assert key(one) == key(two)
+
+
+def test_pictures_of_one_name_are_used_once(market: Path, tmp_path: Path) -> None:
+    """Market's names say person, camera, sequence and frame; a tree's people may have pictures of equal names."""
+    rng = np.random.default_rng(0)
+    names = ("a/0001_c1s1_01.jpg", "b/0001_c1s1_01.jpg", "b/0001_c1s1_02.jpg", "c/0001_c1s1_02.jpg", "d/0001_c1s1_01.jpg")
+    for name in names:
+        write(tmp_path / "set" / name, person(1, rng))
+    (tmp_path / "set/b/0001_c1s1_02.jpg").write_bytes(b"damaged: the other one is used")
+    skipped = Skipped()
+    used = [crop.name for crop in READERS["market"](Source("s", ("set",)), tmp_path / "set", skipped)]
+    assert used == ["a/0001_c1s1_01.jpg", "c/0001_c1s1_02.jpg"] and len(skipped) == 3
+    pack = make_pack([Source("s", ("set",))], tmp_path, tmp_path / "cache", 64, 32)
+    listed = json.loads((pack.parts[0].folder / "skipped.json").read_text())
+    assert listed["s/d/0001_c1s1_01.jpg (3)"] == "another picture of this name is used" and len(listed) == 3
+    assert len(list(READERS["tree"](Source("s", ("set",), "tree"), tmp_path / "set", Skipped()))) == 4
+
+
+def test_pictures_that_a_tar_holds_twice_are_used_once(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    write(tmp_path / "one.jpg", person(1, np.random.default_rng(0)))
+    with tarfile.open(tmp_path / "t.tar", "w") as tar:
+        for _ in range(3):
+            tar.add(tmp_path / "one.jpg", "./anna/one.jpg")
+        tar.add(tmp_path / "one.jpg", "bert/one.jpg")
+    pack = make_pack([Source("t", ("t.tar",), "tree")], tmp_path, tmp_path / "cache", 64, 32)
+    assert list(pack.names) == ["anna/one.jpg", "bert/one.jpg"]
+    assert "2 pictures skipped" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("kind", ["folder", "tar"])
+def test_people_without_a_picture_are_named(tree: Path, tmp_path: Path, kind: str, capsys: pytest.CaptureFixture) -> None:
+    place = tmp_path / "people.tar"
+    with tarfile.open(place, "w") as tar:
+        tar.add(tree, "people")
+        for name in ("people/nobody", "people/zoe"):
+            folder = tarfile.TarInfo(name)
+            folder.type = tarfile.DIRTYPE
+            folder.mode = 0o755
+            tar.addfile(folder)
+        damaged = tarfile.TarInfo("people/zoe/1.jpg")
+        damaged.size = 4
+        tar.addfile(damaged, io.BytesIO(b"torn"))
+    if kind == "folder":
+        with tarfile.open(place) as tar:
+            tar.extractall(tmp_path / "all", filter="data")
+        place = tmp_path / "all"
+    pack = make_pack([Source("t", (str(place),), "tree")], tmp_path, tmp_path / "cache", 64, 32)
+    assert len(np.unique(pack.identity)) == 5
+    assert "WARNING: 2 people without a usable picture: people/nobody, people/zoe" in capsys.readouterr().out
 
 
 def test_tree_msmt17_and_market_are_recognised(market: Path, tree: Path, tmp_path: Path) -> None:

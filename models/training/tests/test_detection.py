@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
+import os
+import tarfile
+import tomllib
 from pathlib import Path
 
 import cv2
@@ -12,7 +16,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from reid_training import checkpoint, detection  # noqa: E402
+from reid_training import checkpoint  # noqa: E402
+from reid_training.cli import main  # noqa: E402
 from reid_training.detection import (  # noqa: E402
     augment,
     boxes,
@@ -24,7 +29,7 @@ from reid_training.detection import (  # noqa: E402
     loss,
     model,
     pack,
-    plots,
+    recipe,
     start,
     teachers,
     train,
@@ -34,15 +39,32 @@ from reid_training.errors import CheckpointError, ConfigError, DataError, NanLos
 from reid_training.exported import read_exported  # noqa: E402
 from reid_training.variants import write_packed  # noqa: E402
 
-TINY = {"stem": 8, "stages": [8, 16, 16, 16], "depths": [1, 1, 1], "neck": 16, "head": 8}
-RECIPE = {
-    "recipe": "person-detector",
-    "task": "detect",
-    "size": TINY,
-    "evaluate_side": 96,
-    "augmentation": {"paste": 0.5},
-    "schedule": {"views": 16, "batch": 4, "warmup": 4, "cooldown": 8, "sides": [[0, 64, 96]], "evaluate_every": 8},
-}
+CONFIG = """
+recipe = "person-detector"
+task = "detect"
+evaluate_side = 96
+[size]
+stem = 8
+stages = [8, 16, 16, 16]
+depths = [1, 1, 1]
+neck = 16
+head = 8
+[augmentation]
+paste = 0.5
+[schedule]
+views = 16
+batch = 4
+warmup = 4
+cooldown = 8
+sides = [[0, 64, 96]]
+evaluate_every = 8
+"""
+RECIPE = tomllib.loads(CONFIG)
+TINY = RECIPE["size"]
+
+
+def options(folder: Path, **more: object) -> train.Options:
+    return train.Options(cache=folder / "cache", workers=0, **more)
 
 
 @pytest.fixture
@@ -93,10 +115,9 @@ def test_wrong_folders_are_named(tmp_path: Path, prepare: str) -> None:
 
 def test_train_export_and_continue(pictures: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    detection.run(RECIPE, pictures, out, "cpu", cache=tmp_path / "cache", workers=0, export_to=tmp_path / "best.onnx")
+    recipe.run(RECIPE, [pictures], out, options(tmp_path, export_to=tmp_path / "best.onnx"))
     assert (out / "best.pt").exists() == (tmp_path / "best.onnx").exists()
-    plots.draw_course(out / "history.jsonl", tmp_path / "course.png")
-    assert (tmp_path / "course.png").stat().st_size > 1000
+    assert (out / "course.png").stat().st_size > 1000
     assert (
         pack.Pack.open(tmp_path / "cache").row.keys() >= {"street_0.jpg"}
         and "street_bad.jpg" not in pack.Pack.open(tmp_path / "cache").row
@@ -115,16 +136,161 @@ def test_train_export_and_continue(pictures: Path, tmp_path: Path) -> None:
     assert notes["names"] == "{0: 'person'}" and notes["imgsz"] == "[96, 96]" and notes["reid.color"] == "RGB"
 
 
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Teachers that see the bright figure in every picture; who was asked, once for every picture."""
+    calls: list[str] = []
+
+    def seer(name: str) -> object:
+        def make(path: Path, threads: int) -> teachers.Detector:
+            def detect(picture: np.ndarray) -> teachers.Detections:
+                calls.append(name)
+                return teachers.Detections.make(np.array([[0.33, 0.22, 0.59, 0.89]]), np.array([0.9]))
+
+            return detect
+
+        return make
+
+    class Dense:
+        """Answers of the right shapes, nobody anywhere."""
+
+        def __init__(self, path: Path) -> None:
+            assert path.name == "rtmdet-nano-person_x.onnx"
+
+        def __call__(self, pictures: list[np.ndarray]) -> distil.Lesson:
+            count, sides = len(pictures), [pictures[0].shape[0] // stride for stride in model.STRIDES]
+            places = sum(side * side for side in sides)
+            maps = tuple(torch.randn(count, distil.TEACHER_CHANNELS, side, side).half() for side in sides)
+            return distil.Lesson(torch.full((count, places), -4.0), torch.zeros(count, places, 4), maps)
+
+    monkeypatch.setattr(teachers, "TEACHERS", {name: seer(name) for name in teachers.TEACHERS})
+    monkeypatch.setattr(distil, "Teacher", Dense)
+    monkeypatch.setattr(train, "LOG_EVERY", 2)
+    return calls
+
+
+def packed_tar(folder: Path, to: Path) -> Path:
+    with tarfile.open(to, "w") as tar:
+        for path in sorted(folder.rglob("*")):
+            tar.add(path, path.relative_to(folder), recursive=False)
+    return to
+
+
+def test_one_command_unpacks_teaches_trains_exports_and_draws(
+    pictures: Path, tmp_path: Path, asked: list[str], capsys: pytest.CaptureFixture
+) -> None:
+    config, out, cache, folder = (tmp_path / name for name in ("d.toml", "out", "cache", "teachers"))
+    config.write_text(CONFIG)
+    folder.mkdir()
+    for name in ("rtmdet-nano-person_x.onnx", "deimv2-femto_x.onnx", "person-detection-0303_x.xml"):
+        (folder / name).write_bytes(b"")
+    places = [str(pictures / "labelled"), str(packed_tar(pictures / "unlabelled", tmp_path / "more.tar"))]
+    arguments = ["train", str(config), "--data", *places, "--out", str(out), "--cache", str(cache), "--device", "cpu"]
+    assert main([*arguments, "--teachers", str(folder)]) == 0
+    said = capsys.readouterr().out
+    assert "unpacking" in said and "10 pictures, 10 people from 2 sources" in said
+    assert "14 pictures packed, 1 unreadable: street_bad.jpg" in said
+    assert "10 pictures seen by deimv2, 1 unreadable: street_bad.jpg" in said
+    assert sorted(asked) == ["deimv2"] * 10 + ["rtmdet"] * 10, "Intel's is not asked, held-out pictures are not shown"
+    assert {"taught_score", "imitation"} <= json.loads((out / "history.jsonl").read_text().splitlines()[0]).keys()
+    assert teachers.ort_session(out / "person-detector.onnx", 1).get_modelmeta().custom_metadata_map["reid.seen"] == "16"
+    assert (out / "course.png").stat().st_size > 1000
+    assert main([*arguments, "--teachers", str(folder), "--resume"]) == 0
+    said = capsys.readouterr().out
+    assert len(asked) == 20 and "unpacking" not in said and "continued at view 16" in said
+    assert main([*arguments, "--resume", "--minutes", "0.0001"]) == 0
+    assert "no --teachers: cached boxes of deimv2, rtmdet are used" in capsys.readouterr().out
+    assert main(["export", *arguments[1:], "--to", str(tmp_path / "d.onnx"), "--variants"]) == 0
+    assert "| d.int8.onnx |" in capsys.readouterr().out and (tmp_path / "d.w8.onnx").exists()
+
+
+def test_without_teachers_only_labelled_pictures_are_used(
+    pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    arguments = ["--data", str(pictures), "--out", str(tmp_path / "out"), "--cache", str(tmp_path / "cache"), "--device", "cpu"]
+    config = tmp_path / "d.toml"
+    config.write_text(CONFIG)
+    assert main(["train", str(config), *arguments, "--minutes", "0.0001", "--resume", "--start", "random"]) == 0
+    said = capsys.readouterr().out
+    assert "no --teachers: only labelled pictures are used" in said and "8 pictures, 8 people from 1 sources" in said
+    assert "this is the beginning" in said and "last.pt is exported" in said
+    (tmp_path / "nobody").mkdir()
+    for text, more in {
+        "no teacher of the detector in": ["--teachers", str(tmp_path / "nobody")],
+        "no checkpoint at gone.pt": ["--start", "gone.pt"],
+    }.items():
+        assert main(["train", str(config), *arguments, *more]) == 1
+        assert text in capsys.readouterr().err, text
+    assert main(["teach", str(config), *arguments]) == 1
+    assert "give --teachers" in capsys.readouterr().err
+
+
+def test_pictures_that_came_after_packing_are_named(pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    config = train.Config.from_dict(RECIPE)
+    train.prepare([pictures], tmp_path / "cache", config)
+    (pictures / "labelled/images/street_0.jpg").rename(pictures / "labelled/images/street_new.jpg")
+    capsys.readouterr()
+    train.prepare([pictures], tmp_path / "cache", config)
+    said = capsys.readouterr().out
+    assert "14 pictures packed, 1 unreadable: street_bad.jpg" in said
+    assert "WARNING: 1 pictures are left out" in said and "street_new.jpg" in said
+
+
+def test_pictures_to_measure_on_that_cannot_be_read_are_named(pictures: Path, capsys: pytest.CaptureFixture) -> None:
+    (pictures / "labelled/images/coco128val_0.jpg").write_bytes(b"no picture")
+    split = data.split(data.scan([pictures]))
+    assert len(train.validation_items(split)) == 3
+    assert capsys.readouterr().out == "3 pictures to measure on, 1 unreadable: coco128val_0.jpg\n"
+    data.tell_unreadable(1, "packed", [f"{i}.jpg" for i in range(25)])
+    assert capsys.readouterr().out.endswith("18.jpg, 19.jpg and 5 more\n")
+    with pytest.raises(DataError, match="no picture to validate on"):
+        train.validation_items(data.Split(split.train, [], []))
+
+
+def test_a_tar_is_unpacked_once_and_again_when_it_has_changed(pictures: Path, tmp_path: Path) -> None:
+    cache, place = tmp_path / "cache", packed_tar(pictures / "labelled", tmp_path / "some.tar")
+    (folder,) = data.unpacked([place], cache)
+    assert len(data.scan([folder])) == 14 and [p.name for p in (cache / "unpacked").iterdir()] == ["some.tar"]
+    (folder / "images/street_0.jpg").unlink()
+    assert data.unpacked([place, pictures], cache) == [folder, pictures] and len(data.scan([folder])) == 13
+    os.utime(place, ns=(0, 0))
+    assert len(data.scan(data.unpacked([place], cache))) == 14
+
+
+@pytest.mark.parametrize(
+    ("member", "text"), [("../images/a.jpg", "outside"), ("pictures/a.jpg", "no images/"), (None, "can be unpacked")]
+)
+def test_tars_that_are_no_data_are_refused(tmp_path: Path, member: str | None, text: str) -> None:
+    place = tmp_path / "bad.tar"
+    place.write_bytes(b"no tar")
+    if member:
+        with tarfile.open(place, "w") as tar:
+            tar.addfile(tarfile.TarInfo(member), io.BytesIO())
+    with pytest.raises(DataError, match=text):
+        data.unpacked([place], tmp_path / "cache")
+    assert not list(tmp_path.rglob("*.jpg")) and not (tmp_path / "cache/unpacked/bad.tar").exists()
+    with pytest.raises(DataError, match="two tars bad.tar"):
+        data.unpacked([place, place], tmp_path / "cache")
+
+
+def test_a_teachers_answers_are_kept_when_the_last_picture_is_damaged(pictures: Path, tmp_path: Path) -> None:
+    some = data.scan([pictures])
+    some = [p for p in some if p.key != "street_bad.jpg"] + [p for p in some if p.key == "street_bad.jpg"]
+    cache = teachers.Cache(tmp_path / "teacher-x.npz")
+    nobody = teachers.Detections.make(np.zeros((0, 4)), np.zeros(0))
+    assert teachers.fill(cache, lambda _: nobody, some) == ["street_bad.jpg"]
+    assert len(teachers.Cache.open(cache.path).found) == len(some) - 1
+
+
 def test_a_run_in_two_parts_is_the_same_run(pictures: Path, tmp_path: Path) -> None:
     def weights(folder: str) -> torch.Tensor:
         state = checkpoint.load(tmp_path / folder / "last.pt", train.RECIPE)
         return torch.cat([v.flatten().float() for v in state["average"].values()])
 
-    common = {"cache": tmp_path / "cache", "workers": 0}
-    detection.run(RECIPE, pictures, tmp_path / "whole", "cpu", **common)
-    detection.run(RECIPE, pictures, tmp_path / "parts", "cpu", minutes=1e-9, **common)
+    train.run(RECIPE, [pictures], tmp_path / "whole", options(tmp_path))
+    train.run(RECIPE, [pictures], tmp_path / "parts", options(tmp_path, minutes=1e-9))
     assert checkpoint.load(tmp_path / "parts/last.pt", train.RECIPE)["number"] == 4
-    detection.run(RECIPE, pictures, tmp_path / "parts", "cpu", True, **common)
+    train.run(RECIPE, [pictures], tmp_path / "parts", options(tmp_path, resume=True, start="not looked at"))
     assert torch.allclose(weights("whole"), weights("parts"), atol=1e-5)
 
 
@@ -143,9 +309,9 @@ def test_a_run_ends_by_the_clock_with_a_fallen_rate(pictures: Path, tmp_path: Pa
             return min(1.0, max(0.0, (len(rates) - 4) / 5))
 
     monkeypatch.setattr(train, "learning_rate", spying)
-    recipe = {**RECIPE, "schedule": {**RECIPE["schedule"], "views": 4000}}
+    long = {**RECIPE, "schedule": {**RECIPE["schedule"], "views": 4000}}
     out = tmp_path / "run"
-    detection.run(recipe, pictures, out, "cpu", cache=tmp_path / "cache", workers=0, ending=Counting())
+    train.run(long, [pictures], out, options(tmp_path, ending=Counting()))
     assert len(rates) == 10 and rates[3] == rates[4] > rates[5] > rates[9] > 0
     stable, last = (checkpoint.load(out / name, train.RECIPE) for name in ("stable.pt", "last.pt"))
     assert (stable["number"], stable["fallen"]) == (20, 0.0) and (last["number"], last["fallen"]) == (40, 1.0)
@@ -166,14 +332,14 @@ def test_teachers_boxes_become_labels_of_unlabelled_pictures_alone(pictures: Pat
 def test_unusable_checkpoints_and_configurations(pictures: Path, tmp_path: Path) -> None:
     checkpoint.save(tmp_path / "last.pt", "reid-default", {})
     with pytest.raises(CheckpointError, match="reid-default"):
-        detection.run(RECIPE, pictures, tmp_path, "cpu", True, cache=tmp_path / "cache", workers=0)
+        train.run(RECIPE, [pictures], tmp_path, options(tmp_path, resume=True))
     with pytest.raises(ConfigError, match="leraning_rate"):
         train.Config.from_dict({"schedule": {"leraning_rate": 1.0}})
 
 
 def test_training_goes_on_from_an_exported_file(pictures: Path, tmp_path: Path) -> None:
     out, file = tmp_path / "run", tmp_path / "detector.onnx"
-    train.run(RECIPE, pictures, out, "cpu", workers=0)
+    train.run(RECIPE, [pictures], out, options(tmp_path))
     export.export(out / "last.pt", file, 96)
     small = tmp_path / "detector.w8.onnx"
     write_packed(file, small)
@@ -185,7 +351,7 @@ def test_training_goes_on_from_an_exported_file(pictures: Path, tmp_path: Path) 
             answer = export.Exported(detector).eval()(x).numpy()
         wanted = teachers.ort_session(given, 1).run(None, {"images": x.numpy()})[0]
         assert np.abs(answer - wanted).max() < 1e-3, "it answers as the file does"
-    train.run(RECIPE, pictures, tmp_path / "again", "cpu", small, workers=0)
+    train.run(RECIPE, [pictures], tmp_path / "again", options(tmp_path, resume=True, start=str(small)))
     state = checkpoint.load(tmp_path / "again/last.pt", "person-detector")
     assert (state["before"], state["number"]) == (16, 16)
     export.export(tmp_path / "again/last.pt", file, 96)
@@ -280,25 +446,24 @@ def test_people_are_copied_into_views_where_they_hide_nobody() -> None:
     there = np.array([[60, 60, 100, 160]], np.float32)
     pasted = 0
     for seed in range(40):
-        canvas = np.zeros((256, 256, 3), np.uint8)
-        found, weights = augment.paste(
-            canvas, there, np.ones(1, np.float32), OnePicture(), "a", truth, np.random.default_rng(seed)
-        )
+        canvas = augment.Canvas(np.zeros((256, 256, 3), np.uint8), there, np.ones(1, np.float32))
+        augment.paste(canvas, augment.Original(OnePicture(), "a", truth), np.random.default_rng(seed))
+        found, weights = canvas.boxes, canvas.weights
         assert len(found) == len(weights) and len(found) <= 2 and (found[0] == there[0]).all()
         for x0, y0, x1, y1 in found[1:].astype(int):
             pasted += 1
             assert 0 <= x0 < x1 <= 256 and 0 <= y0 < y1 <= 256
-            assert canvas[(y0 + y1) // 2, (x0 + x1) // 2].min() > 240, "the person is where the box says"
+            assert canvas.picture[(y0 + y1) // 2, (x0 + x1) // 2].min() > 240, "the person is where the box says"
             assert (x1 - x0) / (y1 - y0) == pytest.approx(1 / 3, abs=0.06)
         assert boxes.share_inside(there, found[1:]).max(initial=0) <= augment.MOST_HIDDEN
-        assert (canvas.sum() > 0) == (len(found) > 1)
+        assert (canvas.picture.sum() > 0) == (len(found) > 1)
     assert pasted > 20
     nobody = labels.Truth(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
-    none = np.zeros((0, 4), np.float32)
-    kept, _ = augment.paste(np.zeros((64, 64, 3), np.uint8), none, np.zeros(0, np.float32), OnePicture(), "a", nobody, np.random.default_rng(1))
-    assert kept.shape == (0, 4)
-    first, _ = augment.paste(np.zeros((256, 256, 3), np.uint8), none, np.zeros(0, np.float32), OnePicture(), "a", truth, np.random.default_rng(1))
-    assert first.shape[1] == 4
+    empty = augment.Canvas.blank(256)
+    augment.paste(empty, augment.Original(OnePicture(), "a", nobody), np.random.default_rng(1))
+    assert empty.boxes.shape == (0, 4)
+    augment.paste(empty, augment.Original(OnePicture(), "a", truth), np.random.default_rng(1))
+    assert empty.boxes.shape[1] == 4
 
 
 def test_views_are_repeatable_and_boxes_stay_on_the_figure(pictures: Path, tmp_path: Path) -> None:

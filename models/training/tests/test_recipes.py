@@ -67,10 +67,13 @@ views = [1, 0]
 
 
 def command(config: Path, data: Path, tmp: Path, *more: str, name: str = "train") -> list[str]:
-    return [name, str(config), "--data", str(data), "--out", str(tmp / "out"), "--cache", str(tmp / "cache"), "--device", "cpu", *more]
+    places = ["--data", str(data), "--out", str(tmp / "out"), "--cache", str(tmp / "cache")]
+    return [name, str(config), *places, "--device", "cpu", *more]
 
 
-def test_distillation_trains_resumes_and_exports(market: Path, tmp_path: Path, teacher: None, capsys: pytest.CaptureFixture) -> None:
+def test_distillation_trains_resumes_and_exports(
+    market: Path, tmp_path: Path, teacher: None, capsys: pytest.CaptureFixture
+) -> None:
     config = tmp_path / "tiny.toml"
     config.write_text(embed_config(market))
     arguments = command(config, market.parent, tmp_path, "--teachers", str(tmp_path))
@@ -89,8 +92,8 @@ def test_distillation_trains_resumes_and_exports(market: Path, tmp_path: Path, t
     assert set(figures) == {"again.onnx", "again.fp16.onnx", "again.w8.onnx", "again.int8.onnx"}
     assert figures["again.w8.onnx"]["cosine to float32"] > 0.999
     assert figures["again.w8.onnx"]["MB"] < figures["again.fp16.onnx"]["MB"]
-    wanted = ["evaluate", str(tmp_path / "again.onnx"), "--query", str(market), "--gallery", str(market), "--cache", str(tmp_path / "cache")]
-    assert main(wanted) == 0
+    sets = ["--query", str(market), "--gallery", str(market), "--cache", str(tmp_path / "cache")]
+    assert main(["evaluate", str(tmp_path / "again.onnx"), *sets]) == 0
     assert '"mAP"' in capsys.readouterr().out
 
 
@@ -133,7 +136,9 @@ def test_a_run_ends_by_the_clock_with_a_fallen_rate(
     assert "--until" in capsys.readouterr().err
 
 
-def test_interrupted_teaching_continues_with_the_same_answers(market: Path, tmp_path: Path, teacher: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupted_teaching_continues_with_the_same_answers(
+    market: Path, tmp_path: Path, teacher: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = parse({"recipe": "t", "task": "embed", "seed": 1, "source": [{"name": "m", "path": [market.name]}],
                     "teach": {"files": {"a": "a.xml"}, "weights": {"a": 1.0}, "views": [1]}})
     (tmp_path / "one").mkdir()
@@ -163,7 +168,9 @@ def test_interrupted_teaching_continues_with_the_same_answers(market: Path, tmp_
     assert np.array_equal(whole.targets[0], again.targets[0]) and np.array_equal(whole.images, again.images)
 
 
-def test_an_exported_embedder_teaches_another(market: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+def test_an_exported_embedder_teaches_another(
+    market: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
     config = tmp_path / "tiny.toml"
     config.write_text(embed_config(market, images=96))
     with monkeypatch.context() as patched:
@@ -202,7 +209,9 @@ def test_mixed_people_teach_no_identity(market: Path, tmp_path: Path, teacher: N
     assert 0 < known[len(pack) // 2 :].sum() < len(pack) - len(pack) // 2
 
 
-def test_nan_loss_stops_and_keeps_the_last_good_checkpoint(market: Path, tmp_path: Path, teacher: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nan_loss_stops_and_keeps_the_last_good_checkpoint(
+    market: Path, tmp_path: Path, teacher: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = tmp_path / "tiny.toml"
     config.write_text(embed_config(market))
     arguments = command(config, market.parent, tmp_path, "--teachers", str(tmp_path))
@@ -222,6 +231,16 @@ def test_same_seed_same_weights(market: Path, tmp_path: Path, teacher: None) -> 
         assert main(command(config, market.parent, tmp_path / run, "--teachers", str(tmp_path))) == 0
         states.append(checkpoint.load(tmp_path / run / "out/checkpoint.pt", "tiny")["net"])
     assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
+
+
+def assert_same_file(one: Path, two: Path) -> None:
+    """Two exported files give the same answers and say the same of themselves."""
+    sessions = [open_session(path) for path in (one, two)]
+    assert len({json.dumps(session.get_modelmeta().custom_metadata_map, sort_keys=True) for session in sessions}) == 1
+    shapes = {given.name: [2, *given.shape[1:]] for given in sessions[0].get_inputs()}
+    x = {name: np.random.default_rng(0).normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+    answers = [session.run(None, x)[0] for session in sessions]
+    assert np.array_equal(*answers)
 
 
 OWN = """
@@ -248,6 +267,12 @@ def test_triplets_on_an_own_folder(tree: Path, tmp_path: Path, distance: str) ->
     assert (tmp_path / "out/own.onnx").exists() and (tmp_path / "out/histograms.png").exists()
     history = json.loads((tmp_path / "out/checkpoint-history.json").read_text())
     assert len(history) == 2 and "validation mAP" in history[-1]
+    assert main(command(config, tree, tmp_path, "--to", str(tmp_path / "again.onnx"), "--variants", name="export")) == 0
+    assert_same_file(tmp_path / "out/own.onnx", tmp_path / "again.onnx")
+    figures = json.loads((tmp_path / "again.variants.json").read_text())
+    assert set(figures) == {f"again{kind}.onnx" for kind in ("", ".fp16", ".w8", ".int8")}
+    after = json.loads((tmp_path / "out/figures.json").read_text())
+    assert figures["again.onnx"]["validation mAP"] == pytest.approx(after["validation mAP"], abs=0.02)
 
 
 @pytest.mark.parametrize("negatives", ["semi-hard", "all"])
@@ -264,6 +289,12 @@ def test_triplets_begin_with_the_weights_of_another_recipe(
     assert before["before"] == {key: after[key] for key in before["before"]}
     facts = open_session(tmp_path / "out/own.onnx").get_modelmeta().custom_metadata_map
     assert facts["reid.seen"] == "64"  # two epochs of 32 triplets, each picture an anchor
+    assert main(["export", str(config), "--out", str(tmp_path / "out"), "--to", str(tmp_path / "again.onnx")]) == 0
+    assert_same_file(tmp_path / "out/own.onnx", tmp_path / "again.onnx")
+    config.write_text(own.replace("dim = 32", "dim = 16"))
+    assert main(["export", str(config), "--out", str(tmp_path / "out")]) == 1
+    assert "another network" in capsys.readouterr().err
+    config.write_text(own)
     assert main([*arguments, "--start", "random"]) == 0
     assert json.loads((tmp_path / "out/figures.json").read_text())["before"] != before["before"]
     capsys.readouterr()
@@ -293,7 +324,8 @@ def test_training_goes_on_from_an_exported_file(
     assert main([*command(config, market.parent, tmp_path, name="export"), "--variants"]) == 0
     weights, facts = read_exported(file)
     assert facts["reid.seen"] == "768"
-    x = to_input(make_pack(parse(tomllib.loads(config.read_text())).sources, market.parent, tmp_path / "cache").images[:], 128, 64)
+    pack = make_pack(parse(tomllib.loads(config.read_text())).sources, market.parent, tmp_path / "cache")
+    x = to_input(pack.images[:], 128, 64)
     net = make_net("slimres", 512, stem=8, widths=[8, 16, 16], depths=[1, 1, 1])
     begin_with(net, weights, x, file.name)
     with torch.no_grad():
@@ -313,7 +345,9 @@ def test_training_goes_on_from_an_exported_file(
     assert "another network" in capsys.readouterr().err
 
 
-def test_files_that_were_not_exported_here_are_no_start(market: Path, tmp_path: Path, teacher: None, capsys: pytest.CaptureFixture) -> None:
+def test_files_that_were_not_exported_here_are_no_start(
+    market: Path, tmp_path: Path, teacher: None, capsys: pytest.CaptureFixture
+) -> None:
     config, odd = tmp_path / "tiny.toml", tmp_path / "odd.onnx"
     config.write_text(embed_config(market))
     arguments = command(config, market.parent, tmp_path, "--teachers", str(tmp_path), "--start", str(odd))
@@ -347,7 +381,7 @@ def test_the_readme_recipe_for_own_people_tells_them_apart(tree: Path, tmp_path:
     assert (tmp_path / "out/own-people.onnx").stat().st_size < 1_000_000
 
 
-def test_pairs_by_both_optimisers(market: Path, tmp_path: Path) -> None:
+def test_pairs_by_both_optimisers(market: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     config = tmp_path / "pair.toml"
     config.write_text(
         'recipe = "pairs"\ntask = "pair"\nseed = 1\n[net]\nname = "compact"\ndim = 16\n'
@@ -363,6 +397,21 @@ def test_pairs_by_both_optimisers(market: Path, tmp_path: Path) -> None:
     a, b = (np.random.default_rng(n).normal(size=(3, 3, 128, 96)).astype(np.float32) for n in range(2))
     one, other = session.run(None, {"a": a, "b": b})[0], session.run(None, {"a": b, "b": a})[0]
     assert one.shape == (3,) and (one > 0).all() and (one < 1).all() and np.allclose(one, other, atol=1e-5)
+    assert main(command(config, market, tmp_path, "--to", str(tmp_path / "again.onnx"), name="export")) == 0
+    assert_same_file(tmp_path / "out/pairs.onnx", tmp_path / "again.onnx")
+    assert main(command(config, market, tmp_path, "--variants", name="export")) == 1
+    assert "not of pair models" in capsys.readouterr().err
+    assert main(["export", str(config), "--out", str(tmp_path / "nothing")]) == 1
+    assert "no checkpoint of sgd, nadam" in capsys.readouterr().err
+
+
+def test_the_compact_embedder_is_exported_anew_with_variants(market: Path, tmp_path: Path, teacher: None) -> None:
+    config = tmp_path / "tiny.toml"
+    config.write_text(embed_config(market, images=96).replace('task = "embed"', 'task = "compact"'))
+    assert main(command(config, market.parent, tmp_path, "--teachers", str(tmp_path))) == 0
+    assert main(command(config, market.parent, tmp_path, "--to", str(tmp_path / "again.onnx"), "--variants", name="export")) == 0
+    assert_same_file(tmp_path / "out/tiny.onnx", tmp_path / "again.onnx")
+    assert "market mAP" in json.loads((tmp_path / "again.variants.json").read_text())["again.int8.onnx"]
 
 
 def test_compact_fills_its_table(tree: Path, tmp_path: Path) -> None:
@@ -381,20 +430,26 @@ def test_compact_fills_its_table(tree: Path, tmp_path: Path) -> None:
 def test_wrong_folders_and_files_end_without_a_traceback(market: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     config = tmp_path / "tiny.toml"
     config.write_text(embed_config(market))
+    sets = ["--query", str(market), "--gallery", str(market), "--cache", str(tmp_path)]
     cases = {
         "does not exist": command(config, tmp_path / "nowhere", tmp_path),
         "not found": command(config, tmp_path, tmp_path),
         "--teachers": command(config, market.parent, tmp_path),
         "configuration": command(tmp_path / "none.toml", market, tmp_path),
-        "model": ["evaluate", str(tmp_path / "no.onnx"), "--query", str(market), "--gallery", str(market), "--cache", str(tmp_path)],
+        "model": ["evaluate", str(tmp_path / "no.onnx"), *sets],
         "no history": ["plot", str(config), "--to", str(tmp_path / "x.png")],
+        "take one folder or tar, not 2": command(config, market, tmp_path, "--data", str(market)),
+        "give --data": ["train", str(config), "--out", str(tmp_path / "out"), "--cache", str(tmp_path / "cache")],
+        "no checkpoint at": command(config, market.parent, tmp_path, name="export"),
     }
     for text, arguments in cases.items():
         assert main(arguments) == 1
         assert text in capsys.readouterr().err, text
 
 
-def test_checkpoint_of_another_recipe_is_refused_by_the_command(market: Path, tmp_path: Path, teacher: None, capsys: pytest.CaptureFixture) -> None:
+def test_checkpoint_of_another_recipe_is_refused_by_the_command(
+    market: Path, tmp_path: Path, teacher: None, capsys: pytest.CaptureFixture
+) -> None:
     config = tmp_path / "tiny.toml"
     config.write_text(embed_config(market))
     (tmp_path / "out").mkdir()

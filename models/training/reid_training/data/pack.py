@@ -10,21 +10,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.lib.format import open_memmap
 
 from reid_training.data.sources import READERS, UNKNOWN, Skipped, Source, detect_source
 from reid_training.errors import DataError
+from reid_training.files import replacing, write_array
 from reid_training.progress import say
 
 PACK_VERSION = 2
+CHUNK = 1 << 24  # bytes copied at once
 
 
 class Stacked:
@@ -173,35 +173,27 @@ def join(sources: Sequence[Source], folders: Sequence[Path]) -> Pack:
 
 
 def write_pack(source: Source, place: Path, folder: Path, height: int, width: int) -> None:
-    """Reads a source and writes its pack; a half-written folder never looks finished."""
+    """Reads a source and writes its pack; a half-written folder never looks finished. Raises `DiskError`."""
     skipped = Skipped()
-    draft = folder.with_name(f"{folder.name}.draft{os.getpid()}")
-    draft.mkdir(parents=True, exist_ok=True)
     people: dict[str, int] = {}
     identity, camera, names = [], [], []
-    with open(draft / "raw.u8", "wb") as raw:
-        for crop in READERS[source.format](source, place, skipped):
-            raw.write(resize(crop.image, height, width).tobytes())
-            nobody = crop.identity.startswith("-")
-            identity.append(UNKNOWN if nobody else people.setdefault(crop.identity, len(people)))
-            camera.append(crop.camera)
-            names.append(crop.name)
-    if not names:
-        shutil.rmtree(draft)
-        raise DataError(f"{source.name}: no usable picture in {place}\n{skipped.report()}")
-    shape = (len(names), height, width, 3)
-    flat = np.memmap(draft / "raw.u8", np.uint8, "r", shape=shape)
-    images = open_memmap(draft / "images.npy", "w+", np.uint8, shape)
-    for start in range(0, len(names), 4096):
-        images[start : start + 4096] = flat[start : start + 4096]
-    images.flush()
-    (draft / "raw.u8").unlink()
-    (draft / "skipped.json").write_text(json.dumps(skipped.reasons, indent=1))
-    index = {"identity": np.array(identity, np.int32), "camera": np.array(camera, np.int16), "names": np.array(names)}
-    np.savez(draft / "index.npz", **index)
-    if folder.exists():
-        shutil.rmtree(folder)
-    draft.rename(folder)
+    with replacing(folder) as draft:
+        draft.mkdir()
+        with open(draft / "raw.u8", "wb") as raw:
+            for crop in READERS[source.format](source, place, skipped):
+                raw.write(resize(crop.image, height, width).tobytes())
+                nobody = crop.identity.startswith("-")
+                identity.append(UNKNOWN if nobody else people.setdefault(crop.identity, len(people)))
+                camera.append(crop.camera)
+                names.append(crop.name)
+        if not names:
+            raise DataError(f"{source.name}: no usable picture in {place}\n{skipped.report()}")
+        with open(draft / "raw.u8", "rb") as raw:
+            write_array(draft / "images.npy", (len(names), height, width, 3), np.uint8, iter(partial(raw.read, CHUNK), b""))
+        (draft / "raw.u8").unlink()
+        (draft / "skipped.json").write_text(json.dumps(skipped.reasons, indent=1))
+        index = {"identity": np.array(identity, np.int32), "camera": np.array(camera, np.int16), "names": np.array(names)}
+        np.savez(draft / "index.npz", **index)
     say(f"{source.name}: {len(names)} crops packed, {skipped.report()}")
 
 

@@ -9,7 +9,8 @@ Every source yields `Crop`s. Five forms are understood:
 * `mot`: folders with `img1/<frame>.jpg` and `gt/gt.txt` (`frame,id,x,y,w,h,…`), a folder a camera, numbered in name order.
 * `yolo`: `images/*.jpg` with `labels/*.txt` (`class cx cy w h`, 0..1); every tall enough box is a crop without identity.
 
-Pictures that cannot be decoded are skipped, counted and listed in `Skipped`; they never end a run.
+Pictures that cannot be read, and further ones of the same name, are skipped, counted and listed in `Skipped`; they never
+end a run. Nor do people without a usable picture, who are named there.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from __future__ import annotations
 import fnmatch
 import re
 import tarfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,10 +27,13 @@ import cv2
 import numpy as np
 
 from reid_training.errors import ConfigError, DataError
+from reid_training.progress import listed
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
 UNKNOWN = -1
 
+#: Formats with a folder a person.
+FOLDER_A_PERSON = ("msmt17", "tree")
 MARKET_NAME = re.compile(r"^(-?\d+)_c(\d+)")
 MSMT17_NAME = re.compile(r"^(\d+)_\d+_(\d+)")
 
@@ -46,23 +51,28 @@ class Crop:
 
 @dataclass
 class Skipped:
-    """Pictures left out, with the reason: said once at the end of reading, never silently."""
+    """Pictures left out, with the reason, and people left without any (`empty`, their folders): said once at the end of
+    reading, never silently."""
 
     reasons: dict[str, str] = field(default_factory=dict)
+    empty: list[str] = field(default_factory=list)
 
     def add(self, name: str, reason: str) -> None:
+        """Notes a picture."""
         self.reasons[name] = reason
 
     def __len__(self) -> int:
         return len(self.reasons)
 
     def report(self, most: int = 10) -> str:
-        """A count and the first names, for people."""
-        if not self.reasons:
-            return "no picture skipped"
-        shown = [f"  {name}: {reason}" for name, reason in list(self.reasons.items())[:most]]
-        more = [f"  and {len(self) - most} more"] if len(self) > most else []
-        return "\n".join([f"{len(self)} pictures skipped:", *shown, *more])
+        """Counts and the first names, for people."""
+        lines = [f"{len(self)} pictures skipped:"] if self.reasons else ["no picture skipped"]
+        lines += [f"  {name}: {reason}" for name, reason in list(self.reasons.items())[:most]]
+        if len(self) > most:
+            lines.append(f"  and {len(self) - most} more")
+        if self.empty:
+            lines.append(f"WARNING: {len(self.empty)} people without a usable picture: {listed(self.empty, most)}")
+        return "\n".join(lines)
 
 
 @dataclass(frozen=True)
@@ -115,32 +125,60 @@ def decode(data: bytes) -> np.ndarray | None:
     return None if image is None else cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
-def files_of(place: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
-    """All files below a folder or in a tar, in name order, as (relative name, reader of its bytes)."""
+def entries_of(place: Path) -> Iterator[tuple[str, Callable[[], bytes] | None]]:
+    """All files and folders below a folder (in name order) or in a tar, as (relative name, reader of a file's bytes)."""
     if place.is_dir():
-        for path in sorted(p for p in place.rglob("*") if p.is_file()):
-            yield path.relative_to(place).as_posix(), path.read_bytes
+        for path in sorted(place.rglob("*")):
+            if path.is_file() or path.is_dir():
+                yield path.relative_to(place).as_posix(), None if path.is_dir() else path.read_bytes
         return
     try:
         with tarfile.open(place) as tar:
             for member in tar:
-                if member.isfile():
-                    yield member.name, lambda m=member: tar.extractfile(m).read()
+                if member.isfile() or member.isdir():
+                    read = None if member.isdir() else lambda m=member: tar.extractfile(m).read()
+                    yield member.name.removeprefix("./"), read
     except tarfile.TarError as error:
         raise DataError(f"{place} is neither a folder nor a readable tar: {error}") from error
 
 
+def files_of(place: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
+    """The files among `entries_of`."""
+    return ((name, read) for name, read in entries_of(place) if read is not None)
+
+
 def pictures_of(source: Source, place: Path, skipped: Skipped) -> Iterator[tuple[str, np.ndarray]]:
-    """The decodable pictures of a source, as (relative name, image)."""
-    for name, read in files_of(place):
-        base = name.rsplit("/", 1)[-1]
-        if not base.lower().endswith(PICTURE_SUFFIXES) or not source.wants(base):
+    """The usable pictures of a source, as (relative name, image); of several of the same name the first."""
+    taken: Counter[str] = Counter()
+    folders, used = set(), set()
+    for name, read in entries_of(place):
+        folder, _, base = name.rpartition("/")
+        folders.add(name if read is None else folder)
+        if read is None or not base.lower().endswith(PICTURE_SUFFIXES) or not source.wants(base):
             continue
-        image = decode(read())
+        key = name if source.format == "tree" else base
+        if taken[key]:
+            taken[key] += 1
+            skipped.add(f"{source.name}/{name} ({taken[key]})", "another picture of this name is used")
+            continue
+        image = decode(_bytes(read))
         if image is None:
             skipped.add(f"{source.name}/{name}", "cannot be decoded")
             continue
+        taken[key] = 1
+        used.add(folder)
         yield name, image
+    if source.format in FOLDER_A_PERSON:
+        around = {folder.rpartition("/")[0] for folder in folders}
+        skipped.empty = sorted(folders - around - used - {""})
+
+
+def _bytes(read: Callable[[], bytes]) -> bytes:
+    """A file's content, nothing when it cannot be read."""
+    try:
+        return read()
+    except OSError:
+        return b""
 
 
 def read_market(source: Source, place: Path, skipped: Skipped) -> Iterator[Crop]:
@@ -199,7 +237,7 @@ def read_mot(source: Source, place: Path, skipped: Skipped) -> Iterator[Crop]:
             continue
         rows = np.loadtxt(truth, delimiter=",", ndmin=2)
         for path in sorted(folder.iterdir()):
-            image = decode(path.read_bytes())
+            image = decode(_bytes(path.read_bytes))
             if image is None:
                 skipped.add(f"{source.name}/{path.name}", "cannot be decoded")
                 continue

@@ -6,32 +6,28 @@ import argparse
 import sys
 from pathlib import Path
 
-import cv2
-
+from reid_training.cli import pick_device
 from reid_training.config import read_raw
 from reid_training.ending import add_options, ending_at
 from reid_training.errors import ConfigError, DataError, UserError
+from reid_training.export import tell_exported
+from reid_training.files import make_folder
 
-from . import data, evaluate, export, labels, pack, plots, synthetic, teachers, train, variants
+from . import data, evaluate, export, labels, pack, plots, recipe, synthetic, teachers, train
 
 
 def _pack(args: argparse.Namespace) -> None:
     pictures = data.scan(args.data)
     bad = pack.build(pictures, args.cache, args.threads)
-    print(f"{len(pictures) - len(bad)} pictures packed, {len(bad)} unreadable{': ' if bad else ''}{', '.join(bad[:20])}")
+    data.tell_unreadable(len(pictures) - len(bad), "packed", bad)
 
 
 def _teach(args: argparse.Namespace) -> None:
     pictures = data.scan(args.data)
     if args.sources:
         pictures = [p for p in pictures if p.source in args.sources]
-    # a fixed shuffle, unlabelled first: every prefix of the work is a fair sample of what needs it most
-    pictures.sort(key=lambda p: (p.boxes is not None, data.rank(p.key)))
-    cache = teachers.Cache.open(args.cache / f"teacher-{args.name or args.teacher}.npz")
-    bad = teachers.fill(
-        cache, teachers.TEACHERS[args.teacher](args.model, args.threads), pictures, lambda line: print(line, flush=True)
-    )
-    print(f"{len(cache.found)} pictures done, {len(bad)} unreadable{': ' if bad else ''}{', '.join(bad[:20])}")
+    detect = teachers.TEACHERS[args.teacher](args.model, args.threads)
+    teachers.teach(detect, pictures, args.cache, args.name or args.teacher)
 
 
 def _label(args: argparse.Namespace) -> None:
@@ -45,32 +41,27 @@ def _train(args: argparse.Namespace) -> None:
         config["schedule"]["views"] = args.views
     if args.cooldown:
         config["schedule"]["cooldown"] = args.cooldown
-    train.run(
-        config,
-        args.data,
-        args.out,
-        args.device,
-        args.start or args.resume,
+    options = train.Options(
+        device=pick_device(args.device, args.threads),
+        resume=args.resume,
+        start=args.start,
         cache=args.cache,
-        minutes=args.minutes,
-        workers=args.workers,
-        threads=args.threads,
         teacher=args.teacher,
-        export_to=args.export,
+        minutes=args.minutes,
         ending=ending_at(args.until, args.fall),
+        workers=args.workers,
+        export_to=args.export,
     )
+    make_folder(args.out)
+    recipe.run(config, args.data, args.out, options)
 
 
 def _export(args: argparse.Namespace) -> None:
-    worst = export.export(args.checkpoint, args.out, args.side)
-    print(f"{args.out}: {args.out.stat().st_size / 1e6:.2f} MB, ONNX Runtime and PyTorch differ by {worst:.1e}")
+    tell_exported(args.out, export.export(args.checkpoint, args.out, args.side))
 
 
 def _variants(args: argparse.Namespace) -> None:
-    split = data.split(data.scan(args.data))
-    sample = sorted((p for p in split.train), key=lambda p: data.rank(p.key))[: variants.CALIBRATION]
-    pictures = [picture for picture in (cv2.imread(str(p.path)) for p in sample) if picture is not None]
-    print(variants.write(args.model, pictures, evaluate.items_from_pictures(split.validation), args.side))
+    print(recipe.write_variants(args.model, args.data, args.side))
 
 
 def _render(args: argparse.Namespace) -> None:
@@ -127,12 +118,12 @@ def main() -> int:
     command = commands.add_parser("label", parents=[common], help="write the teachers' boxes of unlabelled pictures as labels")
     command.add_argument("out", type=Path, help="folder to write in YOLO layout")
     command.set_defaults(call=_label)
-    command = commands.add_parser("train", parents=[common], help="train, or continue with --resume")
+    command = commands.add_parser("train", parents=[common], help="train, or continue with --resume; --data may be tars, too")
     command.add_argument("config", type=Path)
     command.add_argument("--out", type=Path, required=True)
     command.add_argument("--device", default="auto")
-    command.add_argument("--resume", action="store_true", help="continue OUT/last.pt")
-    command.add_argument("--start", type=Path, help="start from this checkpoint or exported .onnx file instead")
+    command.add_argument("--resume", action="store_true", help="go on from OUT/last.pt if there is one")
+    command.add_argument("--start", metavar="FILE", help="else begin with this checkpoint or exported .onnx file")
     command.add_argument("--views", type=int, help="length of the run, instead of the configuration's")
     command.add_argument("--cooldown", type=int, help="views over which the learning rate falls, instead of the configuration's")
     command.add_argument("--teacher", type=Path, help="RTMDet-nano in MMDeploy layout, for dense distillation")
@@ -161,7 +152,9 @@ def main() -> int:
     command.add_argument("history", type=Path, help="history.jsonl of a run")
     command.add_argument("out", type=Path, help="the .png to write")
     command.set_defaults(call=_plot)
-    command = commands.add_parser("variants", help="write float16, 8-bit-weight and int8 files of an exported detector, and measure them")
+    command = commands.add_parser(
+        "variants", help="write float16, 8-bit-weight and int8 files of an exported detector, and measure them"
+    )
     command.add_argument("model", type=Path)
     command.add_argument("--data", type=Path, nargs="+", required=True, help="folders in YOLO layout")
     command.add_argument("--side", type=int, default=416)

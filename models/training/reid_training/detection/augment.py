@@ -60,25 +60,56 @@ class View:
     weights: np.ndarray
 
 
+@dataclass
+class Canvas:
+    """A view in the making: `picture` `[s, s, 3]` uint8 BGR, `boxes` `[n, 4]` float32 corners in pixels, `weights` `[n]`."""
+
+    picture: np.ndarray
+    boxes: np.ndarray
+    weights: np.ndarray
+
+    @classmethod
+    def blank(cls, side: int) -> Canvas:
+        """Nothing but padding."""
+        return cls(np.full((side, side, 3), PADDING, np.uint8), np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
+
+    @property
+    def side(self) -> int:
+        """In pixels."""
+        return self.picture.shape[0]
+
+    def add(self, boxes: np.ndarray, weights: np.ndarray) -> None:
+        """Notes more people."""
+        self.boxes, self.weights = np.concatenate((self.boxes, boxes)), np.concatenate((self.weights, weights))
+
+
+@dataclass(frozen=True)
+class Original:
+    """A packed picture and its people."""
+
+    pack: Pack
+    name: str
+    truth: Truth
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a picture goes in a view: the area `x0, y0, x1, y1` in pixels, and how much larger than to fit the view."""
+
+    area: tuple[int, int, int, int]
+    zoom: float
+
+
 def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 
-def _place(
-    canvas: np.ndarray,
-    pack: Pack,
-    name: str,
-    truth: Truth,
-    area: tuple[int, int, int, int],
-    zoom: float,
-    how: Augmentation,
-    rng: np.random.Generator,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Warps a picture into the area `x0, y0, x1, y1` of the canvas; returns its boxes there, `[n, 4]` in pixels, and weights."""
-    x0, y0, x1, y1 = area
-    side = canvas.shape[0]
+def _put(canvas: Canvas, original: Original, place: Place, how: Augmentation, rng: np.random.Generator) -> None:
+    """Warps a picture into its place on the canvas."""
+    x0, y0, x1, y1 = place.area
+    pack, name, truth = original.pack, original.name, original.truth
     height, width = (int(v) for v in pack.sizes[pack.row[name]])
-    fit = side / max(height, width) * zoom
+    fit = canvas.side / max(height, width) * place.zoom
     stretch = _log_uniform(rng, 1 - how.aspect, 1 / (1 - how.aspect)) ** 0.5
     scale_x, scale_y = fit * stretch, fit / stretch
     shrink = next((s for s in (4, 2) if max(scale_x, scale_y) * s <= 1.0), 1)
@@ -96,14 +127,14 @@ def _place(
     )
     # warpAffine maps pixel centres as integers
     matrix[:, 2] += matrix[:, :2] @ (0.5, 0.5) - 0.5
-    canvas[y0:y1, x0:x1] = cv2.warpAffine(
+    canvas.picture[y0:y1, x0:x1] = cv2.warpAffine(
         picture, matrix, (x1 - x0, y1 - y0), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=(PADDING,) * 3
     )
     boxes = truth.boxes.astype(np.float32).copy()
     if flip:
         boxes[:, [0, 2]] = 1 - boxes[:, [2, 0]]
     boxes = boxes * np.array([width * scale_x, height * scale_y] * 2, np.float32) + np.array(shift * 2, np.float32)
-    return clip_boxes(boxes, truth.weights, area)
+    canvas.add(*clip_boxes(boxes, truth.weights, place.area))
 
 
 def clip_boxes(boxes: np.ndarray, weights: np.ndarray, area: tuple[int, int, int, int]) -> tuple[np.ndarray, np.ndarray]:
@@ -117,12 +148,10 @@ def clip_boxes(boxes: np.ndarray, weights: np.ndarray, area: tuple[int, int, int
     return cut[there].astype(np.float32), weights[there]
 
 
-def paste(
-    canvas: np.ndarray, boxes: np.ndarray, weights: np.ndarray, pack: Pack, name: str, truth: Truth, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
+def paste(canvas: Canvas, original: Original, rng: np.random.Generator) -> None:
     """Copies up to `MOST_PASTED` people of another picture into the canvas (simple copy-paste, Ghiasi et al. 2021; there are
-    no outlines here, so the copy fades towards the corners of its box). Returns all boxes, `[n, 4]` in pixels, and weights."""
-    picture, side = pack.decode(name, 1), canvas.shape[0]
+    no outlines here, so the copy fades towards the corners of its box)."""
+    picture, truth, side = original.pack.decode(original.name, 1), original.truth, canvas.side
     scale = np.array([picture.shape[1], picture.shape[0]] * 2, np.float32)
     found = (truth.boxes * scale)[truth.weights >= 1]
     found = found[found[:, 3] - found[:, 1] >= MIN_PASTED_PX]
@@ -135,16 +164,15 @@ def paste(
             continue
         x, y = int(rng.integers(side - width)), int(rng.integers(side - height))
         box = np.array([[x, y, x + width, y + height]], np.float32)
-        if share_inside(boxes, box).max(initial=0) > MOST_HIDDEN:
+        if share_inside(canvas.boxes, box).max(initial=0) > MOST_HIDDEN:
             continue
         person = cv2.resize(person, (width, height), interpolation=cv2.INTER_AREA)
         person = person[:, ::-1] if rng.uniform() < 0.5 else person
         across, down = np.linspace(-1, 1, width)[None], np.linspace(-1, 1, height)[:, None]
         part = ((1.0 - across**8) * (1.0 - down**8)).clip(0, 1)[..., None] ** 0.5
-        area = canvas[y : y + height, x : x + width]
+        area = canvas.picture[y : y + height, x : x + width]
         area[:] = (part * person + (1 - part) * area + 0.5).astype(np.uint8)
-        boxes, weights = np.concatenate((boxes, box)), np.append(weights, np.float32(1))
-    return boxes, weights
+        canvas.add(box, np.ones(1, np.float32))
 
 
 def light(picture: np.ndarray, how: Augmentation, rng: np.random.Generator) -> np.ndarray:
@@ -189,19 +217,18 @@ def view(
     pack: Pack, truths: Mapping[str, Truth], draw: Sequence[str], side: int, how: Augmentation, rng: np.random.Generator
 ) -> View:
     """One training view of `side` pixels from up to four pictures (`draw` holds four names)."""
-    canvas = np.full((side, side, 3), PADDING, np.uint8)
+    canvas = Canvas.blank(side)
     if rng.uniform() < how.mosaic:
         cx, cy = (int(side * rng.uniform(0.3, 0.7)) for _ in range(2))
         areas = [(0, 0, cx, cy), (cx, 0, side, cy), (0, cy, cx, side), (cx, cy, side, side)]
         # the pictures of a mosaic are about half as large, and one zoom for all keeps people comparable
-        zooms = [0.75 * _log_uniform(rng, *how.scale) for _ in areas]
+        places = [Place(area, 0.75 * _log_uniform(rng, *how.scale)) for area in areas]
     else:
-        areas, zooms = [(0, 0, side, side)], [_log_uniform(rng, max(0.6, how.scale[0]), how.scale[1])]
-    parts = [
-        _place(canvas, pack, name, truths[name], area, zoom, how, rng)
-        for name, area, zoom in zip(draw, areas, zooms, strict=False)
-    ]
-    boxes, weights = np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
+        places = [Place((0, 0, side, side), _log_uniform(rng, max(0.6, how.scale[0]), how.scale[1]))]
+    originals = [Original(pack, name, truths[name]) for name in draw]
+    for original, place in zip(originals, places, strict=False):
+        _put(canvas, original, place, how, rng)
     if how.paste and rng.uniform() < how.paste:
-        boxes, weights = paste(canvas, boxes, weights, pack, draw[-1], truths[draw[-1]], rng)
-    return View(cv2.cvtColor(light(canvas, how, rng), cv2.COLOR_BGR2RGB), canvas, boxes, weights)
+        paste(canvas, originals[-1], rng)
+    picture = cv2.cvtColor(light(canvas.picture, how, rng), cv2.COLOR_BGR2RGB)
+    return View(picture, canvas.picture, canvas.boxes, canvas.weights)

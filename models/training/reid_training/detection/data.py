@@ -7,15 +7,23 @@ Picture names start with their source: `<source>_<name>.jpg`. A picture folder w
 from __future__ import annotations
 
 import hashlib
+import json
+import lzma
+import shutil
+import tarfile
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from reid_training.errors import DataError
+from reid_training.files import replacing
+from reid_training.progress import listed, say
 
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
+WANTED = "--data wants YOLO layout: images/*.jpg and labels/*.txt"
 #: How deep below a data folder an `images/` folder is looked for.
 SEARCH_DEPTH = 3
 #: Sources that measure whether the detector travels: never trained on, never used to choose a checkpoint.
@@ -40,16 +48,61 @@ class Picture:
         return self.path.name
 
 
+def unpacked(places: Sequence[Path], cache: Path) -> list[Path]:
+    """The data folders that `--data` names; a tar among them is unpacked below `cache/unpacked`, once and whenever it has
+    changed. Raises :class:`DataError` for a tar that is damaged, reaches out of its folder or holds no `images/`."""
+    tars = [place.name for place in places if place.is_file()]
+    twice = sorted({name for name in tars if tars.count(name) > 1})
+    if twice:
+        raise DataError(f"--data names two tars {twice[0]}; rename one")
+    return [_unpack(place, cache / "unpacked" / place.name) if place.is_file() else place for place in places]
+
+
+def _unpack(place: Path, folder: Path) -> Path:
+    about = place.stat()
+    stamp, marker = json.dumps({"bytes": about.st_size, "mtime_ns": about.st_mtime_ns}), "unpacked.json"
+    if (folder / marker).is_file() and (folder / marker).read_text() == stamp:
+        return folder
+    say(f"unpacking {place} into {folder} …")
+    try:
+        with tarfile.open(place) as tar, replacing(folder) as draft:
+            if not any("images" in PurePosixPath(member.name).parts for member in tar):
+                raise DataError(f"{place}: no images/ folder in it; {WANTED}")
+            for member in tar:
+                _extract(tar, member, draft, place)
+            (draft / marker).write_text(stamp)
+    except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError) as error:
+        raise DataError(f"{place} is neither a folder nor a tar that can be unpacked: {error}") from error
+    return folder
+
+
+def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path, place: Path) -> None:
+    """Writes a plain file of a tar; links and devices are passed over. (tarfile's own filters are missing in Python 3.11.2.)"""
+    inside = PurePosixPath(member.name)
+    if inside.is_absolute() or ".." in inside.parts:
+        raise DataError(f"{place}: {member.name} lies outside of the folder that it is unpacked into")
+    content = tar.extractfile(member) if member.isfile() else None
+    if content is not None:
+        (folder / inside).parent.mkdir(parents=True, exist_ok=True)
+        with content, (folder / inside).open("wb") as out:
+            shutil.copyfileobj(content, out)
+
+
+def tell_unreadable(count: int, done: str, bad: Sequence[str]) -> None:
+    """Says how many pictures are `done`, and which could not be read."""
+    say(f"{count} pictures {done}, {len(bad)} unreadable{': ' if bad else ''}{listed(bad)}")
+
+
 def find_picture_folders(roots: Sequence[Path]) -> list[Path]:
     """Every `images/` folder at or below the roots, sorted; raises :class:`DataError` for a root without one."""
     found: list[Path] = []
     for root in roots:
         if not root.is_dir():
-            raise DataError(f"{root}: no such folder; --data wants folders that hold images/ and labels/ (YOLO layout)")
+            raise DataError(f"{root}: no such folder; {WANTED}")
         patterns = ["/".join(["*"] * depth + ["images"]) for depth in range(SEARCH_DEPTH)]
         here = [root] if root.name == "images" else sorted(p for pattern in patterns for p in root.glob(pattern) if p.is_dir())
         if not here:
-            raise DataError(f"{root}: no images/ folder in it; --data wants YOLO layout: images/*.jpg and labels/*.txt")
+            raise DataError(f"{root}: no images/ folder in it; {WANTED}")
         found += here
     return found
 

@@ -17,7 +17,7 @@ from reid_training.errors import DataError
 
 from .augment import PADDING
 from .boxes import iou_matrix, share_inside, suppress
-from .data import Picture
+from .data import Picture, tell_unreadable
 from .teachers import Detections, Detector, deimv2, ort_session, rtmdet
 
 #: Box heights in pixels of the original picture at which results are told apart.
@@ -123,17 +123,20 @@ KINDS: dict[str, Callable[..., Detector]] = {"person": onnx_detector, "yolox": y
 
 
 def items_from_pictures(pictures: Iterable[Picture]) -> list[Item]:
-    """Labelled pictures to be measured on."""
-    items = []
+    """Labelled pictures to be measured on; those that cannot be read are said and left out."""
+    items, bad = [], []
     for picture in pictures:
         if picture.boxes is None:
             raise DataError(f"{picture.path}: no label file; only labelled pictures can be measured on")
         header = cv2.imread(str(picture.path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
         if header is None:
+            bad.append(picture.key)
             continue
         size = np.array([header.shape[1], header.shape[0]] * 2, np.float32)
         load = lambda path=picture.path: cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)  # noqa: E731
         items.append(Item(picture.source, picture.key, load, picture.boxes * size, np.zeros(len(picture.boxes), bool)))
+    if bad:
+        tell_unreadable(len(items), "to measure on", bad)
     return items
 
 

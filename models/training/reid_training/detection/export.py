@@ -7,7 +7,6 @@ keys that tools look for in those (`names`, `stride`, `imgsz`, `task`, `batch`) 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from torch.nn import functional as F
 from reid_training import checkpoint
 from reid_training.errors import UserError
 from reid_training.export import commit, fold_norms
+from reid_training.files import replacing
 
 from .model import STRIDES, Detector, Head, Size, corners
 from .teachers import ort_session
@@ -144,24 +144,21 @@ def export(source: Path, path: Path, side: int = 416) -> float:
     detector = Detector(Size(**size))
     detector.load_state_dict(state["average"])
     model = Exported(detector).eval()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part.onnx")
     axes = {"images": {0: "batch", 2: "height", 3: "width"}, "output0": {0: "batch", 2: "places"}}
-    torch.onnx.export(
-        model,
-        torch.rand(1, 3, side, side),
-        part,
-        opset_version=OPSET,
-        input_names=["images"],
-        output_names=["output0"],
-        dynamic_axes=axes,
-        dynamo=False,
-        # keeps the norms of the shared convolution, which would be folded into a copy for every scale
-        training=torch.onnx.TrainingMode.PRESERVE,
-    )
-    graph = onnx.load(part)
-    onnx.helper.set_model_props(graph, metadata(state, side))
-    onnx.save(graph, part)
-    worst = verify(model, part, side)
-    os.replace(part, path)
-    return worst
+    with replacing(path) as part:
+        torch.onnx.export(
+            model,
+            torch.rand(1, 3, side, side),
+            part,
+            opset_version=OPSET,
+            input_names=["images"],
+            output_names=["output0"],
+            dynamic_axes=axes,
+            dynamo=False,
+            # keeps the norms of the shared convolution, which would be folded into a copy for every scale
+            training=torch.onnx.TrainingMode.PRESERVE,
+        )
+        graph = onnx.load(part)
+        onnx.helper.set_model_props(graph, metadata(state, side))
+        onnx.save(graph, part)
+        return verify(model, part, side)

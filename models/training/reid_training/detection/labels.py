@@ -12,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from reid_training.files import make_folder, write_text
+
 from .boxes import iou_matrix, share_inside, suppress
 from .data import Picture
 from .teachers import Cache, Detections, fuse
@@ -90,8 +92,8 @@ def write(pictures: Sequence[Picture], caches: Mapping[str, Cache], out: Path) -
     """The people whom the teachers see in unlabelled pictures as a folder in YOLO layout, so that an embedder can be
     trained on their crops; pictures are linked, not copied. Returns the number of people."""
     truths = gather([p for p in pictures if p.boxes is None], caches)
-    (out / "images").mkdir(parents=True, exist_ok=True)
-    (out / "labels").mkdir(exist_ok=True)
+    make_folder(out / "images")
+    make_folder(out / "labels")
     people = 0
     for picture in pictures:
         truth = truths.get(picture.key)
@@ -102,7 +104,7 @@ def write(pictures: Sequence[Picture], caches: Mapping[str, Cache], out: Path) -
         if not link.exists():
             link.symlink_to(picture.path.resolve())
         lines = [f"0 {(x0 + x1) / 2:.5f} {(y0 + y1) / 2:.5f} {x1 - x0:.5f} {y1 - y0:.5f}\n" for x0, y0, x1, y1 in sure]
-        (out / "labels" / f"{picture.path.stem}.txt").write_text("".join(lines))
+        write_text(out / "labels" / f"{picture.path.stem}.txt", "".join(lines))
         people += len(sure)
     return people
 

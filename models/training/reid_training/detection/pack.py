@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import cv2
 import numpy as np
 
 from reid_training.errors import DataError
+from reid_training.files import replacing
 
 from .data import Picture
 
@@ -25,8 +25,11 @@ JPEG_QUALITY = 90
 
 
 def _shrink(path: Path) -> tuple[bytes, tuple[int, int]] | None:
-    """JPEG bytes and `(height, width)` of a picture file, or None when it cannot be decoded."""
-    data = path.read_bytes()
+    """JPEG bytes and `(height, width)` of a picture file, or None when it cannot be read or decoded."""
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return None
     picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
     if picture is None:
         return None
@@ -42,45 +45,42 @@ def _shrink(path: Path) -> tuple[bytes, tuple[int, int]] | None:
 
 
 def build(pictures: Sequence[Picture], folder: Path, threads: int = 2) -> list[str]:
-    """Writes the pack; returns the names of the pictures that could not be read."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Writes the pack; returns the names of the pictures that could not be read. Raises `DiskError`, leaving an older pack."""
     names, offsets, sizes, bad, end = [], [0], [], [], 0
-    part = folder / "pack.bin.part"
-    with part.open("wb") as out, ThreadPoolExecutor(threads) as pool:
-        for picture, shrunk in zip(pictures, pool.map(_shrink, (p.path for p in pictures)), strict=True):
-            if shrunk is None:
-                bad.append(picture.key)
-                continue
-            out.write(shrunk[0])
-            end += len(shrunk[0])
-            names.append(picture.key)
-            offsets.append(end)
-            sizes.append(shrunk[1])
-    if not names:
-        raise DataError("none of the pictures could be decoded")
-    os.replace(part, folder / "pack.bin")
-    index = folder / "pack.npz.part"
-    with index.open("wb") as out:
+    with replacing(folder / "pack.bin") as part, replacing(folder / "pack.npz") as index:
+        with part.open("wb") as out, ThreadPoolExecutor(threads) as pool:
+            for picture, shrunk in zip(pictures, pool.map(_shrink, (p.path for p in pictures)), strict=True):
+                if shrunk is None:
+                    bad.append(picture.key)
+                    continue
+                out.write(shrunk[0])
+                end += len(shrunk[0])
+                names.append(picture.key)
+                offsets.append(end)
+                sizes.append(shrunk[1])
+        if not names:
+            raise DataError("none of the pictures could be decoded")
         np.savez(
-            out,
+            index,
             names=np.asarray(names),
             offsets=np.asarray(offsets, np.int64),
             sizes=np.asarray(sizes, np.int32),
             bad=np.asarray(bad, "U"),
         )
-    os.replace(index, folder / "pack.npz")
     return bad
 
 
 @dataclass(frozen=True)
 class Pack:
-    """A pack opened for reading; the bytes stay in the page cache, shared by all worker processes."""
+    """A pack opened for reading; the bytes stay in the page cache, shared by all worker processes. `bad`: pictures that
+    could not be read when it was made."""
 
     names: list[str]
     offsets: np.ndarray
     sizes: np.ndarray
     bytes_: np.ndarray
     row: dict[str, int]
+    bad: list[str]
 
     @classmethod
     def open(cls, folder: Path) -> Pack:
@@ -89,9 +89,9 @@ class Pack:
             raise DataError(f"{folder}: no packed pictures; run the pack command first")
         with np.load(folder / "pack.npz") as index:
             names = index["names"].tolist()
-            offsets, sizes = index["offsets"], index["sizes"]
+            offsets, sizes, bad = index["offsets"], index["sizes"], index["bad"].tolist()
         data = np.memmap(folder / "pack.bin", np.uint8, "r")
-        return cls(names, offsets, sizes, data, {name: i for i, name in enumerate(names)})
+        return cls(names, offsets, sizes, data, {name: i for i, name in enumerate(names)}, bad)
 
     def decode(self, name: str, shrink: int = 1) -> np.ndarray:
         """`[h, w, 3]` uint8 BGR; `shrink` 2, 4 or 8 decodes at that fraction of the size, much faster."""

@@ -14,11 +14,11 @@ import matplotlib.pyplot as plt  # noqa: E402 - the backend must be chosen first
 import numpy as np  # noqa: E402
 
 from reid_training.errors import DataError  # noqa: E402
+from reid_training.plots import write_figure  # noqa: E402
 
 from .evaluate import Item, precision_recall  # noqa: E402
 from .teachers import Detections  # noqa: E402
 
-DPI = 80
 PERCENT = {"ap50": "AP50", "ap": "AP50-95", "best_f1": "best F1"}
 LOSSES = ("score", "box", "taught_score", "taught_box", "imitation")
 
@@ -42,8 +42,9 @@ def draw_course(history: Path, path: Path) -> None:
         side.set_title(title)
         side.set_xlabel("thousand views")
         side.grid(alpha=0.3)
-        side.legend(fontsize=7)
-    _write(figure, path)
+        if side.lines:
+            side.legend(fontsize=7)
+    write_figure(figure, path)
 
 
 def draw_precision(curves: Mapping[str, tuple[Sequence[Item], Sequence[Detections]]], path: Path) -> None:
@@ -61,11 +62,4 @@ def draw_precision(curves: Mapping[str, tuple[Sequence[Item], Sequence[Detection
     side.set_ylim(0, 1)
     side.grid(alpha=0.3)
     side.legend(fontsize=7)
-    _write(figure, path)
-
-
-def _write(figure: plt.Figure, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.tight_layout()
-    figure.savefig(path, dpi=DPI)
-    plt.close(figure)
+    write_figure(figure, path)

@@ -16,6 +16,7 @@ from pathlib import Path
 import cv2
 
 from reid_training.errors import DataError
+from reid_training.files import make_folder, replacing, write_text
 
 #: Seconds between two frames that are kept; people walk on in between.
 SECONDS_APART = 2
@@ -61,7 +62,7 @@ def render(out: Path, number: int, frames: int) -> int:
     if shutil.which("gst-launch-1.0") is None:
         raise DataError("gst-launch-1.0 is not on PATH; install GStreamer's tools")
     for kind in ("images", "labels"):
-        (out / kind).mkdir(parents=True, exist_ok=True)
+        make_folder(out / kind)
     written = 0
     for scene in scenes(number):
         with tempfile.TemporaryDirectory() as folder:
@@ -78,7 +79,8 @@ def render(out: Path, number: int, frames: int) -> int:
                     f"0 {(x + w / 2) / width:.6f} {(y + h / 2) / height:.6f} {w / width:.6f} {h / height:.6f}\n"
                     for x, y, w, h in boxes
                 ]
-                (out / "labels" / f"{name}.txt").write_text("".join(lines))
-                shutil.move(picture, out / "images" / f"{name}.jpg")
+                write_text(out / "labels" / f"{name}.txt", "".join(lines))
+                with replacing(out / "images" / f"{name}.jpg") as draft:
+                    shutil.move(picture, draft)
                 written += 1
     return written

@@ -8,7 +8,6 @@ continued when the command is run again. :func:`fuse` joins several teachers by 
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -18,9 +17,11 @@ import cv2
 import numpy as np
 
 from reid_training.errors import DataError
+from reid_training.files import replacing
+from reid_training.progress import say
 
 from .boxes import iou_matrix
-from .data import Picture
+from .data import Picture, rank, tell_unreadable
 
 #: Weaker boxes are not kept: they are neither people (0.35) nor worth ignoring (0.15).
 MIN_SCORE = 0.08
@@ -122,6 +123,9 @@ def intel_0303(model: Path, threads: int = 1) -> Detector:
 
 
 TEACHERS: dict[str, Callable[[Path, int], Detector]] = {"rtmdet": rtmdet, "deimv2": deimv2, "intel0303": intel_0303}
+#: What the files are called of those that the recipe asks by itself. Intel's 0303 is not among them: it is good at
+#: surveillance views alone and harms on everyday pictures, so it is asked by `teach --sources`.
+FILES = {"rtmdet": "rtmdet-nano-person*.onnx", "deimv2": "deimv2-femto*.onnx"}
 
 
 @dataclass
@@ -148,20 +152,36 @@ class Cache:
         """Writes the cache beside itself and renames it, so that a full disk leaves the old one intact."""
         names = sorted(self.found)
         some = [self.found[n] for n in names]
-        part = self.path.with_suffix(".part")
-        with part.open("wb") as out:
+        with replacing(self.path) as part:
             np.savez_compressed(
-                out,
+                part,
                 names=np.asarray(names),
                 counts=np.asarray([len(d.scores) for d in some], np.int32),
                 boxes=np.concatenate([d.boxes for d in some] or [np.zeros((0, 4))]).astype(np.float32),
                 scores=np.concatenate([d.scores for d in some] or [np.zeros(0)]).astype(np.float16),
             )
-        os.replace(part, self.path)
 
 
-def fill(cache: Cache, detect: Detector, pictures: Sequence[Picture], report: Callable[[str], None] = print) -> list[str]:
-    """Runs a teacher over the pictures its cache lacks; returns the names of pictures that could not be read."""
+def find(folder: Path) -> dict[str, Path]:
+    """The files of the teachers in a folder, by teacher; raises :class:`DataError` when there is none."""
+    files = {name: sorted(folder.glob(pattern)) for name, pattern in FILES.items()}
+    if not any(files.values()):
+        wanted = " or ".join(FILES.values())
+        raise DataError(f"no teacher of the detector in {folder}; --teachers (or REID_TRAINING_TEACHERS) wants {wanted} there")
+    return {name: found[0] for name, found in files.items() if found}
+
+
+def teach(detect: Detector, pictures: Sequence[Picture], folder: Path, name: str) -> None:
+    """Runs a teacher over the pictures that `folder/teacher-<name>.npz` lacks."""
+    # a fixed shuffle, unlabelled first: every prefix of the work is a fair sample of what needs it most
+    pictures = sorted(pictures, key=lambda p: (p.boxes is not None, rank(p.key)))
+    cache = Cache.open(folder / f"teacher-{name}.npz")
+    bad = fill(cache, detect, pictures)
+    tell_unreadable(len(cache.found), f"seen by {name}", bad)
+
+
+def fill(cache: Cache, detect: Detector, pictures: Sequence[Picture]) -> list[str]:
+    """Asks a teacher about the pictures that its cache lacks; returns the names of pictures that could not be read."""
     todo = [p for p in pictures if p.key not in cache.found]
     bad: list[str] = []
     started = saved = time.monotonic()
@@ -169,14 +189,14 @@ def fill(cache: Cache, detect: Detector, pictures: Sequence[Picture], report: Ca
         image = cv2.imread(str(picture.path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
         if image is None:
             bad.append(picture.key)
-            continue
-        cache.found[picture.key] = detect(image)
+        else:
+            cache.found[picture.key] = detect(image)
         now = time.monotonic()
         if now - saved > SAVE_EVERY_S or number == len(todo):
             cache.save()
             saved = now
-            rate = number / (now - started)
-            report(
+            rate = number / max(now - started, 1e-9)
+            say(
                 f"{cache.path.stem}: {number}/{len(todo)} pictures, {rate:.1f}/s, "
                 f"{(len(todo) - number) / rate / 60:.1f} min left, {len(bad)} unreadable"
             )

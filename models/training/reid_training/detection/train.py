@@ -8,7 +8,6 @@ model taken from it at any time by continuing a copy of the checkpoint with `coo
 from __future__ import annotations
 
 import json
-import os
 import signal
 import time
 from collections.abc import Mapping, Sequence
@@ -22,10 +21,12 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from reid_training import checkpoint
+from reid_training import checkpoint, parallel
 from reid_training.ending import Ending
 from reid_training.errors import ConfigError, DataError, NanLoss
-from reid_training.progress import Progress, say
+from reid_training.files import write_text
+from reid_training.progress import Progress, listed, say
+from reid_training.recipes.start import RANDOM
 
 from . import data as datasets
 from . import distil, evaluate, labels, pack
@@ -35,6 +36,8 @@ from .model import Detector, Size, corners, grid
 from .start import begin
 
 RECIPE = "person-detector"
+#: Files of the output folder: the state to go on from, that of the best measure, a JSON line for every measure.
+LAST, BEST, HISTORY = "last.pt", "best.pt", "history.jsonl"
 #: Steps between two lines of the history.
 LOG_EVERY = 50
 #: Gradients longer than this are shortened.
@@ -80,6 +83,27 @@ class Config:
         for key, kind in (("size", Size), ("schedule", Schedule), ("augmentation", Augmentation)):
             own[key] = _build(kind, own.get(key, {}), key)
         return _build(cls, own, "recipe")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a run is told besides its recipe.
+
+    `resume` goes on from `last.pt` of the output folder if there is one; else the run begins with `start`: a checkpoint, an
+    exported .onnx file, `random` or nothing. `cache` holds packed pictures and teacher results (`cache` in the output
+    folder by default). `teacher` is an MMDeploy export of RTMDet-nano for dense distillation. `minutes` ends the run early,
+    saved, `ending` with a learning rate that has fallen. `export_to` is an ONNX file kept equal to the best checkpoint.
+    """
+
+    device: str = "cpu"
+    resume: bool = False
+    start: str | None = None
+    cache: Path | None = None
+    teacher: Path | None = None
+    minutes: float | None = None
+    ending: Ending | None = None
+    workers: int = 1
+    export_to: Path | None = None
 
 
 def _freeze(value: Any) -> Any:
@@ -221,6 +245,15 @@ def _worker(_: int) -> None:
     torch.set_num_threads(1)
 
 
+def validation_items(split: datasets.Split) -> list[evaluate.Item]:
+    """What a checkpoint is chosen by, and variants are measured on; raises :class:`DataError` when there is nothing."""
+    items = evaluate.items_from_pictures(split.validation)
+    if not items:
+        kept = [f"{source}_" for source in (*datasets.VALIDATION_SOURCES, *datasets.VALIDATION_ORIGINALS)]
+        raise DataError(f"no picture to validate on: the names of some must begin with {' or '.join(kept)}")
+    return items
+
+
 def prepare(roots: Sequence[Path], cache: Path, config: Config) -> tuple[Views, list[evaluate.Item]]:
     """Training views and validation items from data folders; packs the pictures when that has not been done."""
     split = datasets.split(datasets.scan(roots))
@@ -228,6 +261,7 @@ def prepare(roots: Sequence[Path], cache: Path, config: Config) -> tuple[Views, 
         say(f"packing pictures into {cache} …")
         pack.build([*split.train, *split.validation], cache)
     packed = pack.Pack.open(cache)
+    tell_packed(packed, [*split.train, *split.validation])
     truths = labels.gather(split.train, labels.open_caches(cache), config.check_labels)
     sources: dict[str, list[str]] = {}
     for picture in split.train:
@@ -240,7 +274,18 @@ def prepare(roots: Sequence[Path], cache: Path, config: Config) -> tuple[Views, 
         f"{sum(map(len, sources.values()))} pictures, {people} people from {len(sources)} sources; "
         f"{len(split.validation)} pictures of validation"
     )
-    return Views(packed, truths, sources, config), evaluate.items_from_pictures(split.validation)
+    return Views(packed, truths, sources, config), validation_items(split)
+
+
+def tell_packed(packed: pack.Pack, wanted: Sequence[datasets.Picture]) -> None:
+    """Says which pictures could not be packed, and how many have come since."""
+    datasets.tell_unreadable(len(packed.names), "packed", packed.bad)
+    new = sorted({p.key for p in wanted} - packed.row.keys() - set(packed.bad))
+    if new:
+        say(
+            f"WARNING: {len(new)} pictures are left out, as they have come since the others were packed: {listed(new)}. "
+            "To train on them, give another --cache, or run the `pack` command on all --data"
+        )
 
 
 @dataclass
@@ -298,8 +343,9 @@ class Run:
         """Adds a line to the history; only the first process does."""
         if self.rank:
             return
-        with (self.out / "history.jsonl").open("a") as out:
-            out.write(json.dumps({"number": self.number, **values}) + "\n")
+        path = self.out / HISTORY
+        before = path.read_text() if path.exists() else ""
+        write_text(path, before + json.dumps({"number": self.number, **values}) + "\n")
 
 
 def losses(run: Run, batch: Batch) -> dict[str, Tensor]:
@@ -335,7 +381,7 @@ def step(run: Run, batch: Batch, stop: bool = False) -> tuple[dict[str, float], 
     loss.backward()
     ask, finite = share_gradients(run, float(loss.detach()), stop)
     if not finite:
-        raise NanLoss(f"the loss is not finite at view {run.number}; {run.out / 'last.pt'} is the last good checkpoint")
+        raise NanLoss(f"the loss is not finite at view {run.number}; {run.out / LAST} is the last good checkpoint")
     rate = learning_rate(run.config.schedule, run.number, run.fallen)
     for group in run.optimizer.param_groups:
         group["lr"] = rate
@@ -385,23 +431,15 @@ def check(run: Run, items: Sequence[evaluate.Item]) -> float:
     )
     if result.ap50 > run.best:
         run.best = result.ap50
-        run.save("best.pt")
+        run.save(BEST)
         if run.export_to:
             from .export import export
 
-            export(run.out / "best.pt", run.export_to, run.config.evaluate_side)
+            export(run.out / BEST, run.export_to, run.config.evaluate_side)
     return result.ap50
 
 
-def train(
-    run: Run,
-    views: Views,
-    items: Sequence[evaluate.Item],
-    workers: int = 1,
-    teacher: Path | None = None,
-    minutes: float | None = None,
-    ending: Ending | None = None,
-) -> None:
+def train(run: Run, views: Views, items: Sequence[evaluate.Item], options: Options) -> None:
     """Runs to the end of the schedule or of its time, checkpointing by the clock and measuring by the count of views.
 
     When a fall by the clock begins, the checkpoint is kept as `stable.pt`: later runs go on from there.
@@ -413,10 +451,10 @@ def train(
     loader = DataLoader(
         views,
         batch_sampler=batches,
-        num_workers=workers,
-        collate_fn=Collate(teacher),
+        num_workers=options.workers,
+        collate_fn=Collate(options.teacher),
         worker_init_fn=_worker,
-        prefetch_factor=4 if workers else None,
+        prefetch_factor=4 if options.workers else None,
     )
     started, timer, stop, progress = (
         time.monotonic(),
@@ -426,8 +464,8 @@ def train(
     )
     recent: list[dict[str, float]] = []
     for batch in loader:
-        follow_clock(run, ending)
-        over = stop.asked or bool(minutes and time.monotonic() - started > 60 * minutes)
+        follow_clock(run, options.ending)
+        over = stop.asked or bool(options.minutes and time.monotonic() - started > 60 * options.minutes)
         parts, over = step(run, batch, over)
         recent.append(parts)
         means = {k: round(sum(r[k] for r in recent) / len(recent), 3) for k in recent[-1]}
@@ -439,12 +477,12 @@ def train(
         if done or run.number % schedule.evaluate_every < schedule.batch:
             check(run, items)
         if timer.due():
-            run.save("last.pt")
+            run.save(LAST)
         if over or done:
             break
     else:
         check(run, items)
-    run.save("last.pt")
+    run.save(LAST)
     progress.close()
 
 
@@ -461,63 +499,43 @@ def follow_clock(run: Run, ending: Ending | None) -> None:
     run.fallen = fallen
 
 
-def join_others(device: torch.device) -> tuple[int, int]:
-    """Number of this process and of all; several share every batch when started by `torchrun`, or with its variables set."""
-    world = int(os.environ.get("WORLD_SIZE", "1"))
-    if world == 1:
-        return 0, 1
-    torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    return torch.distributed.get_rank(), world
+def run(config: Mapping[str, Any], roots: Sequence[Path], out_dir: Path, options: Options) -> None:
+    """Trains the recipe on data folders; checkpoints and history lie in `out_dir` then.
 
-
-def run(
-    config: Mapping[str, Any],
-    data: Path | Sequence[Path],
-    out_dir: Path,
-    device: str = "auto",
-    resume: bool | Path = False,
-    *,
-    cache: Path | None = None,
-    minutes: float | None = None,
-    workers: int = 1,
-    threads: int | None = None,
-    teacher: Path | None = None,
-    export_to: Path | None = None,
-    ending: Ending | None = None,
-) -> Path:
-    """Trains the recipe; returns the best checkpoint. `resume` is True for `out_dir/last.pt`, or a checkpoint or an
-    exported .onnx file to start from.
-
-    Started by `torchrun --nproc-per-node n` (one thread each) it shares every batch between n processes. `cache` holds packed
-    pictures and teacher results (`out_dir/cache` by default), `teacher` is an MMDeploy export of RTMDet-nano for dense
-    distillation, `minutes` ends the run early, saved, `ending` with a learning rate that has fallen; `export_to` is an
-    ONNX file kept equal to the best checkpoint.
+    Started by `torchrun --nproc-per-node n` (one thread each) it shares every batch between n processes.
     """
     settings = Config.from_dict(config)
-    if threads:
-        torch.set_num_threads(threads)
     cv2.setNumThreads(0)
     torch.manual_seed(settings.seed)
-    place = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
-    rank, world = join_others(place)
-    out_dir.mkdir(parents=True, exist_ok=True)
-    views, items = prepare([data] if isinstance(data, Path) else data, cache or out_dir / "cache", settings)
+    place = torch.device(options.device)
+    parallel.start(options.device)
+    with parallel.first_goes_first():
+        views, items = prepare(roots, options.cache or out_dir / "cache", settings)
     model = Detector(settings.size).to(place, memory_format=torch.channels_last)
     adapters = distil.Adapters(settings.size.neck).to(place)
     groups = parameter_groups([model, adapters], settings.schedule.weight_decay)
     optimizer = torch.optim.AdamW(groups, lr=settings.schedule.learning_rate, fused=True)
+    first = first_weights(out_dir, options)
     before = 0
-    if isinstance(resume, Path) and resume.suffix == ".onnx":
-        first = Collate()([views[number] for number in range(settings.schedule.batch)])
-        before = begin(model, resume, first.pictures.to(place).float() / 255)
-        say(f"begins with the weights of {resume}, {before} views seen")
-        resume = False
+    if first and first.suffix == ".onnx":
+        sample = Collate()([views[number] for number in range(settings.schedule.batch)])
+        before = begin(model, first, sample.pictures.to(place).float() / 255)
+        say(f"begins with the weights of {first}, {before} views seen")
     state = Run(
         settings, model, adapters, optimizer, Average(model, settings.schedule.ema), place, out_dir,
-        before=before, rank=rank, world=world, export_to=export_to,
+        before=before, rank=parallel.rank(), world=parallel.world(), export_to=options.export_to,
     )
-    if resume:
-        state.restore(checkpoint.load(resume if isinstance(resume, Path) else out_dir / "last.pt", RECIPE))
+    if first and first.suffix != ".onnx":
+        state.restore(checkpoint.load(first, RECIPE))
         say(f"continued at view {state.number}")
-    train(state, views, items, workers, teacher, minutes, ending)
-    return out_dir / "best.pt"
+    train(state, views, items, options)
+
+
+def first_weights(out_dir: Path, options: Options) -> Path | None:
+    """The file that a run goes on from or begins with; None for random weights."""
+    last = out_dir / LAST
+    if options.resume and last.exists():
+        return last
+    if options.resume:
+        say(f"no checkpoint at {last} to go on from: this is the beginning")
+    return None if options.start in (None, RANDOM) else Path(options.start)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from reid_training.variants import write_half, write_packed
+from reid_training.files import replacing
+from reid_training.variants import copy_metadata, write_half, write_packed
 
 from . import evaluate
 from .teachers import ort_session
@@ -35,28 +37,25 @@ def write_int8(path: Path, to: Path, pictures: Sequence[np.ndarray], side: int) 
             picture = next(self.left, None)
             return None if picture is None else {"images": evaluate.tensor(evaluate.letterbox(picture, side)[0])}
 
-    ready = to.with_suffix(".ready.onnx")
-    quant_pre_process(str(path), str(ready), skip_symbolic_shape=True)
-    graph = onnx.load(ready).graph
-    keep = [n.name for n in graph.node if n.op_type == "Conv" and n.name.startswith("/head/outs")]
-    quantize_static(
-        str(ready),
-        str(to),
-        Reader(),
-        quant_format=QuantFormat.QDQ,
-        op_types_to_quantize=["Conv", "Add", "Concat", "MaxPool", "Resize"],
-        nodes_to_exclude=keep
-        + [n.name for n in graph.node if n.op_type in {"Add", "Concat"} and "blocks" not in n.name and n.name.count("/") < 3],
-        per_channel=True,
-        activation_type=QuantType.QUInt8,
-        weight_type=QuantType.QInt8,
-        calibrate_method=CalibrationMethod.MinMax,
-    )
-    ready.unlink()
-    model = onnx.load(to)
-    del model.metadata_props[:]
-    model.metadata_props.extend(onnx.load(path).metadata_props)
-    onnx.save(model, to)
+    with tempfile.TemporaryDirectory() as folder, replacing(to) as draft:
+        ready = Path(folder) / "ready.onnx"
+        quant_pre_process(str(path), str(ready), skip_symbolic_shape=True)
+        graph = onnx.load(ready).graph
+        keep = [n.name for n in graph.node if n.op_type == "Conv" and n.name.startswith("/head/outs")]
+        quantize_static(
+            str(ready),
+            str(draft),
+            Reader(),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=["Conv", "Add", "Concat", "MaxPool", "Resize"],
+            nodes_to_exclude=keep
+            + [n.name for n in graph.node if n.op_type in {"Add", "Concat"} and "blocks" not in n.name and n.name.count("/") < 3],
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            calibrate_method=CalibrationMethod.MinMax,
+        )
+        copy_metadata(path, draft)
 
 
 def milliseconds(path: Path, side: int, runs: int = 30) -> float:

@@ -12,7 +12,7 @@ from reid_training.nets.slimres import SlimRes
 
 
 class Backbone(nn.Module):
-    """A timm network with an embedding layer and BNNeck. [b, 3, h, w] → [b, dim]."""
+    """A timm network with an embedding layer and BNNeck."""
 
     def __init__(self, name: str, dim: int, **options: Any) -> None:
         super().__init__()
@@ -26,6 +26,7 @@ class Backbone(nn.Module):
         self.neck.bias.requires_grad_(False)
 
     def forward(self, x: Tensor) -> Tensor:
+        """[b, 3, h, w] → [b, dim]."""
         return self.neck(self.embed(self.body(x).float()))
 
 

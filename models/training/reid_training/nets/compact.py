@@ -24,4 +24,5 @@ class Compact(nn.Module):
         self.embed = nn.Linear(inputs * (height // shrink) * (width // shrink), dim)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Normalised crops → embeddings."""
         return self.embed(self.blocks(x).flatten(1).float())

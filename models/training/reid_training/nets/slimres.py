@@ -23,7 +23,7 @@ def conv_bn(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.S
 
 
 class Excite(nn.Module):
-    """Channel weights from the whole picture. [b, c, h, w] → the same."""
+    """Channel weights from the whole picture."""
 
     def __init__(self, channels: int, reduction: int = 8) -> None:
         super().__init__()
@@ -31,6 +31,7 @@ class Excite(nn.Module):
         self.up = nn.Conv2d(channels // reduction, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """[b, c, h, w] → the same."""
         weight = self.up(F.relu(self.down(x.mean((2, 3), keepdim=True))))
         return x * torch.sigmoid(weight)
 
@@ -49,18 +50,20 @@ class Block(nn.Module):
         self.shortcut = nn.Identity() if same else nn.Sequential(pool, conv_bn(inputs, outputs, 1))
 
     def forward(self, x: Tensor) -> Tensor:
+        """[b, inputs, h, w] → [b, outputs, h / stride, w / stride]."""
         out = self.excite(self.second(F.relu(self.first(x), inplace=True)))
         return F.relu(out + self.shortcut(x), inplace=True)
 
 
 class GeM(nn.Module):
-    """Generalised mean over the picture. [b, c, h, w] → [b, c]; computed in float32, the power is learned."""
+    """Generalised mean over the picture; computed in float32, the power is learned."""
 
     def __init__(self, power: float = 3.0) -> None:
         super().__init__()
         self.power = nn.Parameter(torch.tensor(power))
 
     def forward(self, x: Tensor) -> Tensor:
+        """[b, c, h, w] → [b, c]."""
         return x.float().clamp(min=1e-4).pow(self.power).mean((2, 3)).pow(1.0 / self.power)
 
 
@@ -92,6 +95,7 @@ class SlimRes(nn.Module):
         self.neck.bias.requires_grad_(False)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Normalised crops → embeddings."""
         maps = self.blocks(self.stem(x))
         upper, lower = maps.chunk(2, dim=2)
         pooled = torch.cat([self.pool(maps), 0.5 * (upper.float().mean((2, 3)) - lower.float().mean((2, 3)))], 1)

@@ -6,7 +6,6 @@ answers are cached (`reid_training.recipes.embed`)."""
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from reid_training.data.sources import Source
 from reid_training.ending import Ending
 from reid_training.errors import DataError
 from reid_training.evaluation import net_embedder
+from reid_training.files import write_json
 from reid_training.losses import all_triplets_loss
 from reid_training.metrics import unit
 from reid_training.nets import make_net
@@ -51,6 +51,10 @@ class ClassifyTable:
     per_class: int = 8
 
 
+#: The file that ships is made as that recipe makes its own.
+export_checkpoint = embed.export_checkpoint
+
+
 def run(
     config: Config, data: Path, out_dir: Path, device: str, resume: bool, *, cache: Path, teachers: Path | None,
     minutes: float | None = None, ending: Ending | None = None, start: str | None = None,
@@ -68,7 +72,7 @@ def run(
             say(f"data set {source.name!r} not found below {data}: left out of the table")
             continue
         table[source.name] = classify_set(config, setting, source, data, out_dir, device, resume, cache)
-        (out_dir / "accuracy.json").write_text(json.dumps(table, indent=1))
+        write_json(out_dir / "accuracy.json", table)
 
 
 def classify_set(
@@ -91,12 +95,13 @@ def classify_set(
         figures |= accuracies(net, vectors, rows, test, class_of, loss, device, confusions)
         if loss == "triplet":
             draw_tsne(vectors[test[rows]], class_of[test_rows], source.name, out_dir, config.seed)
-    draw_confusion({f"{source.name}, {title}": counts for title, counts in confusions.items()}, out_dir / f"{source.name}-confusion.png")
+    panels = {f"{source.name}, {title}": counts for title, counts in confusions.items()}
+    draw_confusion(panels, out_dir / f"{source.name}-confusion.png")
     return figures
 
 
 class Classifier(nn.Module):
-    """The network with a linear layer to people on top. [b, 3, h, w] → [b, people]."""
+    """The network with a linear layer to people on top."""
 
     def __init__(self, body: nn.Module, dim: int, people: int) -> None:
         super().__init__()
@@ -104,6 +109,7 @@ class Classifier(nn.Module):
         self.head = nn.Linear(dim, people)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """[b, 3, h, w] → [b, people]."""
         return self.head(F.relu(self.body(x)))
 
 
@@ -133,8 +139,9 @@ def train_classifier(
         vectors = F.normalize(net.body(x), dim=1)
         return {"loss": all_triplets_loss(vectors, labels, MARGIN)}
 
-    steps = max(1, len(train_rows) // (per_batch * setting.per_class))
-    fit(job, setting.epochs, steps, per_batch * setting.per_class, loss_of, dict, out_dir / f"{name}-{loss}.pt", config.seed, resume)
+    batch = per_batch * setting.per_class
+    steps = max(1, len(train_rows) // batch)
+    fit(job, setting.epochs, steps, batch, loss_of, dict, out_dir / f"{name}-{loss}.pt", config.seed, resume)
     draw_history(job.history, out_dir / f"{name}-{loss}.png")
     return net.eval()
 
@@ -209,4 +216,5 @@ def draw_tsne(vectors: np.ndarray, classes: np.ndarray, name: str, out_dir: Path
     if len(points) < 10:
         return
     plane = TSNE(random_state=seed, perplexity=min(30, len(points) // 4), init="pca").fit_transform(points)
-    draw_plane(plane, classes[few], f"{name}: unseen pictures of {min(most, classes.max() + 1)} people, t-SNE", out_dir / f"{name}-tsne.png")
+    title = f"{name}: unseen pictures of {min(most, classes.max() + 1)} people, t-SNE"
+    draw_plane(plane, classes[few], title, out_dir / f"{name}-tsne.png")

@@ -7,7 +7,6 @@ teachers' answer to that very view; people known by name add ID loss and weighte
 from __future__ import annotations
 
 import copy
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from reid_training.ending import Ending
 from reid_training.errors import DataError, NanLoss, Stopped
 from reid_training.evaluation import Probe, cross_view_probe, net_embedder, probes_of
 from reid_training.export import Facts, export_checked
+from reid_training.files import write_json
 from reid_training.losses import cosine_loss, neighbour_loss, relation_loss, weighted_triplet_loss
 from reid_training.nets import make_net
 from reid_training.optim import make_optimizer
@@ -52,7 +52,8 @@ class TeacherTable:
 class TrainTable:
     """`[train]`. `images`: pictures to see in all. `sizes`: (from this share of them on, height, width).
     `hold`: share of the run at full rate before the cosine fall. Loss weights: `cosine`, `neighbour` (both need
-    an embedding as long as the teachers'), `relation` (does not), `identity`, `triplet`. `leave_out`: sources that are not trained on, but measured."""
+    an embedding as long as the teachers'), `relation` (does not), `identity`, `triplet`. `leave_out`: sources that are not
+    trained on, but measured."""
 
     images: int
     people: int = 16
@@ -90,11 +91,12 @@ class Run:
         nn.init.normal_(self.head.weight, std=0.001)
         self.optimizer = make_optimizer([self.net, self.head], train.lr, train.weight_decay)
         self.seen, self.steps, self.seconds = 0, 0, 0.0
-        # pictures seen before the optimiser started; steps before the running average did; how much of a fall by the clock is over
+        # pictures seen before the optimiser started; steps before the running average did; share of a fall by the clock gone by
         self.born, self.averaged_from, self.fallen = 0, 0, 0.0
         self.history: list[dict[str, Any]] = []
 
     def state(self) -> dict[str, Any]:
+        """What a checkpoint holds."""
         return {
             "net": self.net.state_dict(), "average": self.average.state_dict(), "head": self.head.state_dict(),
             "optimizer": self.optimizer.state_dict(), "seen": self.seen, "steps": self.steps,
@@ -323,7 +325,7 @@ def record(state: Run, means: dict[str, float], probes: list[Probe], out_dir: Pa
     line = {"seen": state.before + state.seen, "seconds": round(state.seconds), **{k: round(v, 4) for k, v in means.items()}}
     line |= evaluate_probes(state.average, probes, state.size(), state.device)
     state.history.append(line)
-    (out_dir / "history.json").write_text(json.dumps(state.history, indent=1))
+    write_json(out_dir / "history.json", state.history)
     return line
 
 
@@ -334,8 +336,8 @@ def export(config: Config, state: Run, path: Path) -> None:
     export_checked(state.average, facts, path)
 
 
-def export_checkpoint(config: Config, data: Path, cache: Path, out_dir: Path, to: Path | None, variants: bool) -> None:
-    """The running average of the checkpoint in `out_dir` as a file, with smaller variants of it when asked for."""
+def export_checkpoint(config: Config, out_dir: Path, to: Path | None, data: Path | None, cache: Path) -> None:
+    """The running average of the checkpoint in `out_dir` as a file; with `data` smaller variants of it, measured there."""
     state = checkpoint.load(out_dir / "checkpoint.pt", config.recipe)
     net_table, train = config.table(NetTable, "net"), config.table(TrainTable, "train")
     started = Started(make_net(net_table.name, net_table.dim, **net_table.options))
@@ -343,6 +345,6 @@ def export_checkpoint(config: Config, data: Path, cache: Path, out_dir: Path, to
     run.restore(state)
     path = to or out_dir / f"{config.recipe}.onnx"
     export(config, run, path)
-    if variants:
+    if data is not None:
         pack, _ = prepare(config, data, cache)
         write_variants(path, pack, probes_for(config, pack, train.leave_out, data, cache))

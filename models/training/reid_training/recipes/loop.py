@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,29 +17,59 @@ from reid_training.data.batches import to_input
 from reid_training.data.pack import Pack
 from reid_training.data.views import augment
 from reid_training.errors import NanLoss, Stopped
+from reid_training.files import write_json
 from reid_training.progress import Progress, clock, say
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training leaves: the network, a line of figures for each epoch, the terms of the weights that it began with."""
+
+    net: nn.Module
+    history: Sequence[Mapping[str, Any]]
+    terms: str
+
+    @property
+    def seen(self) -> int:
+        """Epochs x steps x pictures (or triplets) of a batch."""
+        return self.history[-1]["seen"]
+
+
+def read_trained(path: Path, recipe: str, net: nn.Module) -> Trained:
+    """What a checkpoint of `fit` holds, its weights in `net`. Raises `CheckpointError` when it is missing or does not fit."""
+    state = checkpoint.load(path, recipe)
+    checkpoint.fill(net, state["net"], str(path))
+    return Trained(net, state["history"], state.get("terms", ""))
 
 
 @dataclass
 class Fit:
-    """A network, its optimiser and schedule, and how far it has come."""
+    """A network, its optimiser and schedule, the terms of the weights that it began with, and how far it has come."""
 
     recipe: str
     net: nn.Module
     optimizer: torch.optim.Optimizer
     schedule: torch.optim.lr_scheduler.LRScheduler
+    terms: str = ""
     epoch: int = 0
     seconds: float = 0.0
     history: list[dict[str, Any]] = field(default_factory=list)
 
+    def trained(self) -> Trained:
+        """What there is to export."""
+        return Trained(self.net, self.history, self.terms)
+
     def state(self) -> dict[str, Any]:
+        """What a checkpoint holds."""
         return {
-            "net": self.net.state_dict(), "optimizer": self.optimizer.state_dict(),
+            "net": self.net.state_dict(), "optimizer": self.optimizer.state_dict(), "terms": self.terms,
             "schedule": self.schedule.state_dict(), "epoch": self.epoch, "seconds": self.seconds, "history": self.history,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
+        """Takes up where a checkpoint was written."""
         self.net.load_state_dict(state["net"])
+        self.terms = state.get("terms", self.terms)
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
         self.epoch, self.seconds, self.history = state["epoch"], state["seconds"], state["history"]
@@ -76,7 +105,7 @@ def fit(
             job.seconds += time.monotonic() - started
             job.history.append({"seen": job.epoch * steps * batch, **means, **after_epoch()})
             checkpoint.save(path, job.recipe, job.state())
-            (path.parent / f"{path.stem}-history.json").write_text(json.dumps(job.history, indent=1))
+            write_json(path.with_name(f"{path.stem}-history.json"), job.history)
     progress.close()
     if job.epoch < epochs:
         raise Stopped(f"{job.recipe}: stopped after epoch {job.epoch} of {epochs}; --resume continues")

@@ -6,7 +6,6 @@ person across cameras."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -20,11 +19,13 @@ from torch.nn import functional as F
 from reid_training.config import Config
 from reid_training.data.batches import PeopleSampler, training_rows
 from reid_training.data.pack import Pack, make_pack, sources_below
-from reid_training.errors import ConfigError
+from reid_training.errors import CheckpointError, ConfigError
 from reid_training.export import Facts, export_pair_checked
+from reid_training.files import write_json
+from reid_training.nets import make_net
 from reid_training.plots import draw_history
 from reid_training.progress import say
-from reid_training.recipes.loop import Fit, cosine_schedule, fit, pictures
+from reid_training.recipes.loop import Fit, Trained, cosine_schedule, fit, pictures, read_trained
 from reid_training.recipes.start import StartedNet, facts_of, sample_of, start_net
 from reid_training.recipes.triplet import Triplets, validation_rows
 
@@ -54,7 +55,7 @@ class PairTable:
 
 
 class PairNet(nn.Module):
-    """[b, 3, h, w] twice → logits [b] of "the same person". Symmetric: what is joined does not know the order."""
+    """Whether two pictures show one person. Symmetric: what is joined does not know the order."""
 
     def __init__(self, branch: nn.Module, dim: int) -> None:
         super().__init__()
@@ -62,6 +63,7 @@ class PairNet(nn.Module):
         self.dense = nn.Sequential(nn.Linear(3 * dim, 256), nn.ReLU(), nn.Dropout(0.3), nn.Linear(256, 1))
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        """[b, 3, h, w] twice → logits [b]."""
         return self.join(*self.embed(torch.cat([a, b])).chunk(2))
 
     def embed(self, x: Tensor) -> Tensor:
@@ -128,13 +130,13 @@ def run(
     kind, size = device.split(":")[0], (table.height, table.width)
     batch = min(table.people, sampler.people) * table.per_person
     sample = partial(sample_of, pack, np.flatnonzero(~held), size)
-    figures, nets, histories = {}, {}, {}
+    figures, jobs = {}, {}
     for name, rate in table.optimizers.items():
         torch.manual_seed(config.seed)
         started = start_net(net_table, out_dir, start, sample)
         net = PairNet(started.net, net_table.dim).to(device, memory_format=torch.channels_last)
         optimizer = OPTIMIZERS[name](net.parameters(), rate)
-        job = Fit(f"{config.recipe}-{name}", net, optimizer, cosine_schedule(optimizer, table.epochs))
+        job = jobs[name] = Fit(run_name(config, name), net, optimizer, cosine_schedule(optimizer, table.epochs), started.terms)
 
         def loss_of(rng: np.random.Generator, net: PairNet = net) -> dict[str, Tensor]:
             rows = sampler.draw(rng, table.people, table.per_person)
@@ -160,14 +162,41 @@ def run(
             return pair_figures(logits.cpu().numpy(), labels)
 
         fit(job, table.epochs, table.steps, batch, loss_of, validate, out_dir / f"{name}.pt", config.seed, resume, minutes)
-        figures[name], nets[name], histories[name] = {**_checked(job.history), "seconds": round(job.seconds)}, net, job.history
-        draw_history(side_by_side(histories), out_dir / "curves.png")
+        figures[name] = {**_checked(job.history), "seconds": round(job.seconds)}
+        draw_history(side_by_side({name: job.history for name, job in jobs.items()}), out_dir / "curves.png")
         say(f"{name}: {figures[name]}")
-        (out_dir / "figures.json").write_text(json.dumps(figures, indent=1))
-    best = max(figures, key=lambda name: figures[name]["validation AUC"])
-    seen = table.epochs * table.steps * batch
-    facts = Facts(config.recipe, *size, task="pair", seen=seen, **facts_of(config, started.terms))
-    export_pair_checked(nets[best].eval(), facts, net_table.dim, out_dir / f"{config.recipe}.onnx")
+        write_json(out_dir / "figures.json", figures)
+    export_best(config, [job.trained() for job in jobs.values()], out_dir / f"{config.recipe}.onnx")
+
+
+def run_name(config: Config, optimizer: str) -> str:
+    """What the checkpoints of one optimiser's run are called."""
+    return f"{config.recipe}-{optimizer}"
+
+
+def export_best(config: Config, runs: Sequence[Trained], path: Path) -> None:
+    """Writes the network that tells pairs apart best, checked against PyTorch."""
+    table, dim = config.table(PairTable, "train"), config.table(StartedNet, "net").dim
+    best = max(runs, key=lambda run: run.history[-1]["validation AUC"])
+    facts = Facts(
+        config.recipe, table.height, table.width, task="pair", seen=best.seen, **facts_of(config, best.terms)
+    )
+    export_pair_checked(best.net.eval(), facts, dim, path)
+
+
+def export_checkpoint(config: Config, out_dir: Path, to: Path | None, data: Path | None, cache: Path) -> None:
+    """The best of the optimisers' checkpoints in `out_dir` as a file. Raises `ConfigError` for `data`, to measure variants."""
+    if data is not None:
+        raise ConfigError("--variants: smaller files are made of embedders and of the detector, not of pair models")
+    table, net_table = config.table(PairTable, "train"), config.table(StartedNet, "net")
+    runs = []
+    for name in table.optimizers:
+        if (out_dir / f"{name}.pt").exists():
+            net = PairNet(make_net(net_table.name, net_table.dim, **net_table.options), net_table.dim)
+            runs.append(read_trained(out_dir / f"{name}.pt", run_name(config, name), net))
+    if not runs:
+        raise CheckpointError(f"no checkpoint of {', '.join(table.optimizers)} in {out_dir}")
+    export_best(config, runs, to or out_dir / f"{config.recipe}.onnx")
 
 
 def _checked(history: Sequence[Mapping[str, float]]) -> dict[str, float]:

@@ -56,7 +56,7 @@ def start_net(table: NetTable, out_dir: Path, given: str | None, sample: Callabl
     `.onnx` file or `random`. `sample` gives normalised crops [b, 3, h, w] of the size it will see. Raises
     `CheckpointError` when the file is missing, damaged or of another network."""
     net = make_net(table.name, table.dim, **table.options)
-    first = getattr(table, "start", "")
+    first = table.start if isinstance(table, StartedNet) else ""
     if given == RANDOM or not (given or first):
         return Started(net)
     path = Path(given) if given else out_dir.parent / first / "checkpoint.pt"
@@ -71,15 +71,8 @@ def start_net(table: NetTable, out_dir: Path, given: str | None, sample: Callabl
         say(f"starts with the weights of {path}, {facts.get('reid.seen', '?')} pictures seen")
         return Started(net, int(facts.get("reid.seen", 0)), facts.get("reid.license", ""))
     state = checkpoint.read(path)
-    try:
-        # the running average is what a recipe that has one measures and exports
-        net.load_state_dict(state.get("average") or state["net"])
-    except (KeyError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise CheckpointError(
-            f"checkpoint {path} (recipe {state['recipe']!r}) is of another network than {table.name!r} with {table.dim} "
-            f"numbers: {reason}"
-        ) from error
+    # the running average is what a recipe that has one measures and exports
+    checkpoint.fill(net, state.get("average") or state.get("net", {}), f"{path} (recipe {state['recipe']!r})")
     say(f"starts with the weights of {state['recipe']!r}, {path}")
     return Started(net, int(state.get("before", 0)) + int(state.get("seen", 0)), state.get("terms", ""))
 

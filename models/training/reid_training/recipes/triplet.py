@@ -7,7 +7,6 @@ recipe trained before."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,11 +22,14 @@ from reid_training.data.pack import Pack, hold_out, make_pack, sources_below
 from reid_training.errors import ConfigError
 from reid_training.evaluation import Probe, net_embedder
 from reid_training.export import Facts, export_checked
-from reid_training.metrics import Labelled, across_cameras, pair_scores
+from reid_training.files import write_json
+from reid_training.metrics import Labelled, pair_scores
+from reid_training.nets import make_net
 from reid_training.plots import draw_histograms, draw_history
 from reid_training.progress import say
-from reid_training.recipes.loop import Fit, cosine_schedule, fit, pictures
+from reid_training.recipes.loop import Fit, Trained, cosine_schedule, fit, pictures, read_trained
 from reid_training.recipes.start import StartedNet, facts_of, sample_of, start_net
+from reid_training.variants import write_variants
 
 NEGATIVES = ("drawn", "semi-hard", "all")
 
@@ -140,15 +142,14 @@ def run(
     pack = make_pack(sources_below(config.sources, data), data, cache)
     held = validation_rows(pack, table.hold_out_share, config.seed)
     triplets = Triplets(pack, training_rows(pack, ()) & ~held)
-    probe_rows = np.flatnonzero(held) if held.any() else np.flatnonzero(pack.identity >= 0)
-    probe = Probe("validation", pack.images[probe_rows], pack.identity[probe_rows], pack.camera[probe_rows], "across")
+    probe = validation_probe(pack, held)
     size = (table.height, table.width)
     sample = partial(sample_of, pack, np.flatnonzero(~held), size)
     started = start_net(net_table, out_dir, start, sample)
     net = started.net.to(device, memory_format=torch.channels_last)
     begun, before = measure(net, size, probe, device)
     optimizer = torch.optim.Adam([p for p in net.parameters() if p.requires_grad], table.lr, weight_decay=table.weight_decay)
-    job = Fit(config.recipe, net, optimizer, cosine_schedule(optimizer, table.epochs))
+    job = Fit(config.recipe, net, optimizer, cosine_schedule(optimizer, table.epochs), started.terms)
 
     def loss_of(rng: np.random.Generator) -> dict[str, torch.Tensor]:
         rows = triplets.draw(rng, table.batch) if table.negatives == "drawn" else triplets.couples(rng, table.batch // 2)
@@ -166,19 +167,41 @@ def run(
     figures, after = measure(net, size, probe, device)
     draw_histograms({"before": pair_scores(before), "after": pair_scores(after)}, out_dir / "histograms.png")
     draw_history([{"seen": 0, **begun}, *job.history], out_dir / "curves.png", "triplets")
-    (out_dir / "figures.json").write_text(json.dumps({**figures, "before": begun, "seconds": round(job.seconds)}, indent=1))
-    seen = (3 if table.negatives == "drawn" else 1) * job.epoch * steps * table.batch
-    facts = Facts(config.recipe, *size, seen=seen, **facts_of(config, started.terms))
-    export_checked(net.eval(), facts, out_dir / f"{config.recipe}.onnx")
+    write_json(out_dir / "figures.json", {**figures, "before": begun, "seconds": round(job.seconds)})
+    export(config, table, job.trained(), out_dir / f"{config.recipe}.onnx")
+
+
+def export(config: Config, table: TripletTable, trained: Trained, path: Path) -> None:
+    """Writes the network, checked against PyTorch; of a drawn triplet all three pictures count as seen, else the anchor."""
+    seen = (3 if table.negatives == "drawn" else 1) * trained.seen
+    facts = Facts(config.recipe, table.height, table.width, seen=seen, **facts_of(config, trained.terms))
+    export_checked(trained.net.eval(), facts, path)
+
+
+def export_checkpoint(config: Config, out_dir: Path, to: Path | None, data: Path | None, cache: Path) -> None:
+    """The checkpoint in `out_dir` as a file; with `data` smaller variants of it, measured there."""
+    table, net_table = config.table(TripletTable, "train"), config.table(StartedNet, "net")
+    net = make_net(net_table.name, net_table.dim, **net_table.options)
+    path = to or out_dir / f"{config.recipe}.onnx"
+    export(config, table, read_trained(out_dir / "checkpoint.pt", config.recipe, net), path)
+    if data is not None:
+        pack = make_pack(sources_below(config.sources, data), data, cache)
+        held = validation_rows(pack, table.hold_out_share, config.seed)
+        write_variants(path, pack, [validation_probe(pack, held)])
+
+
+def validation_probe(pack: Pack, held: np.ndarray) -> Probe:
+    """The people kept for validation, or all where there are too few to keep any. Without cameras each person's first
+    picture asks for the others, as if another camera had taken it."""
+    rows = np.flatnonzero(held) if held.any() else np.flatnonzero(pack.identity >= 0)
+    people, cameras = pack.identity[rows], pack.camera[rows]
+    if len(np.unique(cameras)) < 2:
+        cameras = np.ones(len(people), int)
+        cameras[np.unique(people, return_index=True)[1]] = 0
+    return Probe("validation", pack.images[rows], people, cameras, "across")
 
 
 def measure(net: nn.Module, size: tuple[int, int], probe: Probe, device: str) -> tuple[dict[str, float], Labelled]:
-    """mAP and rank-1 on the validation people, and their embeddings. Without cameras each person's first picture asks
-    for the others, as if another camera had taken it."""
-    items = Labelled(net_embedder(net, *size, device=device)(probe.images), probe.people, probe.cameras)
-    if len(np.unique(items.cameras)) < 2:
-        cameras = np.ones(len(items.people), int)
-        cameras[np.unique(items.people, return_index=True)[1]] = 0
-        items = Labelled(items.vectors, items.people, cameras)
-    result = across_cameras(items)
+    """mAP and rank-1 on the validation people, and their embeddings."""
+    result, items = probe.score(net_embedder(net, *size, device=device))
     return {"validation mAP": round(result.mean_ap, 2), "validation R1": round(result.rank1, 2)}, items
