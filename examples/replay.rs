@@ -11,7 +11,7 @@
 //! `smooth=0` the boxes as they were found, `truth=1` tracks as the file's own `"g"` says, to measure the gallery alone.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     error::Error,
     fs::File,
     io::{BufRead, BufReader, BufWriter, Write},
@@ -45,6 +45,29 @@ struct Camera {
     seen_ns: HashMap<TrackId, u64>,
     /// The number that each track carried last.
     carried: HashMap<TrackId, IdentityId>,
+}
+
+impl Camera {
+    /// Writes all lines with the number that each track carried last. A number that somebody in the frame carries already,
+    /// as two tracks turned out to be one person, becomes one of its own: a person has one box in a frame.
+    fn write_corrected(&mut self, merged: &HashMap<IdentityId, IdentityId>) -> std::io::Result<()> {
+        let mut taken = HashSet::new();
+        let mut own = i32::MAX as u32;
+        for (before, after, track) in &self.lines {
+            let Some(mut id) = self.carried.get(track) else {
+                continue;
+            };
+            while let Some(into) = merged.get(id) {
+                id = into;
+            }
+            let mut number = id.0;
+            if !taken.insert((before, number)) {
+                (number, own) = (own, own - 1);
+            }
+            writeln!(self.corrected, "{before},{number},{after}")?;
+        }
+        Ok(())
+    }
 }
 
 struct Detected {
@@ -139,15 +162,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         count += 1;
     }
     for camera in &mut cameras {
-        for (before, after, track) in &camera.lines {
-            let Some(mut id) = camera.carried.get(track) else {
-                continue;
-            };
-            while let Some(into) = merged.get(id) {
-                id = into;
-            }
-            writeln!(camera.corrected, "{before},{},{after}", id.0)?;
-        }
+        camera.write_corrected(&merged)?;
     }
     eprintln!(
         "{count} frames, {:?} a frame, {} identities",
