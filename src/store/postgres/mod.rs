@@ -51,13 +51,13 @@ const LOW: u32 = 64;
 const BLOCK: i64 = 128;
 /// The writer that is a user's correction.
 const USER: i64 = 0;
-/// Writes the tables anew without what was deleted, whose bytes would otherwise stay in the files until something else takes
-/// their place; one statement, since several at once would be a transaction.
-const REWRITE: &str =
-    "VACUUM (FULL) reid_prototypes, reid_sightings, reid_identities, reid_thumbnails";
-/// Gives the place of what was deleted free.
-const VACUUM: &str =
-    "VACUUM (SKIP_LOCKED) reid_prototypes, reid_sightings, reid_identities, reid_thumbnails";
+/// Frees what was deleted, then writes the tables anew without it: its bytes would otherwise stay in the files until something
+/// else takes their place. The second alone would keep what a transaction in any database of the server may still see.
+/// One statement each, since several at once would be a transaction.
+const ERASE: [&str; 2] = [
+    "VACUUM reid_prototypes, reid_sightings, reid_identities, reid_thumbnails",
+    "VACUUM (FULL) reid_prototypes, reid_sightings, reid_identities, reid_thumbnails",
+];
 /// Statements that take longer are given up: others wait for the turn.
 const LIMITS: &str = "SET statement_timeout = '20s'; SET lock_timeout = '10s'; \
     SET idle_in_transaction_session_timeout = '20s'; SET client_min_messages = warning";
@@ -485,8 +485,8 @@ pub(super) fn make(uri: &str) -> Result<(), StoreError> {
 /// Takes the bytes of what was deleted out of the tables' files, as far as this user may and time allows; the server's own
 /// vacuum does the rest later.
 fn erase(session: &mut Client) {
-    if session.batch_execute(REWRITE).is_err() {
-        let _ = session.batch_execute(VACUUM);
+    for statement in ERASE {
+        let _ = session.batch_execute(statement);
     }
 }
 
