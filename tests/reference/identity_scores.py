@@ -15,6 +15,7 @@ import json
 import subprocess
 import tempfile
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -59,15 +60,24 @@ def overlap(a: Row, b: Row) -> float:
     return inside / (a.w * a.h + b.w * b.h - inside)
 
 
+def matched(truth: list[Row], rows: list[Row]) -> Iterator[tuple[Row, Row]]:
+    """Each box with the person it lies on, the largest overlaps first: one person, one box."""
+    pairs = sorted(((overlap(row, person), row, person) for row in rows for person in truth), reverse=True)
+    rows_taken, people_taken = set(), set()
+    for part, row, person in pairs:
+        if part >= ON and row not in rows_taken and person not in people_taken:
+            rows_taken.add(row)
+            people_taken.add(person)
+            yield row, person
+
+
 def wrong(truths: list[Frames], results: list[Frames]) -> float:
     """Percent of boxes that carry a number which is somebody else's in most of its boxes."""
     people: dict[int, Counter[int]] = defaultdict(Counter)
     for truth, result in zip(truths, results, strict=True):
         for frame, rows in result.items():
-            for row in rows:
-                person = max(truth.get(frame, []), key=lambda box: overlap(row, box), default=None)
-                if person and overlap(row, person) >= ON:
-                    people[row.id][person.id] += 1
+            for row, person in matched(truth.get(frame, []), rows):
+                people[row.id][person.id] += 1
     boxes = sum(counts.total() for counts in people.values())
     return 100 * (boxes - sum(max(counts.values()) for counts in people.values())) / max(1, boxes)
 

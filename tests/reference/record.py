@@ -93,14 +93,27 @@ def embed_line(given: argparse.Namespace, out: Path) -> str:
     return f"{embed} ! reidpublish add-embeddings=true add-empty=true location={quoted(out)} ! fakesink sync=false"
 
 
-def wait(pipeline: Gst.Pipeline) -> None:
-    """Until the stream ends; an error ends the program."""
-    kinds = Gst.MessageType.EOS | Gst.MessageType.ERROR
-    message = pipeline.get_bus().timed_pop_filtered(Gst.CLOCK_TIME_NONE, kinds)
-    if message.type == Gst.MessageType.ERROR:
+def check(pipeline: Gst.Pipeline, kinds: Gst.MessageType, timeout_ns: int) -> None:
+    """Waits for a message; an error ends the program."""
+    message = pipeline.get_bus().timed_pop_filtered(timeout_ns, kinds | Gst.MessageType.ERROR)
+    if message is not None and message.type == Gst.MessageType.ERROR:
         error, details = message.parse_error()
         sys.exit(f"{error.message}\n{details}")
+
+
+def wait(pipeline: Gst.Pipeline) -> None:
+    """Until the stream ends."""
+    check(pipeline, Gst.MessageType.EOS, Gst.CLOCK_TIME_NONE)
     pipeline.set_state(Gst.State.NULL)
+
+
+def samples(pipeline: Gst.Pipeline, sink: Gst.Element) -> Iterator[Gst.Sample]:
+    """All pictures of a pipeline."""
+    while not sink.get_property("eos"):
+        sample = sink.emit("try-pull-sample", Gst.SECOND)
+        if sample is not None:
+            yield sample
+        check(pipeline, Gst.MessageType.ERROR, 0)
 
 
 def load_truth(path: Path) -> dict[int, list[Box]]:
@@ -143,7 +156,7 @@ def play_with_truth(given: argparse.Namespace, out: Path) -> list[list[Box]]:
     for pipeline in (measured, pictures):
         pipeline.set_state(Gst.State.PLAYING)
     boxes: list[list[Box]] = []
-    while (sample := sink.emit("pull-sample")) is not None:
+    for sample in samples(pictures, sink):
         picture = sample.get_caps().get_structure(0)
         width, height = picture.get_value("width"), picture.get_value("height")
         src.set_property("caps", sample.get_caps())
@@ -152,6 +165,7 @@ def play_with_truth(given: argparse.Namespace, out: Path) -> list[list[Box]]:
         buffer = buffer.copy_region(EVERYTHING, 0, buffer.get_size())
         for box in boxes[-1]:
             attach(buffer, box, width, height)
+        check(measured, Gst.MessageType.ERROR, 0)
         src.emit("push-buffer", buffer)
     wait(pictures)
     src.emit("end-of-stream")
