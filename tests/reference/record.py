@@ -167,7 +167,7 @@ def play_with_truth(given: argparse.Namespace, out: Path) -> list[list[Box]]:
             attach(buffer, box, width, height)
         check(measured, Gst.MessageType.ERROR, 0)
         src.emit("push-buffer", buffer)
-    wait(pictures)
+    pictures.set_state(Gst.State.NULL)
     src.emit("end-of-stream")
     wait(measured)
     return boxes
