@@ -46,14 +46,10 @@ impl Target {
             refused(format!("{}; check gallery-location", chain(&error)))
         })?;
         complete(&mut config, environment).map_err(&refused)?;
-        let tls = Tls::read(tls, environment).map_err(&refused)?;
         // Nobody listens in on a socket of this host.
         let is_local = |host: &Host| matches!(host, Host::Unix(_));
-        let tls = if config.get_hosts().iter().all(is_local) {
-            Tls::OFF
-        } else {
-            tls
-        };
+        let is_local = config.get_hosts().iter().all(is_local);
+        let tls = Tls::read(tls, environment, is_local).map_err(&refused)?;
         config.ssl_mode(tls.mode);
         Ok(Self { config, tls, shown })
     }

@@ -88,15 +88,20 @@ impl TlsOptions {
 
 impl Tls {
     /// A connection that nobody can listen in on anyway.
-    pub const OFF: Self = Self {
+    const OFF: Self = Self {
         mode: SslMode::Disable,
         proof: Proof::Off,
         authorities: None,
         client: None,
     };
 
-    /// Reads what the URI says, and the environment and the user's files where it says nothing. An error is its cause.
-    pub fn read(uri: TlsOptions, environment: Environment<'_>) -> Result<Self, String> {
+    /// Reads what the URI says, and the environment and the user's files where it says nothing; to a server that `is_local`,
+    /// reached by a socket of this host, nothing is proved and no file is looked at. An error is its cause.
+    pub fn read(
+        uri: TlsOptions,
+        environment: Environment<'_>,
+        is_local: bool,
+    ) -> Result<Self, String> {
         let own = |name: &str| {
             let path = PathBuf::from(environment("HOME")?)
                 .join(".postgresql")
@@ -112,6 +117,9 @@ impl Tls {
         let (mode, mut proof) = mode_and_proof(mode.as_deref().unwrap_or(default))?;
         if is_system && proof != Proof::Host {
             return Err("sslrootcert=system wants sslmode=verify-full".into());
+        }
+        if is_local {
+            return Ok(Self::OFF);
         }
         // As libpq does: who names authorities wants them asked.
         if mode == SslMode::Require && proof == Proof::Nothing && authorities.is_some() {
@@ -222,10 +230,11 @@ mod tests {
 
     fn read(query: &str, environment: &[(&str, &str)]) -> Result<Tls, String> {
         let (_, options) = TlsOptions::split_off(&format!("postgresql://h/d?{query}")).unwrap();
-        Tls::read(options, &|name| {
+        let known = |name: &str| {
             let found = environment.iter().find(|(known, _)| *known == name);
             found.map(|(_, value)| (*value).to_owned())
-        })
+        };
+        Tls::read(options, &known, false)
     }
 
     #[test]
@@ -278,6 +287,16 @@ mod tests {
         let tls = read("sslcert=/other.crt", &environment).unwrap();
         assert_eq!(tls.client, Some(client("/other.crt")));
         assert!(read("sslcert=/me.crt", &[]).unwrap_err().contains("sslkey"));
+    }
+
+    #[test]
+    fn a_socket_of_this_host_needs_no_proof() {
+        let read = |query: &str| {
+            let (_, options) = TlsOptions::split_off(&format!("postgresql:///d?{query}")).unwrap();
+            Tls::read(options, &|_| None, true)
+        };
+        assert_eq!(read("sslmode=verify-full&sslcert=/me.crt"), Ok(Tls::OFF));
+        assert!(read("sslmode=sometimes").is_err());
     }
 
     #[test]
