@@ -6,7 +6,7 @@
 //! when it explains most of what both cameras see, and much less of it when one camera's pictures are put at another
 //! time; and no longer when it stops to do so (a camera was moved). Cameras that see different places never get one.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use super::{
     CameraId,
@@ -128,13 +128,13 @@ struct Pair {
     map: Option<Map>,
     checked_ns: u64,
     compared_ns: u64,
-    meetings: HashMap<(TrackId, TrackId), Meetings>,
+    meetings: BTreeMap<(TrackId, TrackId), Meetings>,
 }
 
 /// What is known of the floor below all cameras.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Floor {
-    films: HashMap<CameraId, Film>,
+    films: BTreeMap<CameraId, Film>,
     pairs: BTreeMap<(CameraId, CameraId), Pair>,
     /// Of the guesses.
     state: u64,

@@ -1,7 +1,7 @@
 //! The gallery: people, the tracks that carry their numbers, and what happens to both in every frame.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     ops::Range,
     sync::Arc,
 };
@@ -114,12 +114,12 @@ pub struct Gallery {
     pub(super) transits: Transits,
     pub(super) floor: Floor,
     pub(super) overlaps: Overlaps,
-    pub(super) people: HashMap<IdentityId, Record>,
+    pub(super) people: BTreeMap<IdentityId, Record>,
     /// People that no track carries, least recently seen first.
     pub(super) resting: BTreeMap<u64, IdentityId>,
     pub(super) spaces: Vec<Space>,
     pub(super) cameras: BTreeMap<CameraId, Camera>,
-    pub(super) bindings: HashMap<TrackKey, Binding>,
+    pub(super) bindings: BTreeMap<TrackKey, Binding>,
     pub(super) next_number: u32,
     pub(super) next_camera: u32,
     pub(super) now_ns: u64,
@@ -174,11 +174,11 @@ impl Gallery {
             transits: Transits::default(),
             floor: Floor::default(),
             overlaps: Overlaps::default(),
-            people: HashMap::new(),
+            people: BTreeMap::new(),
             resting: BTreeMap::new(),
             spaces: Vec::new(),
             cameras: BTreeMap::new(),
-            bindings: HashMap::new(),
+            bindings: BTreeMap::new(),
             next_number: 1,
             next_camera: 1,
             now_ns: 0,
@@ -390,7 +390,7 @@ impl Gallery {
     /// Two visible tracks of one camera with one number: a lost track came back after its number was given to another.
     /// The one that was there first in this frame's order of age gives way: the newer binding is the recognised one.
     fn settle_conflicts(&mut self, camera: CameraId, sightings: &[Sighting<'_>]) {
-        let mut holders: HashMap<IdentityId, TrackKey> = HashMap::new();
+        let mut holders: BTreeMap<IdentityId, TrackKey> = BTreeMap::new();
         for sighting in sightings {
             let key = TrackKey {
                 camera,
@@ -515,7 +515,7 @@ impl Gallery {
         &self,
         camera: CameraId,
         sightings: &[Sighting<'_>],
-    ) -> HashSet<IdentityId> {
+    ) -> BTreeSet<IdentityId> {
         sightings
             .iter()
             .filter_map(|s| {
@@ -771,8 +771,8 @@ impl Gallery {
     }
 
     /// What the places say of people in view of other cameras: whether they are this track.
-    fn places_elsewhere(&self, key: TrackKey) -> HashMap<IdentityId, f32> {
-        let mut all: HashMap<IdentityId, f32> = HashMap::new();
+    fn places_elsewhere(&self, key: TrackKey) -> BTreeMap<IdentityId, f32> {
+        let mut all: BTreeMap<IdentityId, f32> = BTreeMap::new();
         if !self.floor.is_known() {
             return all;
         }
@@ -1043,7 +1043,7 @@ impl Gallery {
                 return Err(GalleryError::Unknown(id));
             }
         }
-        let cameras = |id| -> HashSet<CameraId> {
+        let cameras = |id| -> BTreeSet<CameraId> {
             let own = self.bindings.iter().filter(|(_, b)| b.identity == Some(id));
             own.map(|(k, _)| k.camera).collect()
         };
@@ -1220,7 +1220,7 @@ fn of_others(candidates: &[Candidate]) -> Option<f32> {
 
 /// For each query the candidate it is taken for, one to one, where that is more probable than somebody new.
 fn choose(contests: &[Contest<'_>], found: &[Vec<Candidate>]) -> Vec<Option<Candidate>> {
-    let mut columns: HashMap<IdentityId, usize> = HashMap::new();
+    let mut columns: BTreeMap<IdentityId, usize> = BTreeMap::new();
     let mut edges = Vec::new();
     let mut chosen = Vec::new();
     for (row, (contest, candidates)) in contests.iter().zip(found).enumerate() {

@@ -6,7 +6,7 @@
 //! [`super::MAX_THUMBNAILS`] pictures.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     ops::Range,
     sync::Arc,
 };
@@ -159,15 +159,15 @@ impl Changes {
 pub(super) struct Journal {
     pub touched: BTreeSet<IdentityId>,
     /// Of those, the ones that a user gave another name.
-    pub renamed: HashSet<IdentityId>,
+    pub renamed: BTreeSet<IdentityId>,
     /// People that nobody keeps yet.
-    pub created: HashSet<IdentityId>,
+    pub created: BTreeSet<IdentityId>,
     pub gone: BTreeMap<IdentityId, Fate>,
     moves: Vec<Move>,
     /// Stays to be written: until when.
     spans: BTreeMap<(IdentityId, CameraId, u64), u64>,
     /// Stays that may go on: from when, until when.
-    open: HashMap<(IdentityId, CameraId), Range<u64>>,
+    open: BTreeMap<(IdentityId, CameraId), Range<u64>>,
     /// Numbers set aside for this gallery.
     pub reserved: VecDeque<Range<u32>>,
     pub thumbnails: Thumbnails,
@@ -297,8 +297,8 @@ impl Journal {
 /// What cameras are called, also those that are gone: rows and sightings outlive them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct CameraNames {
-    by_name: HashMap<Arc<str>, CameraId>,
-    by_id: HashMap<CameraId, Arc<str>>,
+    by_name: BTreeMap<Arc<str>, CameraId>,
+    by_id: BTreeMap<CameraId, Arc<str>>,
 }
 
 impl CameraNames {

@@ -1,6 +1,6 @@
 //! What a gallery writes down, and what it makes of what others wrote.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use super::*;
 use crate::core::{
@@ -129,7 +129,7 @@ fn sightings_say_who_was_where_from_when_until_when() {
 fn a_slow_store_makes_nothing_grow_and_loses_nobody() {
     let mut gallery = gallery();
     let camera = gallery.attach("door", true);
-    let mut ids = HashSet::new();
+    let mut ids = BTreeSet::new();
     for n in 0..200_u64 {
         ids.extend(watch(
             &mut gallery,
@@ -141,7 +141,7 @@ fn a_slow_store_makes_nothing_grow_and_loses_nobody() {
         let gone = [TrackId((n % 7) as u32 + 1)];
         gallery.observe(camera, n * 10_000_000_000 + 1_000_000_000, &[], &gone);
     }
-    let mut taken = HashSet::new();
+    let mut taken = BTreeSet::new();
     loop {
         let changes = gallery.take_changes(3);
         if changes.is_empty() {
@@ -248,7 +248,7 @@ fn two_who_enrol_the_same_person_agree() {
     assert_eq!(watch(&mut there, hall, 0, 20, &[1, 2]), [65, 66]);
     // The others were first.
     let others = here.take_changes(usize::MAX).people;
-    let known: HashSet<IdentityId> = others.iter().map(|p| p.id).collect();
+    let known: BTreeSet<IdentityId> = others.iter().map(|p| p.id).collect();
     for person in others {
         there.adopt(person, Authority::Neighbour);
     }

@@ -7,7 +7,7 @@
 //! dozen shares are held possible, and each is as likely as it explains the scores). Measured on MATRIX, true tracks, half
 //! of the people shown to four cameras and half to the others: docs/identity.md, "Cameras that share nobody".
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use super::{
     CameraId,
@@ -52,7 +52,7 @@ pub(super) struct Scores {
 /// What is known of each pair of cameras.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Overlaps {
-    pairs: HashMap<(CameraId, CameraId), Belief>,
+    pairs: BTreeMap<(CameraId, CameraId), Belief>,
 }
 
 impl Overlaps {
@@ -86,14 +86,14 @@ impl Overlaps {
 
     /// The shares of all pairs of some cameras, the larger of what is learnt of the pair and of what follows when a third
     /// shares people with both: two cameras that face one another see one side of a person each, and a third sees both.
-    pub fn shares(&self, cameras: &[CameraId]) -> HashMap<(CameraId, CameraId), f32> {
+    pub fn shares(&self, cameras: &[CameraId]) -> BTreeMap<(CameraId, CameraId), f32> {
         let direct = |a, b| if a == b { 1.0 } else { self.share(a, b) };
         let n = cameras.len();
         let known: Vec<f32> = cameras
             .iter()
             .flat_map(|&a| cameras.iter().map(move |&b| direct(a, b)))
             .collect();
-        let mut shares = HashMap::with_capacity(n * n);
+        let mut shares = BTreeMap::new();
         for (i, &a) in cameras.iter().enumerate() {
             for (j, &b) in cameras.iter().enumerate() {
                 let by_way_of = |k: usize| known[i * n + k] * known[k * n + j];

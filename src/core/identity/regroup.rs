@@ -9,7 +9,7 @@
 
 use std::{
     cmp::Ordering,
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet},
 };
 
 use super::{
@@ -90,7 +90,7 @@ impl Crowd {
         let mut cosines = vec![0.0; n * n];
         let mut apart = vec![false; n * n];
         let mut strangers = Vec::new();
-        let mut counts: HashMap<CameraId, f32> = HashMap::new();
+        let mut counts: BTreeMap<CameraId, f32> = BTreeMap::new();
         for node in &self.nodes {
             *counts.entry(node.key.camera).or_default() += 1.0;
         }
@@ -168,7 +168,7 @@ impl Gallery {
             return false;
         }
         // How many are in the newest picture of each camera.
-        let mut side_by_side: HashMap<CameraId, (u64, usize)> = HashMap::new();
+        let mut side_by_side: BTreeMap<CameraId, (u64, usize)> = BTreeMap::new();
         let known = |b: &Binding| b.identity.is_some() && b.evidence.crops > 0;
         for (key, binding) in self.bindings.iter().filter(|(_, b)| known(b)) {
             let (newest, count) = side_by_side.entry(key.camera).or_default();
@@ -210,7 +210,7 @@ impl Gallery {
     /// The tracks that can be compared, with what they look like.
     fn crowd(&self, space: usize, camera: CameraId) -> Crowd {
         let space = &self.spaces[space];
-        let mut newest: HashMap<CameraId, u64> = HashMap::new();
+        let mut newest: BTreeMap<CameraId, u64> = BTreeMap::new();
         let mut chosen: Vec<(&TrackKey, &Binding)> = self
             .bindings
             .iter()
@@ -321,8 +321,8 @@ impl Gallery {
     }
 
     /// Numbers that people carried before any of those in view came.
-    fn known_before(&self, crowd: &Crowd) -> HashSet<IdentityId> {
-        let mut came: HashMap<IdentityId, u64> = HashMap::new();
+    fn known_before(&self, crowd: &Crowd) -> BTreeSet<IdentityId> {
+        let mut came: BTreeMap<IdentityId, u64> = BTreeMap::new();
         for node in &crowd.nodes {
             let first = came.entry(node.id).or_insert(u64::MAX);
             *first = node.first_ns.min(*first);
@@ -375,7 +375,7 @@ impl Gallery {
 
     /// The number of each cluster: the one that most of its crops carried, unless another cluster has more of them;
     /// `None` = a new one.
-    fn numbers(&self, crowd: &Crowd, labels: &[usize]) -> HashMap<usize, IdentityId> {
+    fn numbers(&self, crowd: &Crowd, labels: &[usize]) -> BTreeMap<usize, IdentityId> {
         let mut votes: BTreeMap<(usize, IdentityId), u32> = BTreeMap::new();
         for (node, &label) in crowd.nodes.iter().zip(labels) {
             let vote = votes.entry((label, node.id)).or_insert_with(|| {
@@ -388,8 +388,8 @@ impl Gallery {
         }
         let mut ranked: Vec<((usize, IdentityId), u32)> = votes.into_iter().collect();
         ranked.sort_by_key(|&((label, id), votes)| (std::cmp::Reverse(votes), id, label));
-        let mut numbers = HashMap::new();
-        let mut used = HashSet::new();
+        let mut numbers = BTreeMap::new();
+        let mut used = BTreeSet::new();
         for ((label, id), _) in ranked {
             if !numbers.contains_key(&label) && used.insert(id) {
                 numbers.insert(label, id);
@@ -400,9 +400,9 @@ impl Gallery {
 
     /// Gives every track the number of its cluster: first those who leave a number that others keep, then whole numbers
     /// that turn out to be another's.
-    fn renumber(&mut self, crowd: &Crowd, labels: &[usize], numbers: &HashMap<usize, IdentityId>) {
+    fn renumber(&mut self, crowd: &Crowd, labels: &[usize], numbers: &BTreeMap<usize, IdentityId>) {
         let mut numbers = numbers.clone();
-        let kept: HashSet<IdentityId> = numbers.values().copied().collect();
+        let kept: BTreeSet<IdentityId> = numbers.values().copied().collect();
         // Where the tracks of a number that no cluster keeps go: with the first of them.
         let mut absorbed: BTreeMap<IdentityId, IdentityId> = BTreeMap::new();
         for (node, label) in crowd.nodes.iter().zip(labels) {

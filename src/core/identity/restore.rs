@@ -1,7 +1,7 @@
 //! The other direction of [`super::journal`]: a gallery as it was kept, and what others who share it have changed.
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::{BTreeSet, VecDeque},
     sync::Arc,
 };
 
@@ -193,7 +193,7 @@ impl Gallery {
     }
 
     fn adopt_rows(&mut self, id: IdentityId, rows: &[SavedRow], authority: Authority) {
-        let attached: HashSet<CameraId> = self.cameras.keys().copied().collect();
+        let attached: BTreeSet<CameraId> = self.cameras.keys().copied().collect();
         let knows_better =
             |camera: &CameraId| authority == Authority::Neighbour && attached.contains(camera);
         let had_rows = self.spaces.iter().any(|space| space.rows_of(id) > 0);
@@ -302,7 +302,11 @@ impl Gallery {
     }
 
     /// Whom of `others` the person `id` would have been taken for, had they been known when it was enrolled.
-    pub fn double_among(&self, id: IdentityId, others: &HashSet<IdentityId>) -> Option<IdentityId> {
+    pub fn double_among(
+        &self,
+        id: IdentityId,
+        others: &BTreeSet<IdentityId>,
+    ) -> Option<IdentityId> {
         let record = self.people.get(&id)?;
         let wanted = |other: IdentityId| {
             other != id && others.contains(&other) && !record.apart.contains(&other)

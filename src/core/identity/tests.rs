@@ -789,6 +789,61 @@ fn nobody_is_in_two_places_or_faster_than_people_walk() {
     }
 }
 
+#[test]
+fn the_same_frames_give_the_same_decisions() {
+    // Three cameras of one hall that is never empty; the gallery is too small for all who come.
+    let run = || {
+        let mut noise = Noise(83);
+        let mut gallery = Gallery::new(GalleryConfig {
+            max_identities: 12,
+            ..GalleryConfig::default()
+        });
+        let cameras = ["a", "b", "c"].map(|name| gallery.attach(name, true));
+        let mut told = String::new();
+        for n in 0..300_u64 {
+            for (c, &camera) in cameras.iter().enumerate() {
+                // Everybody stays for 25 pictures, and is followed as another track by each camera.
+                let people: Vec<u64> = (0..8)
+                    .map(|seat| seat + 8 * ((n + 3 * seat) / 25))
+                    .collect();
+                let boxes: Vec<(TrackId, Rect, Embedding)> = people
+                    .iter()
+                    .map(|&p| {
+                        let (x, y) = (
+                            150.0 * (p % 8) as f32 + 4.0 * n as f32,
+                            40.0 * (p % 5) as f32,
+                        );
+                        let rect = Rect::new((x + 30.0 * c as f32) % 1200.0, y, 60.0, 150.0);
+                        (TrackId(p as u32 + 1), rect, crop(p, 0.5, 0.5, &mut noise))
+                    })
+                    .collect();
+                let sightings: Vec<Sighting<'_>> = boxes
+                    .iter()
+                    .map(|(track, rect, look)| Sighting {
+                        track: *track,
+                        confirmed: true,
+                        rect: *rect,
+                        embedding: Some(look),
+                        quality: 0.9,
+                    })
+                    .collect();
+                let left: Vec<TrackId> = (0..400)
+                    .map(TrackId)
+                    .filter(|t| t.0 > 0 && !people.contains(&u64::from(t.0 - 1)))
+                    .collect();
+                let decision = gallery.observe(camera, n * 5 * FRAME_NS, &sightings, &left);
+                told += &format!("{decision:?}\n");
+            }
+        }
+        (told, format!("{:?}", gallery.list()))
+    };
+    let first = run();
+    assert!(first.0.contains("Left") && first.0.contains("Merged"));
+    for _ in 0..3 {
+        assert!(run() == first, "the same frames, other decisions");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 

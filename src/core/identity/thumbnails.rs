@@ -1,10 +1,7 @@
 //! One small picture of each person, for whoever keeps the gallery: which crops are worth having, and whose they are
 //! when numbers become one. Nothing is decided by them.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{CameraId, Gallery, Part, binding::TrackKey};
 use crate::core::{
@@ -36,7 +33,7 @@ pub struct SavedThumbnail {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Thumbnails {
     waiting: BTreeMap<IdentityId, SavedThumbnail>,
-    best: HashMap<IdentityId, Best>,
+    best: BTreeMap<IdentityId, Best>,
 }
 
 /// The best picture of a person that was taken here, also where it is written by now.

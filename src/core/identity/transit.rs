@@ -4,7 +4,7 @@
 //! Where much was seen, a time that people take often speaks for a person and one that nobody takes against; where little
 //! was, neither. What no walk can explain is the topology's business ([`super::topology`]), and hard.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use super::CameraId;
 
@@ -26,7 +26,7 @@ const MAX_PAIRS: usize = 10_000;
 /// Times between cameras.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Transits {
-    pairs: HashMap<(CameraId, CameraId), [f32; STEPS]>,
+    pairs: BTreeMap<(CameraId, CameraId), [f32; STEPS]>,
 }
 
 fn step(walk_ns: u64) -> usize {

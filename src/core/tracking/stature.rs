@@ -9,7 +9,7 @@
 //! Where people sit, bend or stand on stairs, heights spread widely and the function says little; while a camera moves the
 //! newest boxes do not fit, and it says nothing.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use super::track::EDGE;
 use crate::core::{geometry::Rect, linear::Normal, person::TrackId};
@@ -167,7 +167,7 @@ impl Statures {
 struct Stature {
     samples: VecDeque<Sample>,
     /// When each of the tracks in view taught last, ns.
-    taught_ns: HashMap<TrackId, u64>,
+    taught_ns: BTreeMap<TrackId, u64>,
     fitted_ns: Option<u64>,
     fit: Option<Fit>,
 }

@@ -13,7 +13,7 @@ mod target;
 mod tls;
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeSet, HashSet},
     ops::Range,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
@@ -194,7 +194,7 @@ impl Postgres {
         gallery: &Mutex<Gallery>,
     ) -> Result<i64, Fault> {
         let news = records::news(transaction, self.version, self.writer)?;
-        let mut pulled = HashSet::new();
+        let mut pulled = BTreeSet::new();
         // A few at a time: cameras wait for the lock.
         for rows in news.people.chunks(BATCH) {
             let people = records::with_vectors(transaction, rows)?;
