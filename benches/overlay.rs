@@ -28,6 +28,7 @@ fn people(frame: u64) -> Vec<Person> {
         person.track = Some(Track {
             id: TrackId(id),
             state: TrackState::Confirmed,
+            unseen_ns: 0,
         });
         person.identity = Some(Identity {
             id: IdentityId(id),

@@ -8,7 +8,7 @@
 //! announced later (merges, splits, corrections) applied to each track from its beginning, and `OUT_DIR/<name>.track.txt`. Options before OUT_DIR: `min=0.25` lowest score
 //! that is looked at, `looks=0` motion only, `heights=0` scores as they are, `sure=0.5` a fixed tracker threshold, `match=0.5` a fixed gallery threshold,
 //! `topology=FILE` how the cameras lie to one another (a camera is called as its file without the ending),
-//! `smooth=0` the boxes as they were found, `truth=1` tracks as the file's own `"g"` says, to measure the gallery alone.
+//! `smooth=0` the boxes as they were found, `unseen=0` without those who are missed for a moment, `truth=1` tracks as the file's own `"g"` says, to measure the gallery alone.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -33,6 +33,7 @@ const LOST_NS: u64 = 2_000_000_000;
 struct Camera {
     true_tracks: bool,
     smooth: bool,
+    unseen: bool,
     frames: std::iter::Peekable<std::vec::IntoIter<serde_json::Value>>,
     tracker: Tracker,
     id: CameraId,
@@ -48,6 +49,29 @@ struct Camera {
 }
 
 impl Camera {
+    /// Writes one box of a frame: its track, if that is confirmed, and its number, if it has one.
+    fn write(
+        &mut self,
+        frame: &str,
+        rect: &Rect,
+        (track, confirmed): (TrackId, bool),
+        number: Option<IdentityId>,
+    ) -> std::io::Result<()> {
+        let place = format!(
+            "{:.2},{:.2},{:.2},{:.2},1,-1,-1,-1",
+            rect.x, rect.y, rect.w, rect.h
+        );
+        if confirmed {
+            writeln!(self.track, "{frame},{},{place}", track.0)?;
+        }
+        if let Some(number) = number {
+            writeln!(self.global, "{frame},{},{place}", number.0)?;
+            self.carried.insert(track, number);
+            self.lines.push((frame.to_owned(), place, track));
+        }
+        Ok(())
+    }
+
     /// Writes all lines with the number that each track carried last. A number that somebody in the frame carries already,
     /// as two tracks turned out to be one person, becomes one of its own: a person has one box in a frame.
     fn write_corrected(&mut self, merged: &HashMap<IdentityId, IdentityId>) -> std::io::Result<()> {
@@ -98,6 +122,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut lowest = 0.25;
     let mut true_tracks = false;
     let mut smooth = true;
+    let mut unseen = true;
     let mut files = Vec::new();
     let mut topology = None;
     for argument in std::env::args().skip(1) {
@@ -105,6 +130,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             Some(("min", v)) => lowest = v.parse()?,
             Some(("truth", v)) => true_tracks = v != "0",
             Some(("smooth", v)) => smooth = v != "0",
+            Some(("unseen", v)) => unseen = v != "0",
             Some(("looks", v)) => config.use_appearance = v != "0",
             Some(("heights", v)) => config.use_stature = v != "0",
             Some(("sure", v)) => config.sure_score = Some(v.parse()?),
@@ -137,6 +163,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         cameras.push(Camera {
             true_tracks,
             smooth,
+            unseen: unseen && !true_tracks,
             frames: frames.into_iter().peekable(),
             tracker: Tracker::new(config.clone()),
             id: gallery.attach(name, config.use_appearance),
@@ -247,22 +274,17 @@ fn step(
             eprintln!("{} {:?} {event:?}", frame["n"], camera.id);
         }
     }
-    for ((rect, sighting), identity) in visible.iter().zip(&decision.identities) {
-        let n = &frame["n"];
-        let place = format!(
-            "{:.2},{:.2},{:.2},{:.2},1,-1,-1,-1",
-            rect.x, rect.y, rect.w, rect.h
-        );
-        let line = |id: u32| format!("{n},{id},{place}");
-        if sighting.confirmed {
-            writeln!(camera.track, "{}", line(sighting.track.0))?;
-        }
-        if let Some(identity) = identity {
-            writeln!(camera.global, "{}", line(identity.id.0))?;
-            camera.carried.insert(sighting.track, identity.id);
-            camera
-                .lines
-                .push((n.to_string(), place.clone(), sighting.track));
+    let frame = frame["n"].to_string();
+    for ((rect, sighting), identity) in visible.iter().zip(decision.identities) {
+        let track = sighting.track;
+        let number = identity.map(|identity| identity.id);
+        camera.write(&frame, rect, (track, sighting.confirmed), number)?;
+    }
+    if camera.unseen {
+        let outputs = camera.tracker.outputs().to_vec();
+        for (output, identity) in gallery.unseen(camera.id, &outputs) {
+            let track = (output.track, true);
+            camera.write(&frame, &output.rect, track, Some(identity.id))?;
         }
     }
     Ok(spent)

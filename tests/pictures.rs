@@ -232,6 +232,7 @@ fn person(id: Option<u32>, rect: Rect) -> Person {
     person.track = Some(Track {
         id: TrackId(id.unwrap_or(99)),
         state: TrackState::Confirmed,
+        unseen_ns: 0,
     });
     person.identity = id.map(|id| Identity {
         id: IdentityId(id),

@@ -30,6 +30,7 @@ fn person(id: u32) -> Person {
     person.track = Some(Track {
         id: TrackId(3),
         state: TrackState::Confirmed,
+        unseen_ns: 0,
     });
     person.identity = Some(Identity {
         id: IdentityId(id),

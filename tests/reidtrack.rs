@@ -16,7 +16,7 @@ use gstreid::{
     },
     media::PeopleMeta,
 };
-use tracked::{Camera, ids, init};
+use tracked::{Camera, FRAME_MS, ids, init, person};
 
 #[test]
 fn tentative_people_carry_a_track_and_confirmed_ones_an_identity() {
@@ -125,16 +125,59 @@ fn restarting_fifty_times_knows_people_and_does_not_grow() {
 }
 
 #[test]
-fn skipped_frames_carry_predicted_people_and_empty_ones_none() {
+fn skipped_frames_carry_predicted_people() {
     let mut camera = Camera::new("reidtrack");
     let seen = camera.frames(5, &[0, 1], true);
-    let skipped = camera.frame(None);
-    assert_eq!(ids(&skipped), ids(&seen));
-    assert!(skipped[0].rect.iou(&seen[0].rect) > 0.9);
-    assert!(camera.frame(Some(Vec::new())).is_empty());
-    // Missed in the newest verdict: no longer shown, not yet forgotten.
-    assert!(camera.frame(None).is_empty());
+    for n in 1..=20 {
+        let skipped = camera.frame(None);
+        assert_eq!(ids(&skipped), ids(&seen));
+        assert!(skipped[0].rect.iou(&seen[0].rect) > 0.9);
+        assert_eq!(unseen_ms(&skipped), [n * FRAME_MS; 2]);
+    }
+}
+
+#[test]
+fn who_is_missed_is_there_for_a_moment_longer() {
+    let mut camera = Camera::new("reidtrack");
+    let seen = camera.frames(5, &[0, 1], true);
+    // 40 to 200 ms, whether the detector looked at the frame or not.
+    for n in 1..=5 {
+        let left = if n == 3 {
+            camera.frame(None)
+        } else {
+            camera.frame(Some(vec![person(1, true)]))
+        };
+        let mut there = ids(&left);
+        there.sort_unstable();
+        assert_eq!(there, ids(&seen), "{n}");
+        let missed = left
+            .iter()
+            .find(|p| ids(&[(*p).clone()]) == ids(&seen[..1]));
+        let missed = missed.unwrap();
+        assert_eq!(unseen_ms(std::slice::from_ref(missed)), [n * FRAME_MS]);
+        assert!(missed.rect.iou(&seen[0].rect) > 0.9 && missed.embedding.is_none());
+    }
+    // No longer shown, not yet forgotten.
+    let after = camera.frame(Some(vec![person(1, true)]));
+    assert_eq!(ids(&after), ids(&seen[1..]));
     assert_eq!(ids(&camera.frames(1, &[0, 1], true)), ids(&seen));
+}
+
+#[test]
+fn predictions_say_in_regions_that_nobody_was_seen() {
+    let mut camera = Camera::new("reidtrack");
+    camera.frames(5, &[0], true);
+    let buffer = camera.buffer(Some(Vec::new()));
+    let out = camera.harness.push_and_pull(buffer).unwrap();
+    let roi = out.meta::<gst_video::VideoRegionOfInterestMeta>().unwrap();
+    let reid = roi.param("reid").unwrap();
+    assert_eq!(reid.get::<u64>("unseen_ns"), Ok(FRAME_MS * 1_000_000));
+}
+
+/// For how long each of these people was not seen, ms.
+fn unseen_ms(people: &[Person]) -> Vec<u64> {
+    let tracks = people.iter().map(|p| p.track.unwrap());
+    tracks.map(|track| track.unseen_ns / 1_000_000).collect()
 }
 
 #[test]
@@ -206,9 +249,12 @@ fn what_happens_is_signalled_and_posted_and_users_can_correct_it() {
     assert!(!element.emit_by_name::<bool>("merge", &[&2_u32, &1_u32]));
     assert_eq!(element.emit_by_name::<u32>("split", &[&1_u32, &""]), 0);
     let new = element.emit_by_name::<u32>("split", &[&1_u32, &"door"]);
-    assert_eq!((new, ids(&camera.frames(1, &[0], true))), (3, vec![3]));
+    // The other is missed, and shown for a moment longer.
+    assert_eq!((new, ids(&camera.frames(1, &[0], true))), (3, vec![3, 2]));
     assert!(element.emit_by_name::<bool>("forget", &[&3_u32]));
     assert!(ids(&camera.frames(1, &[0], true))[0] > 3);
+    assert!(element.emit_by_name::<bool>("forget", &[&2_u32]));
+    assert_eq!(camera.frames(1, &[0], true).len(), 1);
 }
 
 #[test]

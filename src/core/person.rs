@@ -34,6 +34,8 @@ pub struct Track {
     pub id: TrackId,
     /// Life cycle.
     pub state: TrackState,
+    /// Time since it was last seen, ns: 0 when the detector saw it in this frame, else the box is where it should be by now.
+    pub unseen_ns: u64,
 }
 
 /// How sure the gallery is of an identity.

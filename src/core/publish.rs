@@ -90,6 +90,9 @@ struct Corners {
 struct Reid<'a> {
     global_id: u32,
     track_id: u32,
+    /// Only of whom the detector did not see in this frame.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unseen_ns: Option<u64>,
     state: &'static str,
     score: f64,
     margin: f64,
@@ -189,6 +192,7 @@ fn reid<'a>(frame: &FrameFacts<'a>, person: &Person, identity: &'a Identity) -> 
     Reid {
         global_id: identity.id.0,
         track_id: person.track.map_or(0, |track| track.id.0),
+        unseen_ns: person.track.map(|t| t.unseen_ns).filter(|&ns| ns > 0),
         state: identity.state.as_str(),
         score: tidy(identity.score),
         margin: tidy(identity.margin),
@@ -253,6 +257,7 @@ mod tests {
         person.track = Some(Track {
             id: TrackId(4),
             state,
+            unseen_ns: 0,
         });
         person.identity = identity.map(|id| Identity {
             id: IdentityId(id),
@@ -282,6 +287,16 @@ mod tests {
             json_line(&FRAME, &[person], false, true).as_deref(),
             Some(expected)
         );
+    }
+
+    #[test]
+    fn json_says_who_was_not_seen() {
+        let mut person = tracked(32.0, TrackState::Confirmed, Some(17));
+        if let Some(track) = &mut person.track {
+            track.unseen_ns = 40_000_000;
+        }
+        let line = json_line(&FRAME, &[person], false, false).unwrap();
+        assert!(line.contains(r#""track_id":4,"unseen_ns":40000000,"state":"matched""#));
     }
 
     #[test]

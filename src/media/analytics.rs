@@ -23,7 +23,7 @@ struct Known {
 /// from a relation meta; an identity that was corrected is added beside the earlier one.
 pub(super) fn mirror(buffer: &mut gst::BufferRef, frame: FrameSize, people: &[Person]) {
     let mut known = known(buffer);
-    let seen = buffer.pts().unwrap_or(gst::ClockTime::ZERO);
+    let now = buffer.pts().unwrap_or(gst::ClockTime::ZERO);
     if buffer.meta::<AnalyticsRelationMeta>().is_none() {
         AnalyticsRelationMeta::add(buffer);
     }
@@ -64,6 +64,8 @@ pub(super) fn mirror(buffer: &mut gst::BufferRef, frame: FrameSize, people: &[Pe
         let added = number
             .filter(|number| !tracked.contains(number))
             .and_then(|number| {
+                let unseen_ns = person.track.map_or(0, |track| track.unseen_ns);
+                let seen = now.saturating_sub(gst::ClockTime::from_nseconds(unseen_ns));
                 meta.add_tracking_mtd(number, seen)
                     .ok()
                     .map(|tracking| tracking.id())

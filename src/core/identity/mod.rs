@@ -22,6 +22,7 @@ mod rows;
 mod thumbnails;
 pub mod topology;
 mod transit;
+mod unseen;
 
 pub use gallery::{Gallery, PersonFacts};
 pub use journal::{

@@ -113,6 +113,7 @@ mod tests {
         person.track = Some(Track {
             id: TrackId(4),
             state: TrackState::Confirmed,
+            unseen_ns: 0,
         });
         let identity = Identity {
             id: IdentityId(17),

@@ -16,6 +16,7 @@ fn person(id: u32, rect: Rect) -> Person {
     person.track = Some(Track {
         id: TrackId(id),
         state: TrackState::Confirmed,
+        unseen_ns: 0,
     });
     person.identity = Some(Identity {
         id: IdentityId(id),

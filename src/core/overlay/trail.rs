@@ -86,6 +86,7 @@ mod tests {
         person.track = Some(Track {
             id: TrackId(track),
             state: TrackState::Confirmed,
+            unseen_ns: 0,
         });
         person
     }

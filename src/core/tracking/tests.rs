@@ -388,6 +388,33 @@ fn who_comes_in_where_another_left_is_another_at_any_rate() {
     }
 }
 
+/// After how long, s, a walker who is seen for 2 s in pictures 0.02 s apart, and then no more, is no longer taken to be there.
+fn shown_for(walk: impl Fn(f64) -> Rect) -> f64 {
+    let mut tracker = Tracker::new(TrackerConfig::default());
+    for frame in 0..100 {
+        let rect = cut(walk(f64::from(frame) / 50.0)).unwrap();
+        tracker.update(ns(f64::from(frame) / 50.0), FRAME, &[seen(rect, 0.9)]);
+    }
+    for frame in 100..200 {
+        let outputs = tracker.update(ns(f64::from(frame) / 50.0), FRAME, &[]);
+        assert_eq!(outputs.len(), 1, "it is still followed");
+        if !outputs[0].present {
+            return f64::from(frame - 100) / 50.0;
+        }
+        let there = walk(f64::from(frame) / 50.0);
+        assert!(outputs[0].rect.iou(&there) > 0.8);
+    }
+    panic!("shown for ever");
+}
+
+#[test]
+fn who_is_missed_is_there_for_a_fifth_of_a_second_and_who_leaves_is_not() {
+    let stays = shown_for(|t| walker(800.0, 300.0, 100.0, 10.0, t));
+    assert!((stays - 0.2).abs() < 0.03, "{stays}");
+    let leaves = shown_for(|t| walker(160.0, 300.0, -90.0, 0.0, t));
+    assert_eq!(leaves, 0.0);
+}
+
 #[test]
 fn who_stands_at_the_edge_and_is_missed_for_a_second_keeps_the_track() {
     let ids = run(TrackerConfig::default(), 10.0, 6.0, false, |t| {

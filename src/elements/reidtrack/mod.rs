@@ -12,9 +12,11 @@
 //! Every person's `track` and, once the track is confirmed, `identity`. A confirmed person always carries a number;
 //! `pending` says that it may still turn out to be another's, which is announced. Tentative people carry a track and
 //! no identity. On frames that no detector has looked at (`yolodetect inference-interval`), the people of the last
-//! frame that it did look at are attached where they are predicted to be, so that an overlay does not flicker. A frame
-//! in which a detector found nobody is not such a frame: tracks age. Regions of another detector cannot tell the two
-//! apart; from such a detector, a frame without regions is one in which nobody was found.
+//! frame that it did look at are attached where they are predicted to be, so that an overlay does not flicker. So is, for
+//! 0.2 s, a confirmed person whom the detector misses, unless they were walking out of the picture. `unseen_ns` (in the
+//! region's `reid`, in JSON where it is not 0) says how long ago the box was last seen; such people carry no vector. A
+//! frame in which a detector found nobody is not one that it passed over: tracks age. Regions of another detector cannot
+//! tell the two apart; from such a detector, a frame without regions is one in which nobody was found.
 //!
 //! # What is announced
 //! By signals and by element messages on the bus (`reid-identity-new`, `-matched`, `-merged`, `-split`, `-corrected`, `-lost`,

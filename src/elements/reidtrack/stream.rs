@@ -147,7 +147,7 @@ impl Stream {
                 let (people, events) = self.detected(people, size, time);
                 (Some(people), events)
             }
-            None if self.has_meta => self.skipped(time),
+            None if self.has_meta => self.skipped(size, time),
             None => {
                 let (people, events) = self.detected(Vec::new(), size, time);
                 ((!people.is_empty()).then_some(people), events)
@@ -185,6 +185,7 @@ impl Stream {
         self.sums.track_us += begun.elapsed().as_secs_f64() * 1e6;
         let events = self.identify(&mut people, &qualities, &outputs, time);
         steady(&mut people, &outputs, frame);
+        people.extend(self.unseen(&outputs, frame));
         (people, events)
     }
 
@@ -254,6 +255,7 @@ impl Stream {
             person.track = Some(Track {
                 id: output.track,
                 state: output.state,
+                unseen_ns: 0,
             });
             let seen = Seen {
                 confidence: person.confidence,
@@ -264,42 +266,45 @@ impl Stream {
         }
     }
 
-    /// A frame that nobody looked at: those seen in the last one that somebody did, where they should be by now.
-    fn skipped(&mut self, time: FrameTime) -> (Option<Vec<Person>>, Vec<Event>) {
+    /// A frame that nobody looked at: those who were there in the last one that somebody did.
+    fn skipped(&mut self, size: FrameSize, time: FrameTime) -> (Option<Vec<Person>>, Vec<Event>) {
         self.sums.skipped += 1;
         let outputs = self.tracker.coast(time.stream_ns).to_vec();
         let ended = self.tracker.take_ended();
-        let mut gallery = self.gallery.lock();
         let events = if ended.is_empty() {
             Vec::new()
         } else {
+            let mut gallery = self.gallery.lock();
             let decision = gallery.observe(self.camera, time.gallery_ns, &[], &ended);
             decision.events
         };
-        let people: Vec<Person> = outputs
-            .iter()
-            .filter(|o| o.missed == 0)
-            .filter_map(|output| {
-                let seen = self.seen.get(&output.track)?;
-                let mut person = Person::detected(
-                    output.rect,
-                    seen.confidence,
-                    seen.label.clone(),
-                    seen.label_id,
-                );
-                person.track = Some(Track {
-                    id: output.track,
-                    state: output.state,
-                });
-                person.identity = gallery.identity(self.camera, output.track);
-                Some(person)
-            })
-            .collect();
-        drop(gallery);
         for track in &ended {
             self.seen.remove(track);
         }
+        let people = self.unseen(&outputs, (size.width as f32, size.height as f32));
         ((!people.is_empty()).then_some(people), events)
+    }
+
+    /// Those who are there without being seen in this frame, where they should be by now.
+    fn unseen(&self, outputs: &[TrackOutput], frame: (f32, f32)) -> Vec<Person> {
+        let unseen = self.gallery.lock().unseen(self.camera, outputs);
+        let inside = unseen
+            .into_iter()
+            .filter(|(output, _)| output.rect.clipped(frame.0, frame.1).is_some());
+        inside
+            .filter_map(|(output, identity)| {
+                let seen = self.seen.get(&output.track)?;
+                let (label, id) = (seen.label.clone(), seen.label_id);
+                let mut person = Person::detected(output.rect, seen.confidence, label, id);
+                person.track = Some(Track {
+                    id: output.track,
+                    state: output.state,
+                    unseen_ns: output.unseen_ns,
+                });
+                person.identity = Some(identity);
+                Some(person)
+            })
+            .collect()
     }
 
     /// The number of a class name in this stream.
@@ -377,6 +382,7 @@ mod tests {
                 class: 0,
                 unseen_ns: 0,
                 missed: 0,
+                present: true,
             };
             steady(&mut people, &[output], frame);
             assert_eq!(people[0].rect, expected);
