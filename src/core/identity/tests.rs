@@ -707,6 +707,11 @@ fn people_of_two_full_rooms_are_not_taken_for_one_another() {
 
 /// A crop of one of many people, who come in kinds: those of a kind wear much the same.
 fn dressed(person: u64, noise: &mut Noise) -> Embedding {
+    look(person, 1.0, 0.7, noise)
+}
+
+/// Likewise, with so much of the person's own and so much noise beside the kind's.
+fn look(person: u64, own_part: f32, wobble: f32, noise: &mut Noise) -> Embedding {
     let direction = |label: u64| {
         let mut own = Noise((label + 1).wrapping_mul(0xD134_2543_DE82_EF95));
         (0..8).for_each(|_| {
@@ -718,7 +723,7 @@ fn dressed(person: u64, noise: &mut Noise) -> Embedding {
     let (kind, own) = (direction(5000 + kind), direction(9000 + person));
     let values = kind.iter().zip(&own);
     let raw: Vec<f32> = values
-        .map(|(k, o)| 0.7 * k + o + 0.7 * noise.next())
+        .map(|(k, o)| 0.7 * k + own_part * o + wobble * noise.next())
         .collect();
     Embedding::normalised(&raw, MODEL).unwrap()
 }
@@ -789,56 +794,64 @@ fn nobody_is_in_two_places_or_faster_than_people_walk() {
     }
 }
 
+/// Where a camera sees whoever walks a circle on a hall's floor: cameras stand around it.
+fn in_hall(camera: usize, person: u64, seconds: f32) -> Rect {
+    let turn = 0.4 * seconds + 2.4 * person as f32;
+    let radius = 1.0 + 0.3 * (person % 5) as f32;
+    let seen_from = turn + camera as f32;
+    let (across, far) = (radius * seen_from.cos(), 5.0 + radius * seen_from.sin());
+    let height = 600.0 / far;
+    Rect::new(
+        600.0 + 900.0 * across / far - 0.2 * height,
+        200.0 + 1000.0 / far - height,
+        0.4 * height,
+        height,
+    )
+}
+
 #[test]
 fn the_same_frames_give_the_same_decisions() {
-    // Three cameras of one hall that is never empty; the gallery is too small for all who come.
+    // Six cameras of one hall that is never empty; people look alike, and are more than the gallery may know.
     let run = || {
         let mut noise = Noise(83);
         let mut gallery = Gallery::new(GalleryConfig {
             max_identities: 12,
             ..GalleryConfig::default()
         });
-        let cameras = ["a", "b", "c"].map(|name| gallery.attach(name, true));
+        let cameras = ["a", "b", "c", "d", "e", "f"].map(|name| gallery.attach(name, true));
+        let present = |n: u64| (0..8).map(move |seat| seat + 8 * ((n + 5 * seat) / 40));
+        let track = |person: u64| TrackId(person as u32 + 1);
         let mut told = String::new();
-        for n in 0..300_u64 {
+        for n in 0..150_u64 {
+            let before = present(n.saturating_sub(1));
+            let left: Vec<TrackId> = before
+                .filter(|p| present(n).all(|q| q != *p))
+                .map(track)
+                .collect();
             for (c, &camera) in cameras.iter().enumerate() {
-                // Everybody stays for 25 pictures, and is followed as another track by each camera.
-                let people: Vec<u64> = (0..8)
-                    .map(|seat| seat + 8 * ((n + 3 * seat) / 25))
+                let seen: Vec<(u64, Embedding)> = present(n)
+                    .map(|p| (p, look(p, 0.3, 1.2, &mut noise)))
                     .collect();
-                let boxes: Vec<(TrackId, Rect, Embedding)> = people
+                let sightings: Vec<Sighting<'_>> = seen
                     .iter()
-                    .map(|&p| {
-                        let (x, y) = (
-                            150.0 * (p % 8) as f32 + 4.0 * n as f32,
-                            40.0 * (p % 5) as f32,
-                        );
-                        let rect = Rect::new((x + 30.0 * c as f32) % 1200.0, y, 60.0, 150.0);
-                        (TrackId(p as u32 + 1), rect, crop(p, 0.5, 0.5, &mut noise))
-                    })
-                    .collect();
-                let sightings: Vec<Sighting<'_>> = boxes
-                    .iter()
-                    .map(|(track, rect, look)| Sighting {
-                        track: *track,
+                    .map(|(person, look)| Sighting {
+                        track: track(*person),
                         confirmed: true,
-                        rect: *rect,
+                        rect: in_hall(c, *person, n as f32 / 5.0),
                         embedding: Some(look),
                         quality: 0.9,
                     })
                     .collect();
-                let left: Vec<TrackId> = (0..400)
-                    .map(TrackId)
-                    .filter(|t| t.0 > 0 && !people.contains(&u64::from(t.0 - 1)))
-                    .collect();
-                let decision = gallery.observe(camera, n * 5 * FRAME_NS, &sightings, &left);
+                let decision = gallery.observe(camera, n * 200_000_000, &sightings, &left);
                 told += &format!("{decision:?}\n");
             }
         }
         (told, format!("{:?}", gallery.list()))
     };
     let first = run();
-    assert!(first.0.contains("Left") && first.0.contains("Merged"));
+    for what in ["New", "Merged", "Corrected", "Left"] {
+        assert!(first.0.contains(&format!("{what} {{")), "{what}");
+    }
     for _ in 0..3 {
         assert!(run() == first, "the same frames, other decisions");
     }
