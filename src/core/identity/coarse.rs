@@ -30,19 +30,32 @@ impl Sketch {
 
     /// The slots among those that `wanted` lets through that are most alike, in order of their places.
     pub fn nearest(&self, query: &[f32], wanted: impl Fn(usize) -> bool) -> Vec<usize> {
-        let scores = self.0.dots(query).into_iter().enumerate();
-        let mut ranked: Vec<(f32, usize)> = scores
-            .filter(|&(slot, _)| !self.0.is_empty_at(slot) && wanted(slot))
-            .map(|(slot, score)| (score, slot))
-            .collect();
-        if ranked.len() > SHORTLIST {
-            ranked.select_nth_unstable_by(SHORTLIST, |a, b| b.0.total_cmp(&a.0));
-            ranked.truncate(SHORTLIST);
-        }
+        let mut ranked: Vec<(f32, usize)> = Vec::with_capacity(2 * EVERYBODY);
+        let mut least = f32::NEG_INFINITY;
+        self.0.each_dot(query, |slot, score| {
+            if score > least && wanted(slot) {
+                ranked.push((score, slot));
+                if ranked.len() == ranked.capacity() {
+                    least = keep_best(&mut ranked);
+                }
+            }
+        });
+        keep_best(&mut ranked);
         let mut slots: Vec<usize> = ranked.into_iter().map(|(_, slot)| slot).collect();
         slots.sort_unstable();
         slots
     }
+}
+
+/// Leaves those with the highest scores; returns a score that a further one must surpass.
+fn keep_best(ranked: &mut Vec<(f32, usize)>) -> f32 {
+    if ranked.len() <= SHORTLIST {
+        return f32::NEG_INFINITY;
+    }
+    let (_, last, _) = ranked.select_nth_unstable_by(SHORTLIST - 1, |a, b| b.0.total_cmp(&a.0));
+    let least = last.0;
+    ranked.truncate(SHORTLIST);
+    least
 }
 
 #[cfg(test)]

@@ -706,10 +706,10 @@ impl Gallery {
 
     /// Whether a track can be a person, by where the person was lately.
     pub(super) fn can_be(&self, key: TrackKey, id: IdentityId) -> bool {
-        let (Some(topology), Some(record)) = (&self.topology, self.people.get(&id)) else {
+        let Some(topology) = &self.topology else {
             return true;
         };
-        let Some(binding) = self.bindings.get(&key) else {
+        let (Some(record), Some(binding)) = (self.people.get(&id), self.bindings.get(&key)) else {
             return true;
         };
         let here = binding.first_ns..self.now_ns;

@@ -146,27 +146,16 @@ impl Space {
             let owner = self.slots[slot].owner;
             owner.is_some_and(&wanted) && !self.slots[slot].rows.is_empty()
         };
-        let all: Vec<usize> = (0..self.slots.len()).filter(|&s| free(s)).collect();
-        let is_free = |all: &[usize]| {
-            let mut is_free = vec![false; self.slots.len()];
-            all.iter().for_each(|&slot| is_free[slot] = true);
-            is_free
-        };
-        let marks = if all.len() > EVERYBODY {
-            is_free(&all)
-        } else {
-            Vec::new()
-        };
+        let all: Vec<bool> = (0..self.slots.len()).map(free).collect();
+        let everybody = all.iter().filter(|is_free| **is_free).count() <= EVERYBODY;
         let look = |query: &Query<'_>| -> Vec<Candidate> {
-            if all.len() <= EVERYBODY {
-                return all
-                    .iter()
-                    .filter_map(|&slot| self.candidate(query, slot))
-                    .collect();
-            }
-            let near = self.sketch.nearest(query.values, |slot| marks[slot]);
-            near.iter()
-                .filter_map(|&slot| self.candidate(query, slot))
+            let near = if everybody {
+                (0..all.len()).filter(|&slot| all[slot]).collect()
+            } else {
+                self.sketch.nearest(query.values, |slot| all[slot])
+            };
+            near.into_iter()
+                .filter_map(|slot| self.candidate(query, slot))
                 .collect()
         };
         queries.iter().map(look).collect()
