@@ -6,7 +6,8 @@
 //! ```
 //!
 //! `format=json-lines` writes a line for each frame with somebody in it (`add-empty`: for each frame), a superset of
-//! what DL Streamer's `gvametaconvert` writes. `format=mot` writes a line for each person: frame (from 1), id, x, y, w, h,
+//! what DL Streamer's `gvametaconvert` writes; of people whom the detector missed in this frame `reid` says for how long nobody
+//! saw them (`unseen_ns`). `format=mot` writes a line for each person: frame (from 1), id, x, y, w, h,
 //! confidence, -1, -1, -1. Tentative people, who have no number yet, are left out; without a tracker the detections are
 //! written as they are (MOT id -1).
 //!
