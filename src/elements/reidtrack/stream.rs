@@ -6,7 +6,7 @@ use crate::{
     core::{
         geometry::Rect,
         identity::{CameraId, Event, Sighting},
-        person::{Person, Track, TrackId, TrackState},
+        person::{Identity, Person, Track, TrackId, TrackState},
         quality::crop_quality,
         tracking::{Observation, TrackOutput, Tracker, TrackerConfig},
     },
@@ -183,20 +183,21 @@ impl Stream {
             .update(time.stream_ns, frame, &observations)
             .to_vec();
         self.sums.track_us += begun.elapsed().as_secs_f64() * 1e6;
-        let events = self.identify(&mut people, &qualities, &outputs, time);
+        let (events, unseen) = self.identify(&mut people, &qualities, &outputs, time);
         steady(&mut people, &outputs, frame);
-        people.extend(self.unseen(&outputs, frame));
+        people.extend(self.predicted(unseen, frame));
         (people, events)
     }
 
-    /// Writes tracks and identities into the people that have them.
-    fn identify(
+    /// Writes tracks and identities into the people that have them. Returns what happened, and who is there without being
+    /// seen.
+    fn identify<'a>(
         &mut self,
         people: &mut [Person],
         qualities: &[f32],
-        outputs: &[TrackOutput],
+        outputs: &'a [TrackOutput],
         time: FrameTime,
-    ) -> Vec<Event> {
+    ) -> (Vec<Event>, Vec<(&'a TrackOutput, Identity)>) {
         let begun = Instant::now();
         let visible: Vec<(usize, &TrackOutput)> = outputs
             .iter()
@@ -213,7 +214,7 @@ impl Stream {
             })
             .collect();
         let ended = self.tracker.take_ended();
-        let (decision, identities) = {
+        let (decision, unseen, identities) = {
             let mut gallery = self.gallery.lock();
             let decision = gallery.observe(self.camera, time.gallery_ns, &sightings, &ended);
             if self.thumbnails {
@@ -228,7 +229,8 @@ impl Stream {
                 });
                 self.wanted = wanted.take(MAX_WANTED).collect();
             }
-            (decision, gallery.len())
+            let unseen = gallery.unseen(self.camera, outputs);
+            (decision, unseen, gallery.len())
         };
         self.sums.gallery_us += begun.elapsed().as_secs_f64() * 1e6;
         self.sums.identities = identities;
@@ -241,7 +243,7 @@ impl Stream {
             people[person].identity = identity;
         }
         self.note_tracks(people, outputs, &ended);
-        decision.events
+        (decision.events, unseen)
     }
 
     fn note_tracks(&mut self, people: &mut [Person], outputs: &[TrackOutput], ended: &[TrackId]) {
@@ -271,23 +273,25 @@ impl Stream {
         self.sums.skipped += 1;
         let outputs = self.tracker.coast(time.stream_ns).to_vec();
         let ended = self.tracker.take_ended();
-        let events = if ended.is_empty() {
-            Vec::new()
-        } else {
+        let (events, unseen) = {
             let mut gallery = self.gallery.lock();
-            let decision = gallery.observe(self.camera, time.gallery_ns, &[], &ended);
-            decision.events
+            let events = if ended.is_empty() {
+                Vec::new()
+            } else {
+                let decision = gallery.observe(self.camera, time.gallery_ns, &[], &ended);
+                decision.events
+            };
+            (events, gallery.unseen(self.camera, &outputs))
         };
         for track in &ended {
             self.seen.remove(track);
         }
-        let people = self.unseen(&outputs, (size.width as f32, size.height as f32));
+        let people = self.predicted(unseen, (size.width as f32, size.height as f32));
         ((!people.is_empty()).then_some(people), events)
     }
 
     /// Those who are there without being seen in this frame, where they should be by now.
-    fn unseen(&self, outputs: &[TrackOutput], frame: (f32, f32)) -> Vec<Person> {
-        let unseen = self.gallery.lock().unseen(self.camera, outputs);
+    fn predicted(&self, unseen: Vec<(&TrackOutput, Identity)>, frame: (f32, f32)) -> Vec<Person> {
         let inside = unseen
             .into_iter()
             .filter(|(output, _)| output.rect.clipped(frame.0, frame.1).is_some());
