@@ -8,7 +8,9 @@ The recording is `record.py`'s: the same boxes and vectors for all. Parameters a
 files, but for the threshold from which a detection counts as sure, which is tried from 0.1 to 0.6, and camera motion
 compensation, which is off. Boxes without a vector (too small for one) get a constant one. Prints for each tracker HOTA,
 IDF1 and identity switches by `reidctl score` at the threshold with the largest HOTA + IDF1, and the processor time a frame
-(median over the thresholds). `--all` prints every threshold, `--classes` takes the defaults of BoxMOT's classes instead.
+(median over the thresholds). `--all` prints every threshold, `--classes` takes the defaults of BoxMOT's classes instead,
+`--missed 5` shows tracks for five frames more than BoxMOT gives them out, moving on as they did, as reidtrack shows those
+whom the detector misses.
 """
 
 import argparse
@@ -45,6 +47,9 @@ STILL = {
     "occluboost": {"use_cmc": False},
     "deepocsort": {"cmc_off": True},
 }
+# A missed track moves on at its pace over so many frames, and is not shown where the picture's edge (px) cuts it.
+PACE_FRAMES = 10
+EDGE = 19.0
 THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
 
 
@@ -73,6 +78,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--trackers", nargs="+", choices=SURE, default=list(SURE))
     parser.add_argument("--reidctl", default="target/release/reidctl", help="the program (target/release/reidctl)")
     parser.add_argument("--classes", action="store_true", help="the defaults of the classes, not of the configuration files")
+    parser.add_argument("--missed", type=int, default=0, help="frames for which missed tracks are shown (0)")
     parser.add_argument("--all", action="store_true", help="print every threshold")
     return parser.parse_args()
 
@@ -110,21 +116,44 @@ def load(path: Path) -> Recording:
     return Recording([(line["n"], detections(line, dimension)) for line in lines], np.zeros(size, np.uint8))
 
 
-def follow(name: str, threshold: float, recording: Recording, from_class: bool) -> tuple[list[str], float]:
+def row(number: int, person: int, corners: np.ndarray) -> str:
+    left, top, right, bottom = corners
+    return f"{number},{person},{left:.2f},{top:.2f},{right - left:.2f},{bottom - top:.2f},1,-1,-1,-1\n"
+
+
+def missed(number: int, seen: list[tuple[int, np.ndarray]], frames: int, width: int) -> np.ndarray | None:
+    """Where a track should be in a frame that it was not given out in; `None` where it is not to be shown."""
+    last, corners = seen[-1]
+    recent = [(n, c) for n, c in seen[-PACE_FRAMES - 1 :] if n >= last - PACE_FRAMES]
+    if not 0 < number - last <= frames or len(recent) < 2:
+        return None
+    first, start = recent[0]
+    pace = (corners - start) / (last - first)
+    centre = (pace[:2] + pace[2:]) / 2
+    there = corners + (number - last) * np.concatenate([centre, centre])
+    return there if there[0] >= EDGE and there[2] <= width - EDGE else None
+
+
+def follow(name: str, threshold: float, recording: Recording, given: argparse.Namespace) -> tuple[list[str], float]:
     """MOT rows, and processor time a frame in ms."""
-    made, rows = tracker(name, threshold, from_class), []
+    made, rows = tracker(name, threshold, given.classes), []
+    seen: dict[int, list[tuple[int, np.ndarray]]] = {}
     # SFSORT wants to know how large the picture is.
     picture = recording.picture if made.requirements.frame else None
     begun = time.process_time()
     for number, found in recording.frames:
         tracks = made.update(found, picture)
-        for person, (left, top, right, bottom) in zip(tracks.track_ids.tolist(), tracks.geometry.values.tolist(), strict=True):
-            rows.append(f"{number},{person},{left:.2f},{top:.2f},{right - left:.2f},{bottom - top:.2f},1,-1,-1,-1\n")
+        for person, corners in zip(tracks.track_ids.tolist(), tracks.geometry.values.tolist(), strict=True):
+            seen.setdefault(person, []).append((number, np.array(corners)))
+            rows.append(row(number, person, np.array(corners)))
+        if given.missed:
+            places = ((person, missed(number, own, given.missed, recording.picture.shape[1])) for person, own in seen.items())
+            rows.extend(row(number, person, place) for person, place in places if place is not None)
     return rows, (time.process_time() - begun) * 1e3 / len(recording.frames)
 
 
 def score(name: str, threshold: float, recording: Recording, given: argparse.Namespace) -> Score:
-    rows, ms = follow(name, threshold, recording, given.classes)
+    rows, ms = follow(name, threshold, recording, given)
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as result:
         result.writelines(rows)
         result.flush()
