@@ -108,6 +108,11 @@ pub struct Person {
 }
 
 impl Person {
+    /// Time since it was last seen, ns; 0 = seen in this frame.
+    pub fn unseen_ns(&self) -> u64 {
+        self.track.map_or(0, |track| track.unseen_ns)
+    }
+
     /// A bare detection.
     pub fn detected(rect: Rect, confidence: f32, label: Arc<str>, label_id: i32) -> Self {
         Self {

@@ -192,7 +192,7 @@ fn reid<'a>(frame: &FrameFacts<'a>, person: &Person, identity: &'a Identity) -> 
     Reid {
         global_id: identity.id.0,
         track_id: person.track.map_or(0, |track| track.id.0),
-        unseen_ns: person.track.map(|t| t.unseen_ns).filter(|&ns| ns > 0),
+        unseen_ns: Some(person.unseen_ns()).filter(|&ns| ns > 0),
         state: identity.state.as_str(),
         score: tidy(identity.score),
         margin: tidy(identity.margin),

@@ -64,8 +64,8 @@ pub(super) fn mirror(buffer: &mut gst::BufferRef, frame: FrameSize, people: &[Pe
         let added = number
             .filter(|number| !tracked.contains(number))
             .and_then(|number| {
-                let unseen_ns = person.track.map_or(0, |track| track.unseen_ns);
-                let seen = now.saturating_sub(gst::ClockTime::from_nseconds(unseen_ns));
+                let unseen = gst::ClockTime::from_nseconds(person.unseen_ns());
+                let seen = now.saturating_sub(unseen);
                 meta.add_tracking_mtd(number, seen)
                     .ok()
                     .map(|tracking| tracking.id())

@@ -243,7 +243,7 @@ fn identity(person: &Person, origin: &Origin) -> Vec<gst::Structure> {
             "track_id",
             person.track.map_or(0, |track| track.id.0 as i32),
         )
-        .field("unseen_ns", person.track.map_or(0, |track| track.unseen_ns))
+        .field("unseen_ns", person.unseen_ns())
         .field("camera", origin.camera.as_deref().unwrap_or_default())
         .field("state", identity.state.as_str())
         .field("score", f64::from(identity.score))

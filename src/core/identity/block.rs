@@ -93,8 +93,8 @@ impl Block {
     }
 
     /// Tells the products with a vector of all places that hold one, in order, the vector in eight bits too: good for an order,
-    /// many times as fast as [`Self::dot`]. Needs little memory at a time, whatever it holds: memory that a look-up asks the
-    /// system for takes as long as the look-up (100,000 people).
+    /// many times as fast as [`Self::dot`]. Needs little memory at a time, whatever it holds: a look-up that asked the system
+    /// for all of it took half as long again (100,000 people).
     pub fn each_dot(&self, query: &[f32], mut tell: impl FnMut(usize, f32)) {
         let mut small = Self::new(self.dimension);
         small.grow(1);

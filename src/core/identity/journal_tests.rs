@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::*;
+use super::{tests::faceless, *};
 use crate::core::{
     embedding::{Embedding, ModelFingerprint},
     image::{Colorimetry, ImageView, PixelFormat, Plane},
@@ -197,15 +197,7 @@ fn merges_forgetting_and_expiry_are_written_down() {
 fn people_without_looks_are_nobodys_business() {
     let mut gallery = gallery();
     let blind = gallery.attach("door", false);
-    let rect = Rect::new(0.0, 0.0, 10.0, 20.0);
-    let sighting = Sighting {
-        track: TrackId(1),
-        confirmed: true,
-        rect,
-        embedding: None,
-        quality: 0.9,
-    };
-    gallery.observe(blind, 0, &[sighting], &[]);
+    gallery.observe(blind, 0, &[faceless(1)], &[]);
     assert!(gallery.take_changes(usize::MAX).is_empty());
     gallery.observe(blind, FRAME_NS, &[], &[TrackId(1)]);
     assert!(gallery.take_changes(usize::MAX).is_empty());

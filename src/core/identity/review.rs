@@ -299,24 +299,20 @@ impl Gallery {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::{geometry::Rect, identity::GalleryConfig, person::TrackId};
+    use crate::core::{
+        identity::{GalleryConfig, tests::faceless},
+        person::TrackId,
+    };
 
     #[test]
     fn a_track_takes_no_number_of_its_own_picture_nor_against_a_users_word() {
         let mut gallery = Gallery::new(GalleryConfig::default());
         let (a, b) = (gallery.attach("a", false), gallery.attach("b", false));
-        let sighting = |track| Sighting {
-            track: TrackId(track),
-            confirmed: true,
-            rect: Rect::new(100.0 * track as f32, 0.0, 50.0, 100.0),
-            embedding: None,
-            quality: 0.9,
-        };
         let number = |gallery: &Gallery, camera, track| {
             gallery.identity(camera, TrackId(track)).map(|i| i.id)
         };
-        gallery.observe(a, 1, &[sighting(1), sighting(2)], &[]);
-        gallery.observe(b, 1, &[sighting(1)], &[]);
+        gallery.observe(a, 1, &[faceless(1), faceless(2)], &[]);
+        gallery.observe(b, 1, &[faceless(1)], &[]);
         let key = TrackKey {
             camera: a,
             track: TrackId(1),
@@ -326,7 +322,7 @@ mod tests {
         assert!(!gallery.may_become(key, beside));
         assert!(gallery.may_become(key, elsewhere));
         // The neighbour has left the picture, if not the tracker's mind.
-        gallery.observe(a, 2, &[sighting(1)], &[]);
+        gallery.observe(a, 2, &[faceless(1)], &[]);
         assert!(gallery.may_become(key, beside));
         let own = number(&gallery, a, 1).expect("a number");
         gallery.trust(own);

@@ -40,7 +40,7 @@ mod tests {
     use super::*;
     use crate::core::{
         geometry::Rect,
-        identity::{GalleryConfig, Sighting},
+        identity::{GalleryConfig, Sighting, tests::faceless},
         person::{TrackId, TrackState},
     };
 
@@ -61,14 +61,7 @@ mod tests {
     fn a_person_is_in_a_picture_once() {
         let mut gallery = Gallery::new(GalleryConfig::default());
         let camera = gallery.attach("door", false);
-        let sighting = |track| Sighting {
-            track: TrackId(track),
-            confirmed: true,
-            rect: Rect::new(100.0 * track as f32, 10.0, 20.0, 50.0),
-            embedding: None,
-            quality: 1.0,
-        };
-        let sightings: Vec<Sighting<'_>> = (1..=4).map(sighting).collect();
+        let sightings: Vec<Sighting<'_>> = (1..=4).map(faceless).collect();
         let ids: Vec<IdentityId> = gallery
             .observe(camera, 0, &sightings, &[])
             .identities
