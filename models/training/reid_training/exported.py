@@ -72,8 +72,9 @@ def folded_pairs(net: nn.Module) -> Iterator[tuple[str, nn.Conv2d, str, nn.Batch
 def begin_with(net: nn.Module, weights: Mapping[str, np.ndarray], pictures: Tensor, where: str) -> None:
     """Gives a network the weights of `read_exported`. `pictures` [b, 3, h, w], normalised, are crops as it will see them.
     Raises `CheckpointError` when the file is of another network; `where` is its name."""
-    state = {name: torch.from_numpy(np.array(value)) for name, value in weights.items()}
     wanted = net.state_dict()
+    fixed = {name for name, _ in net.named_buffers()} - set(wanted)  # constants of the network, such as the scaling of its input
+    state = {name: torch.from_numpy(np.array(value)) for name, value in weights.items() if name not in fixed}
     for conv_name, conv, norm_name, norm in folded_pairs(net):
         shift = state.get(f"{conv_name}.bias")
         if shift is None or f"{norm_name}.weight" in state:

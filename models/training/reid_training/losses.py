@@ -36,18 +36,21 @@ def relation_loss(student: Tensor, target: Tensor, temperature: float) -> Tensor
     return F.kl_div(given, wanted, reduction="batchmean") + 10.0 * cosines
 
 
-def weighted_triplet_loss(vectors: Tensor, people: Tensor) -> Tensor:
+def weighted_triplet_loss(vectors: Tensor, people: Tensor, sets: Tensor | None = None) -> Tensor:
     """Soft-margin triplet loss in which every pair counts by its difficulty (Ye et al., AGW, 2021).
 
-    `vectors` [b, d] of unit length, `people` int [b]. Zero when the batch holds no pair of one person."""
+    `vectors` [b, d] of unit length, `people` int [b]. Zero when the batch holds no pair of one person. With `sets` int [b]
+    strangers count within a data set only: those of another differ by place and camera already, and teach nothing about
+    people."""
     distance = (2.0 - 2.0 * vectors @ vectors.T).clamp(min=1e-6).sqrt()
     same = people[:, None] == people[None, :]
     positive = same & ~torch.eye(len(people), dtype=torch.bool, device=people.device)
-    rows = positive.any(1) & (~same).any(1)
+    other = ~same if sets is None else ~same & (sets[:, None] == sets[None, :])
+    rows = positive.any(1) & other.any(1)
     if not rows.any():
         return vectors.sum() * 0.0
     far = _soft_mean(distance, positive, 1.0)[rows]
-    near = _soft_mean(distance, ~same, -1.0)[rows]
+    near = _soft_mean(distance, other, -1.0)[rows]
     return F.softplus(4.0 * (far - near)).mean()
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from reid_training.data.pack import Pack
-from reid_training.data.views import is_mixed
+from reid_training.data.views import augment, cut_off, is_mixed
 from reid_training.errors import DataError
 from reid_training.teachers import ViewCache, open_view
 
@@ -51,6 +51,7 @@ class PeopleSampler:
         numbers = np.flatnonzero(usable)[order]
         starts = np.searchsorted(self.classes[order], np.arange(len(people) + 1))
         self.rows_of = [numbers[a:b] for a, b in zip(starts[:-1], starts[1:], strict=True)]
+        self.set_of = np.array([pack.source[rows[0]] for rows in self.rows_of])
         self.single = sum(len(rows) == 1 for rows in self.rows_of)
         self.class_of = np.full(len(pack), -1, np.int64)
         self.class_of[usable] = self.classes
@@ -60,30 +61,43 @@ class PeopleSampler:
         """How many people there are to tell apart."""
         return len(self.rows_of)
 
-    def draw(self, rng: np.random.Generator, people: int, per_person: int) -> np.ndarray:
-        """Row numbers, int [people * per_person]."""
+    def draw(self, rng: np.random.Generator, people: int, per_person: int, sets: int = 0) -> np.ndarray:
+        """Row numbers, int [people * per_person]. With `sets` the people are of so many data sets, drawn by how many people
+        each has."""
         chosen = rng.choice(self.people, min(people, self.people), replace=False)
+        if sets:
+            names, counts = np.unique(self.set_of, return_counts=True)
+            drawn = rng.choice(names, min(sets, len(names)), replace=False, p=counts / counts.sum())
+            mine = [np.flatnonzero(self.set_of == name) for name in drawn]
+            chosen = np.concatenate([rng.choice(of, min(people // len(mine), len(of)), replace=False) for of in mine])
         rows = [rng.choice(self.rows_of[c], per_person, replace=len(self.rows_of[c]) < per_person) for c in chosen]
         return np.concatenate(rows)
 
 
 @dataclass(frozen=True)
 class Batch:
-    """`images` uint8 [n, h, w, 3]; `targets` float32 [n, d] of unit length; `classes` int64 [n], -1 unknown."""
+    """`images` uint8 [n, h, w, 3]; `targets` float32 [n, d] of unit length, zeros where no teacher has answered; `classes`
+    int64 [n], -1 unknown; `sets` int64 [n], the data set that a picture is of."""
 
     images: np.ndarray
     targets: Tensor
     classes: Tensor
+    sets: Tensor
 
 
 class ViewBatches:
     """Draws pictures from all cached views of a pack, with the teachers' joined answers.
 
     The answers are joined with the given weights and scaled to unit length. Views still being made are used as far as
-    they have come; `refresh` looks again."""
+    they have come; `refresh` looks again. `fresh`: every picture is augmented anew instead of shown as cached. Its target
+    is the answer to the plain crop (view 0): a teacher need only be asked once a crop, and the student learns to answer to half a
+    person in bad light as the teacher does to the whole one. Known people are shown without an answer, too."""
 
-    def __init__(self, pack: Pack, rows: np.ndarray, views: Sequence[int], teachers: dict[str, float]) -> None:
-        self.pack, self.rows, self.views, self.teachers = pack, rows, views, teachers
+    def __init__(
+        self, pack: Pack, rows: np.ndarray, views: Sequence[int], teachers: dict[str, float], fresh: bool = False
+    ) -> None:
+        views = [0] if fresh else views
+        self.pack, self.rows, self.views, self.teachers, self.fresh = pack, rows, views, teachers, fresh
         self.refresh()
 
     def refresh(self) -> None:
@@ -92,12 +106,12 @@ class ViewBatches:
         there = [(view, cache) for view, cache in found if cache is not None and len(cache.rows)]
         self.caches: list[ViewCache] = [cache for _, cache in there]
         self.mixed = np.array([is_mixed(view) for view, _ in there], bool)
-        if self.mixed.all():
+        if self.mixed.all() and not self.fresh:
             raise DataError("no teacher answers are cached for this data; run the `teach` command first")
         self.ready = np.zeros((len(self.caches), len(self.pack)), bool)
         for number, cache in enumerate(self.caches):
             self.ready[number, cache.rows] = True
-        self.usable = self.rows & self.ready[~self.mixed].any(0)
+        self.usable = self.rows & (self.ready[~self.mixed].any(0) | (self.fresh & (self.pack.identity >= 0)))
         self.numbers = np.flatnonzero(self.usable)
 
     def answers(self, cache: ViewCache, rows: np.ndarray) -> np.ndarray:
@@ -116,6 +130,8 @@ class ViewBatches:
     def fetch(self, rng: np.random.Generator, rows: np.ndarray, classes: np.ndarray, people: int | None = None) -> Batch:
         """A random cached view of every row, mirrored half of the time. The first `people` rows (all of them, when it is
         not given) show themselves; the others may show mixed people, whose class is -1."""
+        if self.fresh:
+            return self.fetch_fresh(rng, rows, classes)
         pick = rng.random((len(self.caches), len(rows))) * self.ready[:, rows]
         pick[self.mixed, :people] = 0.0
         view = pick.argmax(0)
@@ -132,10 +148,27 @@ class ViewBatches:
         mirror = rng.random(len(rows)) < 0.5
         images[mirror] = images[mirror][:, :, ::-1]
         shown = np.where(self.mixed[view], -1, classes[rows])
-        return Batch(images, torch.from_numpy(targets), torch.from_numpy(shown))
+        return Batch(images, torch.from_numpy(targets), torch.from_numpy(shown), self.sets_of(rows))
+
+    def fetch_fresh(self, rng: np.random.Generator, rows: np.ndarray, classes: np.ndarray) -> Batch:
+        """Every row augmented anew, some cut off, with the answer to its plain crop."""
+        images = np.stack([augment(cut_off(image, rng), rng) for image in self.pack.images[rows]])
+        targets = np.zeros((len(rows), 0), np.float32)
+        for cache, ready in zip(self.caches, self.ready, strict=True):
+            there = np.flatnonzero(ready[rows])
+            answers = self.answers(cache, rows[there] if len(there) else cache.rows[:1])
+            targets = np.zeros((len(rows), answers.shape[1]), np.float32)
+            targets[there] = answers[: len(there)]
+        return Batch(images, torch.from_numpy(targets), torch.from_numpy(classes[rows]), self.sets_of(rows))
+
+    def sets_of(self, rows: np.ndarray) -> Tensor:
+        """Number of the data set of each row, int64."""
+        return torch.from_numpy(self.pack.source[rows].astype(np.int64))
 
     def bank(self, rng: np.random.Generator, count: int) -> Tensor:
-        """Answers to random pictures that may be trained on, float32 [count, d]."""
+        """Answers to random pictures that may be trained on, float32 [count, d]; nothing while no teacher has answered."""
+        if not self.caches:
+            return torch.empty(0)
         number = int(rng.choice(np.flatnonzero(~self.mixed)))
         rows = rng.choice(np.flatnonzero(self.rows & self.ready[number]), count)
         return torch.from_numpy(self.answers(self.caches[number], rows))

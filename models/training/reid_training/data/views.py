@@ -72,6 +72,26 @@ def look_down(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return cv2.warpPerspective(image, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
+def cut_off(image: np.ndarray, rng: np.random.Generator, share: float = 0.3) -> np.ndarray:
+    """Now and then part of a person only, stretched to the whole crop as a detector's box of it would be: what an edge of
+    the picture leaves at either side, the upper body above a shelf or counter, or the person without the head. uint8 RGB of
+    any size, kept."""
+    if rng.random() >= share:
+        return image
+    height, width = image.shape[:2]
+    top, bottom, left, right = 0, height, 0, width
+    kind = rng.random()
+    if kind < 0.4:
+        bottom = round(rng.uniform(0.4, 0.8) * height)
+    elif kind < 0.5:
+        top = round(rng.uniform(0.12, 0.45) * height)
+    elif kind < 0.75:
+        left = round(rng.uniform(0.15, 0.5) * width)
+    else:
+        right = round(rng.uniform(0.5, 0.85) * width)
+    return cv2.resize(image[top:bottom, left:right], (width, height), interpolation=cv2.INTER_LINEAR)
+
+
 def augment(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Strong geometry, colour and quality augmentation of one crop (uint8 RGB of any size, kept)."""
     out = move(image, rng)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from reid_training.errors import ConfigError
 from reid_training.nets.compact import Compact
+from reid_training.nets.efficientlite import SCALES, EfficientNetLite
 from reid_training.nets.slimres import SlimRes
 
 
@@ -31,11 +32,13 @@ class Backbone(nn.Module):
 
 
 def make_net(name: str, dim: int, **options: Any) -> nn.Module:
-    """`slimres`, `compact`, or the name of a timm network."""
+    """`slimres`, `compact`, `efficientnet-lite0` to `2`, or the name of a timm network."""
     own = {"slimres": SlimRes, "compact": Compact}
     if name in own:
         return own[name](dim, **options)
+    if name in SCALES:
+        return EfficientNetLite(name, dim, **options)
     try:
         return Backbone(name, dim, **options)
     except RuntimeError as error:
-        raise ConfigError(f"net {name!r} is neither one of {sorted(own)} nor known to timm: {error}") from error
+        raise ConfigError(f"net {name!r} is neither one of {sorted([*own, *SCALES])} nor known to timm: {error}") from error

@@ -58,11 +58,13 @@ export_checkpoint = embed.export_checkpoint
 def run(
     config: Config, data: Path, out_dir: Path, device: str, resume: bool, *, cache: Path, teachers: Path | None,
     minutes: float | None = None, ending: Ending | None = None, start: str | None = None,
+    pretrained: str | None = None,
 ) -> None:
     """The embedder that ships first, then the table."""
     if config.sources:
         embed.run(
-            config, data, out_dir, device, resume, cache=cache, teachers=teachers, minutes=minutes, ending=ending, start=start
+            config, data, out_dir, device, resume, cache=cache, teachers=teachers, minutes=minutes, ending=ending, start=start,
+            pretrained=pretrained,
         )
     table = {}
     for entry in config.tables.get("classify", []):

@@ -33,7 +33,7 @@ from reid_training.losses import cosine_loss, neighbour_loss, relation_loss, wei
 from reid_training.nets import make_net
 from reid_training.optim import make_optimizer
 from reid_training.progress import Progress, clock, say
-from reid_training.recipes.start import NetTable, Started, facts_of, sample_of, start_net
+from reid_training.recipes.start import RANDOM, NetTable, Started, facts_of, sample_of, start_net
 from reid_training.teacher_models import open_teacher
 from reid_training.teachers import open_view, teach_view
 from reid_training.variants import write_variants
@@ -53,10 +53,13 @@ class TrainTable:
     """`[train]`. `images`: pictures to see in all. `sizes`: (from this share of them on, height, width).
     `hold`: share of the run at full rate before the cosine fall. Loss weights: `cosine`, `neighbour` (both need
     an embedding as long as the teachers'), `relation` (does not), `identity`, `triplet`. `leave_out`: sources that are not
-    trained on, but measured."""
+    trained on, but measured. `sets`: of how many data sets the known people of a batch are, negatives of triplets within one
+    set only; 0 for any. `fresh`: pictures augmented anew each time, with the answer to the plain crop (`data.batches`)."""
 
     images: int
     people: int = 16
+    sets: int = 0
+    fresh: bool = False
     per_person: int = 4
     others: int = 64
     lr: float = 1.5e-3
@@ -143,33 +146,36 @@ class Run:
                     mean.copy_(now)
 
 
-def losses_of(run: Run, images: Tensor, targets: Tensor, classes: Tensor, bank: Tensor) -> dict[str, Tensor]:
-    """The weighted terms of the loss for one batch; pictures with classes >= 0 are of known people."""
+def losses_of(run: Run, images: Tensor, targets: Tensor, classes: Tensor, bank: Tensor, sets: Tensor) -> dict[str, Tensor]:
+    """The weighted terms of the loss for one batch; pictures with classes >= 0 are of known people, those with a target that
+    is not zero have been answered to by the teachers."""
     t = run.train
     with torch.autocast(run.device.split(":")[0], torch.bfloat16, enabled=t.bfloat16):
         out = run.net(images)
     out = out.float()
     vectors = F.normalize(out, dim=1)
-    known = classes >= 0
+    known, taught = classes >= 0, targets.any(1)
     terms = {}
-    if t.cosine:
-        terms["cosine"] = t.cosine * cosine_loss(vectors, targets)
-    if t.neighbour:
-        terms["neighbour"] = t.neighbour * neighbour_loss(vectors, targets, bank, t.temperature)
-    if t.relation:
-        terms["relation"] = t.relation * relation_loss(vectors, targets, t.temperature)
+    if taught.any():
+        given, wanted = vectors[taught], targets[taught]
+        if t.cosine:
+            terms["cosine"] = t.cosine * cosine_loss(given, wanted)
+        if t.neighbour:
+            terms["neighbour"] = t.neighbour * neighbour_loss(given, wanted, bank, t.temperature)
+        if t.relation:
+            terms["relation"] = t.relation * relation_loss(given, wanted, t.temperature)
     if t.identity and known.any():
         logits = run.head(out[known])
         terms["identity"] = t.identity * F.cross_entropy(logits, classes[known], label_smoothing=0.1)
     if t.triplet and known.any():
-        terms["triplet"] = t.triplet * weighted_triplet_loss(vectors[known], classes[known])
+        terms["triplet"] = t.triplet * weighted_triplet_loss(vectors[known], classes[known], sets[known] if t.sets else None)
     return terms
 
 
 def step(run: Run, batches: ViewBatches, sampler: PeopleSampler, rng: np.random.Generator) -> dict[str, float]:
     """One optimiser step; raises `NanLoss` before a bad loss touches the weights."""
     t, share = run.train, parallel.world()
-    people = sampler.draw(rng, t.people // share, t.per_person)
+    people = sampler.draw(rng, t.people // share, t.per_person, t.sets)
     people = people[batches.usable[people]]
     others = batches.draw_rows(rng, t.others // share)
     classes = sampler.class_of
@@ -179,7 +185,8 @@ def step(run: Run, batches: ViewBatches, sampler: PeopleSampler, rng: np.random.
     for group in run.optimizer.param_groups:
         group["lr"] = t.lr * run.rate()
     to = run.device
-    terms = losses_of(run, to_input(batch.images, *run.size()).to(to), batch.targets.to(to), batch.classes.to(to), bank.to(to))
+    images = to_input(batch.images, *run.size())
+    terms = losses_of(run, *(x.to(to) for x in (images, batch.targets, batch.classes, bank, batch.sets)))
     loss = sum(terms.values())
     if parallel.any_asks(not torch.isfinite(loss)):
         raise NanLoss(f"the loss is {loss.item()} after {run.seen} pictures; the last good checkpoint is kept. Lower lr?")
@@ -229,25 +236,26 @@ def teach(config: Config, data: Path, cache: Path, teachers: Path) -> None:
 
 def run(
     config: Config, data: Path, out_dir: Path, device: str, resume: bool, *, cache: Path, teachers: Path | None,
-    minutes: float | None = None, ending: Ending | None = None, start: str | None = None,
+    minutes: float | None = None, ending: Ending | None = None, start: str | None = None, pretrained: str | None = None,
 ) -> None:
     """Trains, evaluates on the probes now and then, exports after every evaluation."""
     net_table, train = config.table(NetTable, "net"), config.table(TrainTable, "train")
     parallel.start(device)
     pack, table = prepare(config, data, cache)
-    if open_view(pack, table.views[0], ()) is None:
+    if open_view(pack, table.views[0], ()) is None and not (train.fresh and teachers is None):
         if teachers is None:
             raise DataError("no teacher answers are cached for this data; give --teachers the folder of the teacher files")
         teach(config, data, cache, teachers)
     rows = training_rows(pack, train.leave_out)
     sampler = PeopleSampler(pack, rows)
-    batches = ViewBatches(pack, rows, table.views, table.weights)
+    batches = ViewBatches(pack, rows, table.views, table.weights, train.fresh)
     probes = probes_for(config, pack, train.leave_out, data, cache)
     path = out_dir / "checkpoint.pt"
     going_on = resume and path.exists()
     torch.manual_seed(config.seed)
     sample = partial(sample_of, pack, batches.numbers, train.sizes[0][1:])
-    started = start_net(net_table, out_dir, None if going_on else start, sample)
+    began = RANDOM if going_on else start  # a checkpoint's weights come later
+    started = start_net(net_table, out_dir, began, sample, None if going_on else pretrained)
     state = Run(config, started, net_table.dim, train, sampler.people, device)
     if going_on:
         state.restore(checkpoint.load(path, config.recipe))

@@ -112,7 +112,7 @@ def draw_pairs(triplets: Triplets, rng: np.random.Generator, count: int) -> tupl
 
 def run(
     config: Config, data: Path, out_dir: Path, device: str, resume: bool, *, cache: Path, teachers: Path | None = None,
-    minutes: float | None = None, start: str | None = None,
+    minutes: float | None = None, start: str | None = None, pretrained: str | None = None,
 ) -> None:
     """Trains once with each optimiser, writes the figures of both, exports the one that tells pairs apart better."""
     table, net_table = config.table(PairTable, "train"), config.table(StartedNet, "net")
@@ -133,7 +133,7 @@ def run(
     figures, jobs = {}, {}
     for name, rate in table.optimizers.items():
         torch.manual_seed(config.seed)
-        started = start_net(net_table, out_dir, start, sample)
+        started = start_net(net_table, out_dir, start, sample, pretrained)
         net = PairNet(started.net, net_table.dim).to(device, memory_format=torch.channels_last)
         optimizer = OPTIMIZERS[name](net.parameters(), rate)
         job = jobs[name] = Fit(run_name(config, name), net, optimizer, cosine_schedule(optimizer, table.epochs), started.terms)

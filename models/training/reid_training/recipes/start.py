@@ -1,5 +1,5 @@
 """Where a network begins: with random weights, with those of a checkpoint of another recipe, or with those of an exported
-file. Only what was trained by this package is read."""
+file of this package, or with published weights of its backbone (`pretrained`)."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from reid_training.data.pack import Pack
 from reid_training.errors import CheckpointError
 from reid_training.exported import begin_with, read_exported
 from reid_training.nets import make_net
+from reid_training.pretrained import begin_pretrained
 from reid_training.progress import say
 
 RANDOM = "random"
@@ -27,11 +28,13 @@ SAMPLE = 256
 
 @dataclass(frozen=True)
 class NetTable:
-    """`[net]`: the network by name, length of its embedding, its options."""
+    """`[net]`: the network by name, length of its embedding, its options; `pretrained`: published weights that its backbone
+    begins with, `timm`, a package or a file (see `pretrained`), which `--pretrained` and `--start` override."""
 
     name: str = "slimres"
     dim: int = 512
     options: dict[str, Any] = field(default_factory=dict)
+    pretrained: str = ""
 
 
 @dataclass(frozen=True)
@@ -44,19 +47,27 @@ class StartedNet(NetTable):
 
 @dataclass(frozen=True)
 class Started:
-    """A network, how many pictures its weights had seen before, and the terms that they were published under."""
+    """A network, how many pictures its weights had seen before, and the terms that they were published under: for published
+    weights also their name and source."""
 
     net: nn.Module
     seen: int = 0
     terms: str = ""
 
 
-def start_net(table: NetTable, out_dir: Path, given: str | None, sample: Callable[[], Tensor]) -> Started:
+def start_net(
+    table: NetTable, out_dir: Path, given: str | None, sample: Callable[[], Tensor], pretrained: str | None = None
+) -> Started:
     """The network of the table with the weights it begins with; `given` is what `--start` says: a checkpoint, an exported
-    `.onnx` file or `random`. `sample` gives normalised crops [b, 3, h, w] of the size it will see. Raises
-    `CheckpointError` when the file is missing, damaged or of another network."""
+    `.onnx` file or `random`; `pretrained` what `--pretrained` says. `sample` gives normalised crops [b, 3, h, w] of the size
+    it will see. Raises `CheckpointError` when the file is missing, damaged or of another network."""
     net = make_net(table.name, table.dim, **table.options)
     first = table.start if isinstance(table, StartedNet) else ""
+    published = pretrained or (table.pretrained if not first else "")
+    if given is None and published:
+        terms = begin_pretrained(net, table.name, published)
+        say(f"starts with published weights: {terms}")
+        return Started(net, terms=terms)
     if given == RANDOM or not (given or first):
         return Started(net)
     path = Path(given) if given else out_dir.parent / first / "checkpoint.pt"
@@ -80,8 +91,11 @@ def start_net(table: NetTable, out_dir: Path, given: str | None, sample: Callabl
 def facts_of(config: Config, terms: str) -> dict[str, str]:
     """The table `[facts]` of a configuration, with the terms of the weights that the network began with, if there are others."""
     facts = dict(config.tables.get("facts", {}))
-    if terms and terms not in facts.get("license", ""):
-        facts["license"] = "; ".join(filter(None, [facts.get("license", ""), f"began with weights of these terms: {terms}"]))
+    own = facts.get("license", "")
+    if own and terms.startswith(f"{own};"):  # a file of this very recipe, gone on with
+        facts["license"] = terms
+    elif terms and terms not in own:
+        facts["license"] = "; ".join(filter(None, [own, f"began with weights of these terms: {terms}"]))
     return facts
 
 

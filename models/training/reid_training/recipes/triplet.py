@@ -132,7 +132,7 @@ def validation_rows(pack: Pack, share: float, seed: int) -> np.ndarray:
 
 def run(
     config: Config, data: Path, out_dir: Path, device: str, resume: bool, *, cache: Path, teachers: Path | None = None,
-    minutes: float | None = None, start: str | None = None,
+    minutes: float | None = None, start: str | None = None, pretrained: str | None = None,
 ) -> None:
     """Trains, draws the histograms, exports `<recipe>.onnx`."""
     table, net_table = config.table(TripletTable, "train"), config.table(StartedNet, "net")
@@ -145,7 +145,7 @@ def run(
     probe = validation_probe(pack, held)
     size = (table.height, table.width)
     sample = partial(sample_of, pack, np.flatnonzero(~held), size)
-    started = start_net(net_table, out_dir, start, sample)
+    started = start_net(net_table, out_dir, start, sample, pretrained)
     net = started.net.to(device, memory_format=torch.channels_last)
     begun, before = measure(net, size, probe, device)
     optimizer = torch.optim.Adam([p for p in net.parameters() if p.requires_grad], table.lr, weight_decay=table.weight_decay)
