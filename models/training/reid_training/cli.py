@@ -1,4 +1,4 @@
-"""The command line: `train`, `teach`, `evaluate`, `export`, `plot`; errors a user can act on end without a traceback."""
+"""The command line: `prepare`, `train`, `teach`, `evaluate`, `export`, `plot`; errors of users end without a traceback."""
 
 from __future__ import annotations
 
@@ -39,6 +39,11 @@ def parser() -> argparse.ArgumentParser:
     """All commands and their options."""
     top = argparse.ArgumentParser(prog="python -m reid_training", description="Train, measure and export the models.")
     commands = top.add_subparsers(required=True, metavar="command")
+
+    layout = _command(commands, "prepare", run_prepare, "lay out data, packs and teachers' answers, from where it stopped")
+    _recipe_options(layout)
+    layout.add_argument("--from", dest="collection", type=Path, metavar="DIR", help="collection of tars to unpack into --data")
+    layout.add_argument("--minutes", type=float, help="stop asking the teachers after so many minutes")
 
     train = _command(commands, "train", run_train, "train a recipe")
     _recipe_options(train)
@@ -135,6 +140,22 @@ def places_of(options: argparse.Namespace, task: str) -> list[Path]:
             "folder, where the [[source]] tables of the configuration find them by name"
         )
     return options.data
+
+
+def run_prepare(options: argparse.Namespace) -> None:
+    """`prepare`: for embedders; `train` lays out what the detector needs."""
+    raw = read_raw(options.config)
+    if raw["task"] not in ("embed", "compact"):
+        raise ConfigError(f"prepare: recipes of task {raw['task']!r} need nothing that `train` does not make itself")
+    if len(options.data) != 1:
+        raise ConfigError("prepare: give --data the one folder to lay out")
+    if options.collection is not None and not options.collection.is_dir():
+        raise ConfigError(f"--from {options.collection} is no folder")
+    from reid_training.layout import prepare
+
+    make_folder(options.data[0])
+    make_folder(options.cache)
+    prepare(parse(raw), options.collection, options.data[0], options.cache, options.teachers, options.minutes)
 
 
 def run_train(options: argparse.Namespace) -> None:

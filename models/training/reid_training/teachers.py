@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,8 +75,10 @@ def teach_view(pack: Pack, view: int, teachers: Mapping[str, Answer], seed: int)
     progress.close()
 
 
-def teach_part(part: Part, view: int, teachers: Mapping[str, Answer], seed: int, progress: Progress) -> None:
-    """One view of one source."""
+def teach_part(
+    part: Part, view: int, teachers: Mapping[str, Answer], seed: int, progress: Progress, end: float | None = None
+) -> None:
+    """One view of one source; until `end` by the monotonic clock, if that is given."""
     done = rows_done(part.folder, view)
     if done >= part.count:
         return
@@ -86,7 +89,7 @@ def teach_part(part: Part, view: int, teachers: Mapping[str, Answer], seed: int,
         name: _array(part.folder / f"view-{view}-{name}.npy", (part.count, dim), np.float16) for name, dim in dims.items()
     }
     order = work_order(part.count)
-    while done < part.count:
+    while done < part.count and (end is None or time.monotonic() < end):
         rows = np.sort(order[done : done + CHUNK])
         made = np.stack([view_of(source, int(row), view, seed) for row in rows])
         if images is not None:
