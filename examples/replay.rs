@@ -8,10 +8,12 @@
 //! announced later (merges, splits, corrections) applied to each track from its beginning, and `OUT_DIR/<name>.track.txt`. Options before OUT_DIR: `min=0.25` lowest score
 //! that is looked at, `looks=0` motion only, `heights=0` scores as they are, `sure=0.5` a fixed tracker threshold, `match=0.5` a fixed gallery threshold,
 //! `topology=FILE` how the cameras lie to one another (a camera is called as its file without the ending),
+//! `shift=SECONDS` each camera so much later than the one before, `after=1` one camera after the other, each in a gallery that was
+//! written and read anew, `dump=1` also `OUT_DIR/<name>.tracks.txt` with the track, quality and place in the file of every vector,
 //! `smooth=0` the boxes as they were found, `unseen=0` without those who are missed for a moment, `truth=1` tracks as the file's own `"g"` says, to measure the gallery alone.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     error::Error,
     fs::File,
     io::{BufRead, BufReader, BufWriter, Write},
@@ -21,7 +23,9 @@ use std::{
 use gstreid::core::{
     embedding::{Embedding, ModelFingerprint},
     geometry::Rect,
-    identity::{CameraId, Event, Gallery, GalleryConfig, Sighting, topology::Topology},
+    identity::{
+        CameraId, Event, Gallery, GalleryConfig, Saved, SavedPerson, Sighting, topology::Topology,
+    },
     person::{IdentityId, TrackId, TrackState},
     quality::crop_quality,
     tracking::{Observation, Tracker, TrackerConfig},
@@ -36,10 +40,14 @@ struct Camera {
     unseen: bool,
     frames: std::iter::Peekable<std::vec::IntoIter<serde_json::Value>>,
     tracker: Tracker,
-    id: CameraId,
+    id: Option<CameraId>,
     global: BufWriter<File>,
     track: BufWriter<File>,
     corrected: BufWriter<File>,
+    dump: Option<BufWriter<File>>,
+    /// How much later than in the file its frames come, ns.
+    shift_ns: u64,
+    name: String,
     /// Lines to be written once all is known: before and after the number, and whose it is.
     lines: Vec<(String, String, TrackId)>,
     /// When each true track was last seen, ns.
@@ -95,6 +103,8 @@ impl Camera {
 }
 
 struct Detected {
+    /// Its place in the frame.
+    index: usize,
     rect: Rect,
     confidence: f32,
     embedding: Option<Embedding>,
@@ -102,13 +112,14 @@ struct Detected {
     truth: Option<u32>,
 }
 
-fn detected(value: &serde_json::Value) -> Option<Detected> {
+fn detected((index, value): (usize, &serde_json::Value)) -> Option<Detected> {
     let number = |v: &serde_json::Value| v.as_f64().map(|v| v as f32);
     let r: Vec<f32> = value["r"].as_array()?.iter().filter_map(number).collect();
     let raw: Vec<f32> = value["e"]
         .as_array()
         .map_or(Vec::new(), |e| e.iter().filter_map(number).collect());
     Some(Detected {
+        index,
         rect: Rect::new(*r.first()?, *r.get(1)?, *r.get(2)?, *r.get(3)?),
         confidence: number(&value["c"])?,
         embedding: Embedding::normalised(&raw, ModelFingerprint(1)).ok(),
@@ -125,6 +136,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut unseen = true;
     let mut files = Vec::new();
     let mut topology = None;
+    let mut shift = 0.0_f64;
+    let mut after = false;
+    let mut dump = false;
     for argument in std::env::args().skip(1) {
         match argument.split_once('=') {
             Some(("min", v)) => lowest = v.parse()?,
@@ -136,6 +150,9 @@ fn main() -> Result<(), Box<dyn Error>> {
             Some(("sure", v)) => config.sure_score = Some(v.parse()?),
             Some(("hits", v)) => config.min_hits = v.parse()?,
             Some(("lost", v)) => config.max_lost_ns = (v.parse::<f64>()? * 1e9) as u64,
+            Some(("shift", v)) => shift = v.parse()?,
+            Some(("after", v)) => after = v != "0",
+            Some(("dump", v)) => dump = v != "0",
             Some(("match", v)) => rules.match_threshold = Some(v.parse()?),
             Some(("topology", v)) => {
                 topology = Some(Topology::parse(&std::fs::read_to_string(v)?)?)
@@ -144,12 +161,18 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     let out = files.remove(0);
-    let mut gallery = Gallery::new(rules);
-    if let Some(topology) = topology {
-        gallery.set_topology(std::sync::Arc::new(topology));
-    }
-    let mut cameras = Vec::new();
-    for file in &files {
+    let topology = topology.map(std::sync::Arc::new);
+    let empty = || {
+        let mut gallery = Gallery::new(rules.clone());
+        if let Some(topology) = &topology {
+            gallery.set_topology(topology.clone());
+        }
+        gallery.keep_journal();
+        gallery
+    };
+    let mut gallery = empty();
+    let mut cameras: Vec<Camera> = Vec::new();
+    for (number, file) in files.iter().enumerate() {
         let name = Path::new(file)
             .file_stem()
             .and_then(|n| n.to_str())
@@ -158,6 +181,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         let frames: Vec<serde_json::Value> = lines
             .map(|l| Ok(serde_json::from_str(&l?)?))
             .collect::<Result<_, Box<dyn Error>>>()?;
+        let length = frames.last().and_then(|f| f["t"].as_u64()).unwrap_or(0);
+        let begins = match (after, cameras.last()) {
+            (true, Some(last)) => last.shift_ns + length + 10_000_000_000,
+            _ => (shift * 1e9 * number as f64) as u64,
+        };
         let create =
             |kind: &str| File::create(format!("{out}/{name}.{kind}.txt")).map(BufWriter::new);
         cameras.push(Camera {
@@ -166,7 +194,10 @@ fn main() -> Result<(), Box<dyn Error>> {
             unseen: unseen && !true_tracks,
             frames: frames.into_iter().peekable(),
             tracker: Tracker::new(config.clone()),
-            id: gallery.attach(name, config.use_appearance),
+            id: (!after).then(|| gallery.attach(name, config.use_appearance)),
+            name: name.to_owned(),
+            shift_ns: begins,
+            dump: dump.then(|| create("tracks")).transpose()?,
             global: create("global")?,
             track: create("track")?,
             corrected: create("corrected")?,
@@ -178,15 +209,28 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut spent = std::time::Duration::ZERO;
     let mut count = 0_u32;
     let mut merged = HashMap::new();
+    let mut open = usize::MAX;
+    let mut kept = BTreeMap::new();
     loop {
         let next = cameras
             .iter_mut()
             .enumerate()
-            .filter_map(|(i, c)| Some((c.frames.peek()?["t"].as_u64()?, i)))
+            .filter_map(|(i, c)| Some((c.frames.peek()?["t"].as_u64()? + c.shift_ns, i)))
             .min();
         let Some((_, index)) = next else { break };
+        if after && open != index {
+            if let Some(id) = cameras.get(open).and_then(|c| c.id) {
+                note(&gallery.detach(id), &mut merged);
+                gallery = reopened(&mut gallery, empty(), &mut kept);
+            }
+            open = index;
+            cameras[index].id = Some(gallery.attach(&cameras[index].name, config.use_appearance));
+        }
         spent += step(&mut cameras[index], &mut gallery, &mut merged, lowest)?;
         count += 1;
+    }
+    for id in cameras.iter().filter_map(|c| c.id) {
+        note(&gallery.detach(id), &mut merged);
     }
     for camera in &mut cameras {
         camera.write_corrected(&merged)?;
@@ -199,16 +243,45 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+/// Notes which numbers turned out to be others.
+fn note(events: &[Event], merged: &mut HashMap<IdentityId, IdentityId>) {
+    for event in events {
+        if let Event::Merged { from, into } = event {
+            merged.insert(*from, *into);
+        }
+    }
+}
+
+/// What a gallery that was closed knows, in one that was opened anew.
+fn reopened(
+    old: &mut Gallery,
+    mut new: Gallery,
+    kept: &mut BTreeMap<IdentityId, SavedPerson>,
+) -> Gallery {
+    let changes = old.take_changes(usize::MAX);
+    kept.extend(changes.people.into_iter().map(|p| (p.id, p)));
+    for (gone, _) in changes.gone {
+        kept.remove(&gone);
+    }
+    let saved = Saved {
+        people: kept.values().cloned().collect(),
+        scales: changes.scales,
+        next_number: Some(old.upcoming_number()),
+    };
+    new.restore(saved, 0);
+    new
+}
+
 fn step(
     camera: &mut Camera,
     gallery: &mut Gallery,
     merged: &mut HashMap<IdentityId, IdentityId>,
     lowest: f32,
 ) -> Result<std::time::Duration, Box<dyn Error>> {
-    let Some(frame) = camera.frames.next() else {
+    let (Some(frame), Some(id)) = (camera.frames.next(), camera.id) else {
         return Ok(std::time::Duration::ZERO);
     };
-    let time = frame["t"].as_u64().ok_or("t")?;
+    let time = frame["t"].as_u64().ok_or("t")? + camera.shift_ns;
     let size = (
         frame["w"].as_f64().ok_or("w")? as f32,
         frame["h"].as_f64().ok_or("h")? as f32,
@@ -217,6 +290,7 @@ fn step(
         .as_array()
         .ok_or("o")?
         .iter()
+        .enumerate()
         .filter_map(detected)
         .filter(|d| d.confidence >= lowest)
         .collect();
@@ -232,6 +306,7 @@ fn step(
             quality: crop_quality(&d.rect, d.confidence, size, rects.iter()),
         })
         .collect();
+    let mut places = Vec::new();
     let visible: Vec<(Rect, Sighting<'_>)> = camera
         .tracker
         .update(time, size, &observations)
@@ -248,9 +323,33 @@ fn step(
                 quality: seen.quality,
             };
             let rect = if camera.smooth { o.rect } else { seen.rect };
+            places.push(found[index].index);
             Some((rect, sighting))
         })
         .collect();
+    if let Some(dump) = &mut camera.dump {
+        for ((rect, sighting), place) in visible.iter().zip(places) {
+            let line = (
+                frame["n"].to_string(),
+                sighting.track.0,
+                sighting.confirmed,
+                place,
+            );
+            writeln!(
+                dump,
+                "{} {} {} {} {:.3} {:.1} {:.1} {:.1} {:.1}",
+                line.0,
+                line.1,
+                u8::from(line.2),
+                line.3,
+                sighting.quality,
+                rect.x,
+                rect.y,
+                rect.w,
+                rect.h
+            )?;
+        }
+    }
     let mut ended = camera.tracker.take_ended();
     if camera.true_tracks {
         for (_, sighting) in &visible {
@@ -262,16 +361,12 @@ fn step(
         camera.seen_ns.retain(|_, t| !gone(t));
     }
     let sightings: Vec<Sighting<'_>> = visible.iter().map(|(_, s)| *s).collect();
-    let decision = gallery.observe(camera.id, time, &sightings, &ended);
+    let decision = gallery.observe(id, time, &sightings, &ended);
     let spent = begun.elapsed();
-    for event in &decision.events {
-        if let Event::Merged { from, into } = event {
-            merged.insert(*from, *into);
-        }
-    }
+    note(&decision.events, merged);
     if std::env::var_os("EVENTS").is_some() {
         for event in &decision.events {
-            eprintln!("{} {:?} {event:?}", frame["n"], camera.id);
+            eprintln!("{} {id:?} {event:?}", frame["n"]);
         }
     }
     let frame = frame["n"].to_string();
@@ -282,7 +377,7 @@ fn step(
     }
     if camera.unseen {
         let outputs = camera.tracker.outputs().to_vec();
-        for (output, identity) in gallery.unseen(camera.id, &outputs) {
+        for (output, identity) in gallery.unseen(id, &outputs) {
             let track = (output.track, true);
             camera.write(&frame, &output.rect, track, Some(identity.id))?;
         }

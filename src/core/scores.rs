@@ -50,6 +50,19 @@ const SHAPE: (f64, f64) = (-0.35, 0.1);
 const LEAST_FALL: f32 = 0.2;
 /// So many pairs of strangers must have been seen before the tail is looked at: their mean and spread must stand.
 const TAIL_PAIRS: f64 = 20.0;
+/// What two visits of two people score once the cameras' means and the variation within visits are taken off, before any were
+/// seen: mean and standard deviation. Three cameras without overlap: -0.06 and 0.12 to 0.16 (`reid-default`, retail-0267).
+const PRIOR_VISIT_IMPOSTORS: (f64, f64) = (-0.04, 0.14);
+/// How many pairs that is worth.
+const PRIOR_VISIT_PAIRS: f64 = 60.0;
+/// Their spread is never believed to be less or more.
+const VISIT_SPREAD: (f64, f64) = (0.09, 0.2);
+/// Scores further out than so many deviations count as if they lay there.
+const VISIT_OUTLIER: f32 = 2.0;
+/// Likewise of one person: 0.45 and 0.19 there.
+const PRIOR_VISIT_GENUINE: (f64, f64) = (0.45, 0.19);
+/// How many visits that is worth. Those that teach it were matched: they are the more alike half.
+const PRIOR_GENUINE_VISITS: f64 = 40.0;
 /// Older pairs fade so that no more than this many count: light and clothes change over a day.
 const MEMORY_PAIRS: f64 = 2000.0;
 
@@ -73,6 +86,14 @@ impl Running {
         self.mean += step * weight / self.weight;
         self.sum_of_squares += weight * step * (value - self.mean);
     }
+
+    /// Mean and standard deviation, where a prior belief is worth so many values.
+    fn with_prior(&self, (mean, spread): (f64, f64), worth: f64) -> (f64, f64) {
+        let weight = worth + self.weight;
+        let found = (mean * worth + self.mean * self.weight) / weight;
+        let squares = worth * spread.powi(2) + self.sum_of_squares;
+        (found, (squares / weight).sqrt())
+    }
 }
 
 /// The upper end of strangers' scores, in deviations: a generalised Pareto distribution from [`TAIL_BEGINS`] on, as the
@@ -85,6 +106,11 @@ pub struct Tail {
 }
 
 impl Tail {
+    /// A tail of this scale, deviations, and shape.
+    pub const fn new(scale: f32, shape: f32) -> Self {
+        Self { scale, shape }
+    }
+
     /// How many deviations divide the number of more alike strangers by e, at a height.
     pub fn fall(&self, height: f32) -> f32 {
         let above = (height - TAIL_BEGINS).max(0.0);
@@ -135,6 +161,12 @@ pub struct ScoreScale {
     /// By how much the most alike pairs of strangers lie above [`TAIL_BEGINS`].
     #[serde(default)]
     excess: Running,
+    /// Of visits of two people, without what cameras and moments add.
+    #[serde(default)]
+    visit_impostors: Running,
+    /// Likewise of two visits of one person.
+    #[serde(default)]
+    visit_genuine: Running,
 }
 
 impl ScoreScale {
@@ -200,6 +232,43 @@ impl ScoreScale {
         let seen = self.across.weight;
         let sum = PRIOR_ACROSS * PRIOR_ACROSS_PEOPLE + self.across.mean * seen;
         (sum / (PRIOR_ACROSS_PEOPLE + seen)).min(MAX_ACROSS) as f32
+    }
+
+    /// Takes in what two visits of two people score, without what cameras and moments add to both.
+    pub fn add_visit_impostors(&mut self, cosine: f32, weight: f32) {
+        if cosine.is_finite() && weight > 0.0 {
+            // Of two boxes of one picture one is sometimes a second one of the same person: what lies far out counts as the
+            // end of what is usual (winsorising).
+            let (mean, spread) = self.visit_impostors();
+            let most = mean + VISIT_OUTLIER * spread;
+            let usual = cosine.clamp(mean - VISIT_OUTLIER * spread, most);
+            self.visit_impostors
+                .add(f64::from(usual), f64::from(weight));
+        }
+    }
+
+    /// Likewise two visits of a person who was matched for certain.
+    pub fn add_visit_genuine(&mut self, cosine: f32) {
+        if cosine.is_finite() {
+            self.visit_genuine.add(f64::from(cosine), 1.0);
+        }
+    }
+
+    /// Mean and standard deviation of what two visits of two people score.
+    pub fn visit_impostors(&self) -> (f32, f32) {
+        let (mean, spread) = self
+            .visit_impostors
+            .with_prior(PRIOR_VISIT_IMPOSTORS, PRIOR_VISIT_PAIRS);
+        let spread = spread.clamp(VISIT_SPREAD.0, VISIT_SPREAD.1);
+        (mean as f32, spread as f32)
+    }
+
+    /// Mean and standard deviation of what two visits of one person score.
+    pub fn visit_genuine(&self) -> (f32, f32) {
+        let (mean, spread) = self
+            .visit_genuine
+            .with_prior(PRIOR_VISIT_GENUINE, PRIOR_GENUINE_VISITS);
+        (mean as f32, spread as f32)
     }
 
     /// Mean cosine of strangers.

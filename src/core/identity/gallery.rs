@@ -1,112 +1,49 @@
-//! The gallery: people, the tracks that carry their numbers, and what happens to both in every frame.
+//! The gallery: cameras, the people they see, and what happens in a frame, step by step.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
-    ops::Range,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    CameraId, Decision, Event, Fate, GalleryConfig, GalleryError, MAX_APART, MAX_IDENTITIES,
-    MAX_MODELS, MAX_NAME_BYTES, MAX_PREVIOUS, Sighting,
-    binding::{Binding, MIN_QUALITY, TrackKey},
-    decision::{Candidate, Contest, Judge, Query, crowding},
+    CameraId, Decision, Event, GalleryConfig, Sighting,
     floor::Floor,
     journal::{CameraNames, Journal},
     overlap::Overlaps,
+    people::{Record, Stay},
+    prototypes::Space,
     restore::Clock,
-    review::REVIEW_NS,
-    rows::{Sample, Space},
     topology::{Relation, Topology},
     transit::Transits,
+    visit::{Binding, TrackKey},
 };
 use crate::core::{
-    embedding::Embedding,
     geometry::Rect,
-    person::{Identity, IdentityId, IdentityState, Seen, TrackId},
-    tracking::assignment::{Edge, assign},
+    person::{Identity, IdentityId, Seen, TrackId},
 };
 
-/// A match this probable is accepted at once.
-const SURE: f32 = 0.8;
-/// Likewise that it is somebody new.
-const SURE_NEW: f32 = 0.9;
-/// An undecided track is decided by what is more probable after this many crops …
-const ENOUGH_CROPS: u32 = 3;
-/// … and this time, ns: a few frames at any rate, shorter than a glance.
-const ENOUGH_NS: u64 = 400_000_000;
-/// A track whose looks nobody ever described is somebody new after this time, ns.
-const FACELESS_NS: u64 = 1_000_000_000;
-/// The rows of a person in view are updated, and undecided tracks looked up, this often, ns: neighbouring frames are
-/// near-copies.
-const REMEMBER_NS: u64 = 100_000_000;
-/// Strangers of one frame are compared this often a camera, ns.
-const STRANGERS_NS: u64 = 200_000_000;
+/// The prototype of a visit that lasts is updated this often, ns.
+const REMEMBER_NS: u64 = 1_000_000_000;
+/// Impostors of one frame are compared this often a camera, ns.
+const IMPOSTORS_NS: u64 = 200_000_000;
 /// Most people of one frame compared with one another.
-const MAX_STRANGERS: usize = 12;
+const MAX_IMPOSTORS: usize = 12;
 /// Boxes that overlap more show part of the other person.
 const MAX_SHARED_IOU: f32 = 0.1;
-/// Crops of at least this quality are remembered.
-const REMEMBER_QUALITY: f32 = 0.3;
-/// Most cameras of which it is remembered when they last saw a person.
-const MAX_STAYS: usize = 16;
-/// A person whom a camera has not seen for this long, ns, begins another stay.
-const STAY_GAP_NS: u64 = 5_000_000_000;
-
-/// A person.
-#[derive(Clone, Debug)]
-pub(super) struct Record {
-    pub name: Option<Arc<str>>,
-    pub previous: Arc<[IdentityId]>,
-    pub first_ns: u64,
-    pub last_ns: u64,
-    /// When it was last seen, counted in sightings of the gallery: order without a clock.
-    pub turn: u64,
-    /// Tracks that carry the number now.
-    pub tracks: u32,
-    pub apart: VecDeque<IdentityId>,
-    /// Whom a user has told apart from the person: no looks join them again while both are in view.
-    pub parted: Vec<IdentityId>,
-    /// Where it was last, a stay for each camera, newest last.
-    pub stays: Vec<Stay>,
-}
-
-/// How long a person was in the view of a camera without a break, ns.
-#[derive(Clone, Debug)]
-pub(super) struct Stay {
-    pub camera: CameraId,
-    pub times: Range<u64>,
-}
-
-/// What a list of the gallery shows of a person.
-#[derive(Clone, Debug, PartialEq)]
-pub struct PersonFacts {
-    /// The number.
-    pub id: IdentityId,
-    /// The name, if one was given.
-    pub name: Option<Arc<str>>,
-    /// Numbers it carried before merges.
-    pub previous: Arc<[IdentityId]>,
-    /// First seen, ns of the gallery's time.
-    pub first_seen_ns: u64,
-    /// Last seen, ns of the gallery's time.
-    pub last_seen_ns: u64,
-    /// In view of a camera now.
-    pub active: bool,
-    /// Vectors kept.
-    pub rows: usize,
-}
+/// Of two boxes that lie in one another by more than this part of the smaller, one may be a part of the other's person.
+const MAX_INSIDE: f32 = 0.3;
+/// Crops of at least this quality are compared and looked at on the floor.
+const GOOD_QUALITY: f32 = 0.3;
 
 #[derive(Clone, Debug)]
 pub(super) struct Camera {
     pub name: Arc<str>,
-    has_looks: bool,
+    pub has_looks: bool,
     compared_ns: Option<u64>,
-    /// When its people were last grouped anew, ns.
-    pub regrouped_ns: Option<u64>,
+    /// When its people were last compared with those in view of others, ns.
+    pub together_ns: Option<u64>,
+    /// The time of its newest frame, ns.
+    pub time_ns: u64,
 }
 
-/// People known by looks, shared by cameras.
+/// People known by their appearance, shared by cameras.
 #[derive(Clone, Debug)]
 pub struct Gallery {
     pub(super) config: GalleryConfig,
@@ -122,47 +59,16 @@ pub struct Gallery {
     pub(super) bindings: BTreeMap<TrackKey, Binding>,
     pub(super) next_number: u32,
     pub(super) next_camera: u32,
+    /// The time of the frame at hand.
     pub(super) now_ns: u64,
+    /// The newest of all cameras.
+    pub(super) newest_ns: u64,
     pub(super) turn: u64,
     pub(super) events: Vec<Event>,
     pub(super) clock: Clock,
     pub(super) names: CameraNames,
     /// Kept where somebody keeps the gallery.
     pub(super) journal: Option<Journal>,
-}
-
-impl Record {
-    /// A camera sees the person now.
-    pub fn stay(&mut self, camera: CameraId, now_ns: u64) {
-        let mut stay = Stay {
-            camera,
-            times: now_ns..now_ns,
-        };
-        if let Some(index) = self.stays.iter().position(|s| s.camera == camera) {
-            let old = self.stays.remove(index).times;
-            if now_ns.saturating_sub(old.end) <= STAY_GAP_NS {
-                stay.times.start = old.start;
-            }
-        }
-        if self.stays.len() >= MAX_STAYS {
-            self.stays.remove(0);
-        }
-        self.stays.push(stay);
-    }
-
-    /// Takes in where another number of the same person was.
-    fn take_stays(&mut self, others: Vec<Stay>) {
-        for other in others {
-            match self.stays.iter_mut().find(|s| s.camera == other.camera) {
-                Some(own) if own.times.end >= other.times.end => {}
-                Some(own) => *own = other,
-                None => self.stays.push(other),
-            }
-        }
-        self.stays.sort_by_key(|s| s.times.end);
-        let skip = self.stays.len().saturating_sub(MAX_STAYS);
-        self.stays.drain(..skip);
-    }
 }
 
 impl Gallery {
@@ -182,6 +88,7 @@ impl Gallery {
             next_number: 1,
             next_camera: 1,
             now_ns: 0,
+            newest_ns: 0,
             turn: 0,
             events: Vec::new(),
             clock: Clock::default(),
@@ -223,7 +130,8 @@ impl Gallery {
             name,
             has_looks,
             compared_ns: None,
-            regrouped_ns: None,
+            together_ns: None,
+            time_ns: 0,
         };
         self.cameras.insert(id, camera);
         id
@@ -258,7 +166,7 @@ impl Gallery {
         sightings: &[Sighting<'_>],
         ended: &[TrackId],
     ) -> Decision {
-        self.advance(time_ns, !sightings.is_empty());
+        self.advance(camera, time_ns, !sightings.is_empty());
         self.end_tracks(camera, ended);
         self.expire();
         self.collect(camera, sightings);
@@ -274,14 +182,12 @@ impl Gallery {
     fn identify(&mut self, camera: CameraId, all: &[Sighting<'_>]) -> Vec<Option<Identity>> {
         let confirmed: Vec<Sighting<'_>> = all.iter().filter(|s| s.confirmed).copied().collect();
         let sightings = &confirmed[..];
-        self.learn_strangers(camera, sightings);
+        self.learn_impostors(camera, sightings);
         self.settle_conflicts(camera, sightings);
-        let undecided = self.undecided(camera, sightings);
-        self.decide(camera, sightings, &undecided);
-        self.enrol_rest(camera, sightings);
-        self.meet(camera, sightings);
-        self.review(camera, sightings);
-        self.regroup(camera, sightings);
+        self.note_beside(camera, sightings);
+        self.resolve(camera, sightings);
+        self.enrol_all(camera, sightings);
+        self.settle_alone(camera, sightings);
         self.keep(camera, sightings);
         all.iter().map(|s| self.identity(camera, s.track)).collect()
     }
@@ -304,19 +210,19 @@ impl Gallery {
 
     // ---- one frame, step by step ----
 
-    /// Learns what two people of one frame score.
-    fn learn_strangers(&mut self, camera: CameraId, sightings: &[Sighting<'_>]) {
+    /// Learns what two people of one frame score, by the vectors as they are.
+    fn learn_impostors(&mut self, camera: CameraId, sightings: &[Sighting<'_>]) {
         let now = self.now_ns;
         let Some(about) = self.cameras.get_mut(&camera) else {
             return;
         };
         let due = about
             .compared_ns
-            .is_none_or(|t| now.saturating_sub(t) >= STRANGERS_NS);
+            .is_none_or(|t| now.saturating_sub(t) >= IMPOSTORS_NS);
         let good: Vec<&Sighting<'_>> = sightings
             .iter()
-            .filter(|s| s.embedding.is_some() && s.quality >= REMEMBER_QUALITY)
-            .take(MAX_STRANGERS)
+            .filter(|s| s.embedding.is_some() && s.quality >= GOOD_QUALITY)
+            .take(MAX_IMPOSTORS)
             .collect();
         if !due || good.len() < 2 {
             return;
@@ -329,7 +235,7 @@ impl Gallery {
                         camera,
                         track: s.track,
                     };
-                    self.bindings.get(&key)?.evidence.mean()
+                    self.bindings.get(&key)?.visit.mean(false)
                 };
                 let (Some(ours), Some(theirs)) = (mean(a), mean(b)) else {
                     continue;
@@ -372,8 +278,9 @@ impl Gallery {
                 .entry(key)
                 .or_insert_with(|| Binding::new(now));
             binding.seen_ns = now;
-            let single = binding.evidence.fit(sighting);
-            let own = binding.evidence.add(sighting, now);
+            binding.confirmed = sighting.confirmed;
+            let single = binding.visit.fit(sighting);
+            let own = binding.visit.add(sighting, now);
             let Some(space) = sighting.embedding.and_then(|e| self.space_mut(e)) else {
                 continue;
             };
@@ -382,7 +289,7 @@ impl Gallery {
             }
             if let Some(own) = own {
                 space.scale.add_self(own.cosine);
-                space.nuisance.add(&own.change);
+                space.variation.add(&own.change);
             }
         }
     }
@@ -405,252 +312,63 @@ impl Gallery {
             let older = key.min(other);
             holders.insert(id, key.max(other));
             self.unbind(older);
-            self.bindings.insert(older, Binding::new(self.now_ns));
+            let mut anew = Binding::new(self.now_ns);
+            anew.confirmed = true;
+            self.bindings.insert(older, anew);
         }
     }
 
-    /// The sightings that are still to be decided and may be now.
-    fn undecided(&self, camera: CameraId, sightings: &[Sighting<'_>]) -> Vec<usize> {
-        (0..sightings.len())
-            .filter(|&i| {
-                let key = TrackKey {
-                    camera,
-                    track: sightings[i].track,
-                };
-                // Only a new crop brings news.
-                let news = sightings[i].embedding.is_some() && sightings[i].quality >= MIN_QUALITY;
-                let due = |b: &Binding| {
-                    b.asked_ns
-                        .is_none_or(|t| self.now_ns.saturating_sub(t) >= REMEMBER_NS)
-                };
-                self.bindings
-                    .get(&key)
-                    .is_some_and(|b| !b.decided && b.evidence.crops > 0 && news && due(b))
-            })
-            .collect()
-    }
-
-    /// Matches undecided tracks against everybody who is not in this picture, one to one.
-    fn decide(&mut self, camera: CameraId, sightings: &[Sighting<'_>], undecided: &[usize]) {
-        for index in 0..self.spaces.len() {
-            let rows: Vec<(TrackKey, Embedding, u32)> = undecided
-                .iter()
-                .filter_map(|&i| self.query(camera, sightings[i].track, index))
-                .collect();
-            if rows.is_empty() {
-                continue;
-            }
-            let visible = self.visible(camera, sightings);
-            let grouped = self.groups_in_view();
-            let space = &self.spaces[index];
-            let queries: Vec<Query<'_>> = rows
-                .iter()
-                .map(|(_, mean, crops)| Query {
-                    values: mean.values(),
-                    crops: *crops,
-                    camera,
-                })
-                .collect();
-            let in_view = |id| self.people.get(&id).is_some_and(|r| r.tracks > 0);
-            let mut found = space.scan(&queries, |id| {
-                !(visible.contains(&id) || grouped && in_view(id))
-            });
-            for ((key, ..), candidates) in rows.iter().zip(&mut found) {
-                candidates.retain(|c| self.can_be(*key, c.id));
-                self.consider_places(*key, candidates, space.people());
-            }
-            let judge = Judge::new(&space.scale, self.config.match_threshold);
-            let contests: Vec<Contest<'_>> = found.iter().map(|all| judge.hear(all)).collect();
-            let others: Vec<f32> = found.iter().filter_map(|all| of_others(all)).collect();
-            let choices = choose(&contests, &found);
-            let verdicts: Vec<Outcome> = choices
-                .iter()
-                .zip(&contests)
-                .map(|(choice, contest)| match choice {
-                    Some(best) => {
-                        let verdict = contest.verdict(best);
-                        Outcome::Known {
-                            id: best.id,
-                            score: best.score,
-                            probability: verdict.probability,
-                            margin: verdict.margin,
-                            new: contest.probability_new(),
-                        }
-                    }
-                    None => Outcome::New {
-                        probability: contest.probability_new(),
-                    },
-                })
-                .collect();
-            let space = &mut self.spaces[index];
-            others.iter().for_each(|o| space.scale.add_others(*o));
-            // Recognised people first: who is in view cannot be crowded out by those who are new.
-            let (known, new): (Vec<_>, Vec<_>) = rows
-                .iter()
-                .map(|(key, ..)| *key)
-                .zip(verdicts)
-                .partition(|(_, outcome)| matches!(outcome, Outcome::Known { .. }));
-            for (key, outcome) in known.into_iter().chain(new) {
-                self.conclude(key, outcome);
-            }
-        }
-    }
-
-    /// The mean look of a track, if it belongs to this space, and of how many crops.
-    fn query(
-        &self,
-        camera: CameraId,
-        track: TrackId,
-        space: usize,
-    ) -> Option<(TrackKey, Embedding, u32)> {
-        let key = TrackKey { camera, track };
-        let evidence = &self.bindings.get(&key)?.evidence;
-        let mean = evidence.mean()?;
-        let takes = self.spaces[space].takes(&mean);
-        takes.then_some((key, mean, evidence.crops))
-    }
-
-    /// Numbers of the tracks in this picture.
-    pub(super) fn visible(
-        &self,
-        camera: CameraId,
-        sightings: &[Sighting<'_>],
-    ) -> BTreeSet<IdentityId> {
-        sightings
-            .iter()
-            .filter_map(|s| {
-                let key = TrackKey {
-                    camera,
-                    track: s.track,
-                };
-                self.bindings.get(&key)?.identity
-            })
-            .collect()
-    }
-
-    /// Acts on a verdict, or waits for more crops.
-    fn conclude(&mut self, key: TrackKey, outcome: Outcome) {
-        let Some(binding) = self.bindings.get_mut(&key) else {
-            return;
-        };
-        binding.asked_ns = Some(self.now_ns);
-        let waited = binding.evidence.crops >= ENOUGH_CROPS
-            && self.now_ns.saturating_sub(binding.first_ns) >= ENOUGH_NS;
-        match outcome {
-            Outcome::Known {
-                id,
-                score,
-                probability,
-                margin,
-                new,
-                // Somebody known for certain: of two who look alike, the likelier.
-            } if probability >= SURE || waited && new <= 1.0 - SURE => {
-                self.recognise(key, id, score, margin)
-            }
-            Outcome::New { probability } if probability >= SURE_NEW => self.believe_new(key),
-            _ if waited => self.believe_new(key),
-            _ => {}
-        }
-    }
-
-    /// A track turns out to be somebody known.
-    fn recognise(&mut self, key: TrackKey, id: IdentityId, score: f32, margin: f32) {
-        // Somebody new may have crowded the person out in this very frame: then look again next time.
-        if !self.people.contains_key(&id) {
-            return;
-        }
-        let provisional = self.bindings.get(&key).and_then(|b| b.identity);
-        if let Some(from) = provisional {
-            self.unite(from, id);
-        } else {
-            self.bind(key, id);
-        }
-        let basis = self.last_elsewhere(id, key);
-        let review_ns = self.now_ns.saturating_add(REVIEW_NS);
-        if let Some(binding) = self.bindings.get_mut(&key) {
-            binding.decided = true;
-            binding.review_ns = review_ns;
-            binding.take_for_known(basis, score, margin);
-        }
-        self.events.push(Event::Matched {
-            id,
-            track: key.track,
-            score,
-            margin,
-        });
-    }
-
-    /// A track turns out to be somebody new.
-    fn believe_new(&mut self, key: TrackKey) {
-        let carries = self
-            .bindings
-            .get(&key)
-            .is_some_and(|b| b.identity.is_some());
-        if !carries && self.enrol(key, false).is_none() {
-            return;
-        }
-        let review_ns = self.now_ns.saturating_add(REVIEW_NS);
-        let carried = self.bindings.get(&key).and_then(|b| b.identity);
-        let shared = carried
-            .and_then(|id| self.people.get(&id))
-            .is_some_and(|r| r.tracks > 1);
-        if let Some(binding) = self.bindings.get_mut(&key) {
-            binding.decided = true;
-            if !shared {
-                binding.state = IdentityState::New;
-            }
-            binding.review_ns = review_ns;
-        }
-        self.remember_mean(key);
-    }
-
-    /// The first row of somebody new: the mean of the track so far.
-    fn remember_mean(&mut self, key: TrackKey) {
-        let Some(binding) = self.bindings.get(&key) else {
-            return;
-        };
-        let (Some(id), Some(mean)) = (binding.identity, binding.evidence.mean()) else {
-            return;
-        };
-        let quality = binding.evidence.quality();
-        if let Some(space) = self.space_mut(&mean) {
-            let sample = Sample {
-                values: mean.values(),
-                quality,
-                track: key,
-            };
-            space.remember(id, sample);
-        }
-    }
-
-    /// Numbers for those that still carry none; those without looks are somebody new after a while.
-    fn enrol_rest(&mut self, camera: CameraId, sightings: &[Sighting<'_>]) {
+    /// A provisional identity for those that carry none.
+    fn enrol_all(&mut self, camera: CameraId, sightings: &[Sighting<'_>]) {
         let has_looks = self.cameras.get(&camera).is_some_and(|c| c.has_looks);
         for sighting in sightings {
             let key = TrackKey {
                 camera,
                 track: sighting.track,
             };
-            let Some(binding) = self.bindings.get(&key) else {
-                continue;
-            };
-            let faceless = !binding.decided && binding.evidence.crops == 0;
-            let old = !has_looks || self.now_ns.saturating_sub(binding.first_ns) >= FACELESS_NS;
-            if binding.identity.is_none() {
-                self.enrol(key, has_looks);
-            }
-            if let Some(binding) = self.bindings.get_mut(&key).filter(|_| faceless && old) {
-                binding.state = IdentityState::New;
+            if self
+                .bindings
+                .get(&key)
+                .is_some_and(|b| b.identity.is_none())
+            {
+                // Nobody is known whom it could be.
+                let nobody = self.people.is_empty() && sighting.embedding.is_some();
+                self.enrol(key, has_looks && !nobody);
             }
         }
     }
 
-    /// Updates rows, companions and times of everybody in the picture.
-    fn keep(&mut self, camera: CameraId, sightings: &[Sighting<'_>]) {
-        let visible: Vec<IdentityId> = self.visible(camera, sightings).into_iter().collect();
-        for sighting in sightings {
-            self.remember(camera, sighting);
+    /// Notes who is in this picture in two places.
+    fn note_beside(&mut self, camera: CameraId, sightings: &[Sighting<'_>]) {
+        for (i, a) in sightings.iter().enumerate() {
+            for b in sightings.iter().filter(|b| b.track != a.track) {
+                let smaller = a.rect.area().min(b.rect.area()).max(f32::MIN_POSITIVE);
+                if a.rect.intersection(&b.rect) / smaller > MAX_INSIDE {
+                    continue;
+                }
+                let track = sightings[i].track;
+                if let Some(binding) = self.bindings.get_mut(&TrackKey { camera, track }) {
+                    binding.saw_beside(b.track);
+                }
+            }
         }
+    }
+
+    /// Updates prototypes, company and times of everybody in the picture.
+    fn keep(&mut self, camera: CameraId, sightings: &[Sighting<'_>]) {
+        for sighting in sightings {
+            self.remember(TrackKey {
+                camera,
+                track: sighting.track,
+            });
+        }
+        let visible: Vec<IdentityId> = sightings
+            .iter()
+            .filter_map(|s| {
+                let track = s.track;
+                self.bindings.get(&TrackKey { camera, track })?.identity
+            })
+            .collect();
         for &id in &visible {
             self.turn += 1;
             let (turn, now) = (self.turn, self.now_ns);
@@ -658,47 +376,27 @@ impl Gallery {
                 continue;
             };
             record.turn = turn;
-            record.last_ns = now;
+            record.last_ns = record.last_ns.max(now);
             record.stay(camera, now);
             for &other in visible.iter().filter(|&&o| o != id) {
-                if !record.apart.contains(&other) {
-                    if record.apart.len() >= MAX_APART {
-                        record.apart.pop_front();
-                    }
-                    record.apart.push_back(other);
-                }
+                record.saw(other, 0.0);
             }
             self.note_seen(id, camera);
         }
     }
 
-    fn remember(&mut self, camera: CameraId, sighting: &Sighting<'_>) {
+    /// The prototype of a visit that lasts, once it is decided whose it is.
+    fn remember(&mut self, key: TrackKey) {
         let now = self.now_ns;
-        let key = TrackKey {
-            camera,
-            track: sighting.track,
-        };
-        let Some(embedding) = sighting.embedding else {
-            return;
-        };
         let Some(binding) = self.bindings.get_mut(&key) else {
             return;
         };
         let due = binding
             .remembered_ns
             .is_none_or(|t| now.saturating_sub(t) >= REMEMBER_NS);
-        if !due || !binding.decided || !(REMEMBER_QUALITY..).contains(&sighting.quality) {
-            return;
-        }
-        binding.remembered_ns = Some(now);
-        let Some(id) = binding.identity else { return };
-        let sample = Sample {
-            values: embedding.values(),
-            quality: sighting.quality.min(1.0),
-            track: key,
-        };
-        if let Some(space) = self.space_mut(embedding) {
-            space.remember(id, sample);
+        if due && binding.decided && binding.visit.crops > 0 {
+            binding.remembered_ns = Some(now);
+            self.remember_visit(key, false);
         }
     }
 
@@ -751,54 +449,25 @@ impl Gallery {
         Some((stay.camera, began.checked_sub(stay.times.end)?))
     }
 
-    /// Adds what the times say that people take from camera to camera, and where in the room people are that other
-    /// cameras see. `known` people are judged among; who stands in the very place was not picked from all of them.
-    pub(super) fn consider_places(
-        &self,
-        key: TrackKey,
-        candidates: &mut [Candidate],
-        known: usize,
-    ) {
-        let elsewhere = self.places_elsewhere(key);
-        for candidate in candidates {
-            if let Some((from, walk_ns)) = self.walk(candidate.id, key) {
-                candidate.prior = self.transits.log_odds(from, key.camera, walk_ns);
-            }
-            let place = elsewhere.get(&candidate.id).copied().unwrap_or(0.0);
-            let picked = if place > 0.0 { crowding(known) } else { 0.0 };
-            candidate.prior += place + picked;
-        }
-    }
-
-    /// What the places say of people in view of other cameras: whether they are this track.
-    fn places_elsewhere(&self, key: TrackKey) -> BTreeMap<IdentityId, f32> {
-        let mut all: BTreeMap<IdentityId, f32> = BTreeMap::new();
-        if !self.floor.is_known() {
-            return all;
-        }
-        for (other, binding) in &self.bindings {
-            let Some(id) = binding.identity.filter(|_| other.camera != key.camera) else {
-                continue;
-            };
-            let odds = self.floor.log_odds(key, *other);
-            let known = all.entry(id).or_default();
-            // One camera that sees both in one place outweighs others that do not.
-            if odds > 0.0 || *known <= 0.0 {
-                *known = if odds > 0.0 {
-                    odds.max(*known)
-                } else {
-                    odds.min(*known)
-                };
-            }
-        }
-        all
+    /// Whether two people of the past can be one, by where both were lately.
+    pub(super) fn could_both_be(&self, one: IdentityId, other: IdentityId) -> bool {
+        let Some(topology) = &self.topology else {
+            return true;
+        };
+        let stays = |id| self.people.get(&id).map_or(&[][..], |r| &r.stays[..]);
+        stays(one).iter().all(|a| {
+            stays(other).iter().all(|b| {
+                let relation = self.relation(topology, a.camera, b.camera);
+                relation.allows(&a.times, &b.times, false)
+            })
+        })
     }
 
     /// Shows the floor who stands where.
     fn look_at_floor(&mut self, camera: CameraId, time_ns: u64, sightings: &[Sighting<'_>]) {
         let people = sightings
             .iter()
-            .filter(|s| s.confirmed && s.quality >= REMEMBER_QUALITY)
+            .filter(|s| s.confirmed && s.quality >= GOOD_QUALITY)
             .map(|s| (s.track, s.rect));
         let mut floor = std::mem::take(&mut self.floor);
         let news = floor.observe(camera, time_ns, people, |other| {
@@ -816,369 +485,6 @@ impl Gallery {
         }
     }
 
-    // ---- people and tracks ----
-
-    /// The space of a vector's model, made when there is room for another model.
-    pub(super) fn space_mut(&mut self, embedding: &Embedding) -> Option<&mut Space> {
-        let index = match self.spaces.iter().position(|s| s.takes(embedding)) {
-            Some(index) => index,
-            None if self.spaces.len() < MAX_MODELS => {
-                self.spaces
-                    .push(Space::new(embedding.model(), embedding.dimension()));
-                self.spaces.len() - 1
-            }
-            None => return None,
-        };
-        self.spaces.get_mut(index)
-    }
-
-    /// A new number for a track; `None` when there are none left.
-    fn enrol(&mut self, key: TrackKey, pending: bool) -> Option<IdentityId> {
-        self.make_room();
-        let id = self.next_identity()?;
-        self.bind(key, id);
-        self.events.push(Event::New {
-            id,
-            track: key.track,
-            pending,
-        });
-        Some(id)
-    }
-
-    pub(super) fn next_identity(&mut self) -> Option<IdentityId> {
-        let id = self.next_number()?;
-        self.turn += 1;
-        let now = self.now_ns;
-        let record = Record {
-            name: None,
-            previous: Arc::from([]),
-            first_ns: now,
-            last_ns: now,
-            turn: self.turn,
-            tracks: 0,
-            apart: VecDeque::new(),
-            parted: Vec::new(),
-            stays: Vec::new(),
-        };
-        self.people.insert(id, record);
-        self.note_created(id);
-        Some(id)
-    }
-
-    /// The least recently seen leave until there is room for one more. People in view stay.
-    fn make_room(&mut self) {
-        let most = self.config.max_identities.clamp(1, MAX_IDENTITIES);
-        while self.people.len() >= most {
-            let Some((_, id)) = self.resting.pop_first() else {
-                return;
-            };
-            self.erase(id);
-        }
-    }
-
-    /// Whoever was not seen for too long leaves.
-    pub(super) fn expire(&mut self) {
-        let Some(max_age) = self.config.max_age_ns else {
-            return;
-        };
-        while let Some((&turn, &id)) = self.resting.first_key_value() {
-            let unseen = self
-                .people
-                .get(&id)
-                .map_or(u64::MAX, |r| self.now_ns.saturating_sub(r.last_ns));
-            if unseen <= max_age {
-                return;
-            }
-            self.resting.remove(&turn);
-            self.erase(id);
-        }
-    }
-
-    /// Removes a person for good.
-    pub(super) fn erase(&mut self, id: IdentityId) {
-        for space in &mut self.spaces {
-            space.forget(id);
-        }
-        if self.people.remove(&id).is_some() {
-            self.note_left(id, Fate::Expired);
-            self.events.push(Event::Left { id });
-        }
-    }
-
-    pub(super) fn bind(&mut self, key: TrackKey, id: IdentityId) {
-        if let Some(record) = self.people.get_mut(&id) {
-            self.resting.remove(&record.turn);
-            record.tracks += 1;
-        }
-        if let Some(binding) = self.bindings.get_mut(&key) {
-            binding.identity = Some(id);
-        }
-    }
-
-    /// Takes the number from a track and forgets the track.
-    fn unbind(&mut self, key: TrackKey) {
-        // Seen too briefly to be decided about, and not to be forgotten.
-        if self.bindings.get(&key).is_some_and(|b| !b.decided) {
-            self.remember_mean(key);
-        }
-        let Some(id) = self.bindings.remove(&key).and_then(|b| b.identity) else {
-            return;
-        };
-        for space in &mut self.spaces {
-            space.settle_track(key, id);
-        }
-        self.drop_track(id);
-    }
-
-    /// A track no longer carries the number.
-    pub(super) fn drop_track(&mut self, id: IdentityId) {
-        let Some(record) = self.people.get_mut(&id) else {
-            return;
-        };
-        record.tracks = record.tracks.saturating_sub(1);
-        if record.tracks == 0 {
-            self.events.push(Event::Lost { id });
-            self.rest(id);
-        }
-    }
-
-    /// A person whom no track carries: waits to be recognised, or leaves when nothing could ever be.
-    pub(super) fn rest(&mut self, id: IdentityId) {
-        let known = self.spaces.iter().any(|s| s.rows_of(id) > 0);
-        let Some(record) = self.people.get_mut(&id) else {
-            return;
-        };
-        self.resting.remove(&record.turn);
-        if known || record.name.is_some() {
-            self.turn += 1;
-            record.turn = self.turn;
-            self.resting.insert(record.turn, id);
-        } else {
-            self.people.remove(&id);
-            self.note_left(id, Fate::Expired);
-        }
-    }
-
-    fn end_tracks(&mut self, camera: CameraId, tracks: &[TrackId]) {
-        for &track in tracks {
-            let key = TrackKey { camera, track };
-            self.floor.end(key);
-            self.unbind(key);
-        }
-    }
-
-    /// Makes one person of two: every track, row and name of `from` goes to `into`.
-    pub(super) fn unite(&mut self, from: IdentityId, into: IdentityId) {
-        let Some(old) = self.people.remove(&from) else {
-            return;
-        };
-        if old.tracks == 0 {
-            self.resting.remove(&old.turn);
-        }
-        for space in &mut self.spaces {
-            space.merge(from, into);
-        }
-        for binding in self.bindings.values_mut() {
-            if binding.identity == Some(from) {
-                binding.identity = Some(into);
-            }
-        }
-        for record in self.people.values_mut() {
-            let others = record.apart.iter_mut().chain(&mut record.parted);
-            others.filter(|c| **c == from).for_each(|c| *c = into);
-        }
-        if let Some(record) = self.people.get_mut(&into) {
-            if record.tracks == 0 && old.tracks > 0 {
-                self.resting.remove(&record.turn);
-            }
-            record.tracks += old.tracks;
-            record.name = record.name.take().or(old.name);
-            record.first_ns = record.first_ns.min(old.first_ns);
-            record.last_ns = record.last_ns.max(old.last_ns);
-            let former: Vec<IdentityId> = record
-                .previous
-                .iter()
-                .chain(old.previous.iter())
-                .chain([&from])
-                .copied()
-                .collect();
-            let skip = former.len().saturating_sub(MAX_PREVIOUS);
-            record.previous = former[skip..].into();
-            record.apart.extend(old.apart);
-            record.parted.extend(old.parted);
-            record.parted.retain(|other| *other != into);
-            record.take_stays(old.stays);
-            while record.apart.len() > MAX_APART {
-                record.apart.pop_front();
-            }
-        }
-        self.note_merged(from, into);
-        self.events.push(Event::Merged { from, into });
-    }
-
-    // ---- what users ask for ----
-
-    /// Gives a person a name; an empty one takes it away.
-    pub fn rename(&mut self, id: IdentityId, name: &str) -> Result<(), GalleryError> {
-        if name.len() > MAX_NAME_BYTES {
-            return Err(GalleryError::LongName);
-        }
-        let record = self.people.get_mut(&id).ok_or(GalleryError::Unknown(id))?;
-        record.name = (!name.is_empty()).then(|| name.into());
-        self.note_renamed(id);
-        Ok(())
-    }
-
-    /// Makes one person of two. `into` keeps its number. Refused while both are in one picture.
-    pub fn merge(
-        &mut self,
-        from: IdentityId,
-        into: IdentityId,
-    ) -> Result<Vec<Event>, GalleryError> {
-        if from == into {
-            return Err(GalleryError::Same(from));
-        }
-        for id in [from, into] {
-            if !self.people.contains_key(&id) {
-                return Err(GalleryError::Unknown(id));
-            }
-        }
-        let cameras = |id| -> BTreeSet<CameraId> {
-            let own = self.bindings.iter().filter(|(_, b)| b.identity == Some(id));
-            own.map(|(k, _)| k.camera).collect()
-        };
-        if !cameras(from).is_disjoint(&cameras(into)) {
-            return Err(GalleryError::SeenTogether(from, into));
-        }
-        self.unite(from, into);
-        self.trust(into);
-        Ok(std::mem::take(&mut self.events))
-    }
-
-    /// Makes two people of one: what `camera` saw becomes somebody new, or, with no camera named, what came with the
-    /// newest merge. The two are never merged again by looks. Returns the new number.
-    pub fn split(
-        &mut self,
-        id: IdentityId,
-        camera: Option<&str>,
-    ) -> Result<(IdentityId, Vec<Event>), GalleryError> {
-        let record = self.people.get(&id).ok_or(GalleryError::Unknown(id))?;
-        let origin = match camera {
-            None => Some(
-                *record
-                    .previous
-                    .last()
-                    .ok_or(GalleryError::NothingToSplit(id))?,
-            ),
-            Some(_) => None,
-        };
-        let camera = match camera {
-            None => None,
-            Some(name) => Some(self.camera_named(name)?),
-        };
-        if !self.has_part(id, camera, origin) {
-            return Err(GalleryError::NothingToSplit(id));
-        }
-        let into = self.next_identity().ok_or(GalleryError::NumbersExhausted)?;
-        for space in &mut self.spaces {
-            space.split(id, into, camera, origin);
-        }
-        self.note_split(id, into, camera, origin);
-        let moved: Vec<TrackKey> = self
-            .bindings
-            .iter()
-            .filter(|(k, b)| b.identity == Some(id) && Some(k.camera) == camera)
-            .map(|(k, _)| *k)
-            .collect();
-        for key in moved {
-            if let Some(record) = self.people.get_mut(&id) {
-                record.tracks = record.tracks.saturating_sub(1);
-            }
-            self.bind(key, into);
-        }
-        for (own, other) in [(id, into), (into, id)] {
-            if let Some(record) = self.people.get_mut(&own) {
-                record.apart.push_back(other);
-                record.parted.push(other);
-                if let Some(origin) = origin.filter(|_| own == id) {
-                    let kept = record.previous.iter().filter(|p| **p != origin);
-                    record.previous = kept.copied().collect();
-                }
-                if record.tracks == 0 {
-                    self.rest(own);
-                }
-            }
-        }
-        self.note_changed(id);
-        self.note_changed(into);
-        self.events.push(Event::Split { from: id, into });
-        Ok((into, std::mem::take(&mut self.events)))
-    }
-
-    /// Whether there are looks of a person, or tracks, that came from `camera` or were recorded as `origin`.
-    fn has_part(
-        &self,
-        id: IdentityId,
-        camera: Option<CameraId>,
-        origin: Option<IdentityId>,
-    ) -> bool {
-        let mut rows = self.spaces.iter().flat_map(|space| space.rows(id));
-        let mut tracks = self.bindings.iter();
-        rows.any(|(row, _)| Some(row.camera) == camera || Some(row.origin) == origin)
-            || tracks.any(|(key, b)| b.identity == Some(id) && Some(key.camera) == camera)
-    }
-
-    fn camera_named(&self, name: &str) -> Result<CameraId, GalleryError> {
-        self.cameras
-            .iter()
-            .find(|(_, c)| &*c.name == name)
-            .map(|(id, _)| *id)
-            .or_else(|| self.names.id(name))
-            .ok_or_else(|| GalleryError::UnknownCamera(name.into()))
-    }
-
-    /// Erases a person: vectors, name, companions. A track that carries the number becomes somebody new.
-    pub fn forget(&mut self, id: IdentityId) -> Result<Vec<Event>, GalleryError> {
-        let record = self.people.get(&id).ok_or(GalleryError::Unknown(id))?;
-        if record.tracks == 0 {
-            self.resting.remove(&record.turn);
-        }
-        let now = self.now_ns;
-        for binding in self
-            .bindings
-            .values_mut()
-            .filter(|b| b.identity == Some(id))
-        {
-            *binding = Binding::new(now);
-        }
-        self.erase(id);
-        self.note_left(id, Fate::Forgotten);
-        for record in self.people.values_mut() {
-            record.apart.retain(|c| *c != id);
-            record.parted.retain(|c| *c != id);
-        }
-        Ok(std::mem::take(&mut self.events))
-    }
-
-    /// Everybody, in order of their numbers.
-    pub fn list(&self) -> Vec<PersonFacts> {
-        let mut list: Vec<PersonFacts> = self
-            .people
-            .iter()
-            .map(|(&id, record)| PersonFacts {
-                id,
-                name: record.name.clone(),
-                previous: record.previous.clone(),
-                first_seen_ns: record.first_ns,
-                last_seen_ns: record.last_ns,
-                active: record.tracks > 0,
-                rows: self.spaces.iter().map(|s| s.rows_of(id)).sum(),
-            })
-            .collect();
-        list.sort_by_key(|p| p.id);
-        list
-    }
-
     /// How many people are known.
     pub fn len(&self) -> usize {
         self.people.len()
@@ -1193,60 +499,6 @@ impl Gallery {
     pub fn cameras(&self) -> usize {
         self.cameras.len()
     }
-}
-
-/// What the looks say about a track.
-enum Outcome {
-    Known {
-        id: IdentityId,
-        score: f32,
-        probability: f32,
-        margin: f32,
-        /// Probability of somebody new.
-        new: f32,
-    },
-    New {
-        probability: f32,
-    },
-}
-
-/// What a query scores with people who are probably others: the median of all but the best, where there are some.
-fn of_others(candidates: &[Candidate]) -> Option<f32> {
-    let mut scores: Vec<f32> = candidates.iter().map(|c| c.score).collect();
-    scores.sort_by(f32::total_cmp);
-    scores.pop();
-    (scores.len() >= 2).then(|| scores[scores.len() / 2])
-}
-
-/// For each query the candidate it is taken for, one to one, where that is more probable than somebody new.
-fn choose(contests: &[Contest<'_>], found: &[Vec<Candidate>]) -> Vec<Option<Candidate>> {
-    let mut columns: BTreeMap<IdentityId, usize> = BTreeMap::new();
-    let mut edges = Vec::new();
-    let mut chosen = Vec::new();
-    for (row, (contest, candidates)) in contests.iter().zip(found).enumerate() {
-        for candidate in candidates {
-            let odds = contest.log_odds(candidate);
-            if odds <= 0.0 {
-                continue;
-            }
-            let next = columns.len();
-            let column = *columns.entry(candidate.id).or_insert(next);
-            edges.push(Edge {
-                row,
-                column,
-                cost: -odds,
-            });
-            chosen.push((row, column, *candidate));
-        }
-    }
-    let mut choices = vec![None; found.len()];
-    for pair in assign(&edges, 0.0) {
-        choices[pair.row] = chosen
-            .iter()
-            .find(|(row, column, _)| *row == pair.row && *column == pair.column)
-            .map(|(_, _, candidate)| *candidate);
-    }
-    choices
 }
 
 fn apart(a: &Rect, b: &Rect) -> bool {

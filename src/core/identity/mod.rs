@@ -1,36 +1,33 @@
 //! Who is who across cameras and over time: the gallery's decisions.
 //!
-//! A gallery knows people by a few vectors each ([`rows`]), learns what a cosine means for the embedder at hand
-//! ([`crate::core::scores`]), and decides for every new track whether it belongs to somebody known ([`decision`]). It is
-//! told the time and knows no clock, no file and no lock.
+//! A track of a camera is a growing body of evidence ([`evidence`]): its crops, fused, and where and when it is. Whenever
+//! that grows, it is compared with everybody who could be the same person, in view or not ([`resolve`]): all of them are
+//! grouped by what they score, under the constraint that nobody is in one picture twice. Groups become identities
+//! ([`ledger`]): ids are kept, merged, split and announced there, and nowhere else. People who left are known by a few
+//! prototypes each, one a visit ([`prototypes`]). What a score means is learnt as the cameras run ([`scores`]).
+//!
+//! The gallery is told the time and knows no clock, no file and no lock.
 
-mod binding;
-mod block;
-mod coarse;
-mod decision;
-mod floor;
+mod evidence;
 mod gallery;
-mod homography;
-mod journal;
-mod linkage;
-mod nuisance;
-mod overlap;
-mod regroup;
-mod restore;
-mod review;
-mod rows;
-mod thumbnails;
-pub mod topology;
-mod transit;
-mod unseen;
+mod ledger;
+mod prototypes;
+mod resolve;
+mod scores;
 
-pub use gallery::{Gallery, PersonFacts};
+pub use evidence::topology;
+use evidence::{camera_bias, floor, homography, overlap, transit, variation, visit};
+use ledger::{journal, people, restore, thumbnails};
+use prototypes::{quantised, shortlist};
+
+pub use gallery::Gallery;
 pub use journal::{
     Changes, Fate, MAX_SPANS, Move, PROVISIONAL, Part, SavedPerson, SavedRow, SavedScale,
     SavedSighting,
 };
+pub use people::PersonFacts;
+pub use prototypes::ROWS;
 pub use restore::{Authority, Saved};
-pub use rows::ROWS;
 pub use thumbnails::{MAX_THUMBNAILS, SavedThumbnail};
 
 use std::sync::Arc;
@@ -49,7 +46,7 @@ pub const MAX_NUMBER: u32 = i32::MAX as u32;
 pub const MAX_MODELS: usize = 4;
 /// Longest name of a person, in bytes.
 pub const MAX_NAME_BYTES: usize = 256;
-/// Most companions remembered of one person; who was seen in one picture is two people for ever.
+/// Most people remembered whom somebody was seen with in one picture.
 const MAX_APART: usize = 64;
 /// Most former numbers remembered of one person.
 const MAX_PREVIOUS: usize = 32;
@@ -186,7 +183,5 @@ pub enum GalleryError {
     NumbersExhausted,
 }
 
-#[cfg(test)]
-mod journal_tests;
 #[cfg(test)]
 mod tests;

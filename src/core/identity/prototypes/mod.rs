@@ -1,16 +1,19 @@
 //! What the known people look like: a few vectors each, in one block of memory for fast look-up.
 //!
-//! A person has up to [`ROWS`] vectors, each the running mean of crops that look alike (a side, a light, a camera), so a
-//! few odd crops neither decide for ever nor fill the memory. Memory is fixed: `ROWS × dimension` bytes a person
-//! ([`super::block`]) and `dimension` for the first look ([`super::coarse`]): 4.6 KiB at 512 numbers.
+//! A person has up to [`ROWS`] prototypes, each the mean of a visit ([`super::visit`]); when there are more, the two most alike
+//! of one camera become one. Memory is fixed: `ROWS × dimension` bytes a person ([`quantised`]) and `dimension` for the
+//! shortlist ([`shortlist`]): 4.6 KiB at 512 numbers.
 
-use super::{
+pub(in crate::core::identity) mod quantised;
+pub(in crate::core::identity) mod shortlist;
+
+use crate::core::identity::{
     CameraId,
-    binding::TrackKey,
-    block::Block,
-    coarse::{EVERYBODY, Sketch},
-    decision::{Candidate, Query},
-    nuisance::Nuisance,
+    camera_bias::CameraBias,
+    quantised::Block,
+    shortlist::{EVERYBODY, Sketch},
+    variation::Variation,
+    visit::TrackKey,
 };
 use crate::core::{
     embedding::{Embedding, ModelFingerprint, dot},
@@ -20,27 +23,17 @@ use crate::core::{
 
 /// Most vectors a person has.
 pub const ROWS: usize = 8;
-/// A row's mean stops narrowing at this weight, so that it still follows slow changes.
+/// A prototype counts no more than this, whatever went into it.
 const MAX_WEIGHT: f32 = 20.0;
-/// Crops this alike, on the scale from strangers to one track with itself, are one row.
-const SAME_ROW: f32 = 0.9;
-/// A crop further from all of a person's rows than this many deviations above strangers is not believed to show the
-/// person: the box has slipped to somebody else.
-const PLAUSIBLE: f32 = 1.0;
-/// … once so many good crops stand behind the rows: the first crops of somebody who comes in at the edge of the picture
-/// show half a person, and must not keep the whole one out.
-const FIRM: f32 = 5.0;
-/// Weight that every row keeps when a new kind of crop finds no place: one in a hundred is lost.
-const FADE: f32 = 0.99;
 
 /// About one row.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Row {
+pub(in crate::core::identity) struct Row {
     pub weight: f32,
     pub camera: CameraId,
     /// The identity under which it was recorded, for undoing merges.
     pub origin: IdentityId,
-    /// The track whose crops it holds, while that track lasts: it goes where the track goes.
+    /// The track whose visit it is, while that lasts: it goes where the track goes.
     pub track: Option<TrackKey>,
 }
 
@@ -78,16 +71,16 @@ impl Slot {
 
 /// All rows of one model, and what its scores mean.
 #[derive(Clone, Debug)]
-pub(super) struct Space {
+pub(in crate::core::identity) struct Space {
     pub model: ModelFingerprint,
     pub dimension: usize,
     pub scale: ScoreScale,
     /// What changes in the vectors of one person.
-    pub nuisance: Nuisance,
+    pub variation: Variation,
+    /// What each camera adds to everybody's vectors.
+    pub bias: CameraBias,
     /// `ROWS` places a slot.
     values: Block,
-    /// Tells one rounding of a moving row from another.
-    blends: u32,
     slots: Vec<Slot>,
     /// The mean of each slot's rows.
     sketch: Sketch,
@@ -95,11 +88,12 @@ pub(super) struct Space {
     by_owner: std::collections::HashMap<IdentityId, usize>,
 }
 
-/// A crop to be remembered.
+/// How a visit looks by now.
 #[derive(Clone, Copy)]
-pub(super) struct Sample<'a> {
+pub(in crate::core::identity) struct Sample<'a> {
     pub values: &'a [f32],
-    pub quality: f32,
+    /// How much it counts in the person.
+    pub weight: f32,
     pub track: TrackKey,
 }
 
@@ -109,9 +103,9 @@ impl Space {
             model,
             dimension,
             scale: ScoreScale::default(),
-            nuisance: Nuisance::new(dimension),
+            variation: Variation::new(dimension),
+            bias: CameraBias::new(dimension),
             values: Block::new(dimension),
-            blends: 0,
             slots: Vec::new(),
             sketch: Sketch::new(dimension),
             free: Vec::new(),
@@ -135,46 +129,45 @@ impl Space {
             .map_or(0, |&s| self.slots[s].rows.len())
     }
 
-    /// Of the people that `wanted` lets through those who are most alike, all when there are few, with their scores, for
-    /// each of `queries`.
-    pub fn scan(
+    /// Of the people that `wanted` lets through those whose prototypes are most alike to a vector in the mean, `most` at most: all
+    /// when there are no more, else of a shortlist those that are nearest. In no order.
+    pub fn nearest(
         &self,
-        queries: &[Query<'_>],
+        query: &[f32],
+        most: usize,
         wanted: impl Fn(IdentityId) -> bool,
-    ) -> Vec<Vec<Candidate>> {
+    ) -> Vec<IdentityId> {
         let free = |slot: usize| {
             let owner = self.slots[slot].owner;
             owner.is_some_and(&wanted) && !self.slots[slot].rows.is_empty()
         };
-        let all: Vec<bool> = (0..self.slots.len()).map(free).collect();
-        let everybody = all.iter().filter(|is_free| **is_free).count() <= EVERYBODY;
-        let look = |query: &Query<'_>| -> Vec<Candidate> {
-            let near = if everybody {
-                (0..all.len()).filter(|&slot| all[slot]).collect()
-            } else {
-                self.sketch.nearest(query.values, |slot| all[slot])
-            };
-            near.into_iter()
-                .filter_map(|slot| self.candidate(query, slot))
-                .collect()
+        let slots: Vec<usize> = if self.by_owner.len() <= EVERYBODY {
+            (0..self.slots.len()).filter(|&slot| free(slot)).collect()
+        } else {
+            self.sketch.nearest(query, free)
         };
-        queries.iter().map(look).collect()
+        let mut ranked: Vec<(f32, usize)> = slots
+            .into_iter()
+            .map(|slot| (self.likeness(slot, query), slot))
+            .collect();
+        if ranked.len() > most {
+            ranked.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+            ranked.truncate(most);
+        }
+        let owner = |(_, slot): (f32, usize)| self.slots[slot].owner;
+        ranked.into_iter().filter_map(owner).collect()
     }
 
-    fn candidate(&self, query: &Query<'_>, slot: usize) -> Option<Candidate> {
-        self.compare(query, slot, |_| true)
-    }
-
-    /// How alike a look of `camera` and a person are by what is known of the person without `track`; `None` where that is
-    /// nothing.
-    pub fn without_track(
-        &self,
-        query: &Query<'_>,
-        id: IdentityId,
-        track: TrackKey,
-    ) -> Option<Candidate> {
-        let slot = *self.by_owner.get(&id)?;
-        self.compare(query, slot, |row| row.track != Some(track))
+    /// How alike a vector and the person of a slot are: half the best prototype, half the mean.
+    fn likeness(&self, slot: usize, query: &[f32]) -> f32 {
+        let (mut best, mut sum, mut total) = (f32::NEG_INFINITY, 0.0, 0.0);
+        for (r, about) in self.slots[slot].rows.iter().enumerate() {
+            let cosine = self.values.dot(place(slot, r), query);
+            best = best.max(cosine);
+            sum += about.weight * cosine;
+            total += about.weight;
+        }
+        0.5 * (best + sum / total.max(f32::MIN_POSITIVE))
     }
 
     /// Brings the first look at a slot up to date.
@@ -192,37 +185,44 @@ impl Space {
         self.sketch.set(slot, (total > 0.0).then_some(&mean[..]));
     }
 
-    /// How alike a query and a person are: half the best row, half the mean of all that count. The best alone is too easily
-    /// had by chance: two people who each come in at the edge of the picture have half a body in common (one-by-one: best
-    /// row 0.61, mean 0.14, two people). The mean alone forgets that people have sides.
-    fn compare(
-        &self,
-        query: &Query<'_>,
-        slot: usize,
-        counts: impl Fn(&Row) -> bool,
-    ) -> Option<Candidate> {
-        let (mut best, mut here) = (f32::NEG_INFINITY, false);
-        let (mut sum, mut total, mut rows) = (0.0, 0.0, 0);
-        for (r, about) in self.slots[slot].rows.iter().enumerate() {
-            if !counts(about) {
-                continue;
+    /// How much a visit of a person says about everybody whom a camera sees: the less, the more of the person's are known there.
+    pub fn novelty(&self, id: IdentityId, camera: CameraId) -> f32 {
+        let slot = self.by_owner.get(&id);
+        let known = slot.map_or(0, |&s| {
+            let rows = self.slots[s].rows.iter();
+            rows.filter(|r| r.camera == camera && r.track.is_none())
+                .count()
+        });
+        1.0 / (1.0 + known as f32)
+    }
+
+    /// Whether anything is known of a person from visits that are over.
+    pub fn has_past(&self, id: IdentityId) -> bool {
+        let slot = self.by_owner.get(&id);
+        slot.is_some_and(|&s| self.slots[s].rows.iter().any(|r| r.track.is_none()))
+    }
+
+    /// What the prototypes of two people score in the mean, and what part is left of what all have in common; without what cameras
+    /// and moments add unless they are wanted `as_is`. `None` where one has none.
+    pub fn score(&self, one: IdentityId, other: IdentityId, as_is: bool) -> Option<(f32, f32)> {
+        let means = self.bias.means(std::iter::empty(), self.people());
+        let sum = |id| {
+            let mut sum = vec![0.0; self.dimension];
+            let mut total = 0.0;
+            for (row, mut values) in self.rows(id) {
+                if !as_is {
+                    means.remove(row.camera, &mut values);
+                    self.variation.remove(&mut values);
+                }
+                let length = dot(&values, &values).sqrt().max(f32::MIN_POSITIVE);
+                let sums = sum.iter_mut().zip(&values);
+                sums.for_each(|(s, v)| *s += row.weight * v / length);
+                total += row.weight;
             }
-            let cosine = self.values.dot(place(slot, r), query.values);
-            if cosine > best {
-                (best, here) = (cosine, about.camera == query.camera);
-            }
-            sum += about.weight * cosine;
-            total += about.weight;
-            rows += 1;
-        }
-        (rows > 0).then_some(Candidate {
-            id: self.slots[slot].owner?,
-            score: 0.5 * (best + sum / total.max(f32::MIN_POSITIVE)),
-            rows,
-            crops: query.crops,
-            here,
-            prior: 0.0,
-        })
+            (total > 0.0).then_some((sum, total))
+        };
+        let ((a, x), (b, y)) = (sum(one)?, sum(other)?);
+        Some((dot(&a, &b) / (x * y), means.left))
     }
 
     /// The person's slot, made when there is none.
@@ -243,68 +243,70 @@ impl Space {
         slot
     }
 
-    /// Remembers a crop of a person: in the row it resembles, else in a row of its own, else in place of the row with
-    /// the least behind it. A crop that does not look like the person at all is not remembered; returns false then.
-    pub fn remember(&mut self, id: IdentityId, sample: Sample<'_>) -> bool {
+    /// Writes down how a visit of a person looks by now: over what was known of it, else as a prototype of its own.
+    pub fn remember(&mut self, id: IdentityId, sample: Sample<'_>) {
         if sample.values.len() != self.dimension {
-            return false;
+            return;
         }
         let slot = self.slot(id);
-        let firm = self.slots[slot].rows.iter().map(|r| r.weight).sum::<f32>() >= FIRM;
-        let own = |r: &usize| {
-            let track = self.slots[slot].rows[*r].track;
-            track.is_none_or(|t| t == sample.track)
-        };
-        let nearest = (0..self.slots[slot].rows.len())
-            .filter(own)
-            .map(|r| (r, self.values.dot(place(slot, r), sample.values)))
-            .max_by(|a, b| a.1.total_cmp(&b.1));
-        match nearest {
-            Some((row, cosine)) if self.scale.position(cosine) >= SAME_ROW => {
-                self.blend(slot, row, sample)
+        let rows = &mut self.slots[slot].rows;
+        let known = rows.iter().position(|r| r.track == Some(sample.track));
+        if let Some(row) = known {
+            rows[row].weight = sample.weight;
+            self.values.set(place(slot, row), sample.values);
+        } else {
+            if rows.len() == ROWS {
+                self.join_nearest(slot);
             }
-            Some((_, cosine)) if firm && self.scale.deviations(cosine) < PLAUSIBLE => {
-                return false;
+            let about = Row {
+                weight: sample.weight,
+                camera: sample.track.camera,
+                origin: id,
+                track: Some(sample.track),
+            };
+            if let Some(row) = self.slots[slot].seat(about) {
+                self.values.set(place(slot, row), sample.values);
             }
-            _ => self.add_row(slot, id, sample),
         }
         self.summarise(slot);
-        true
     }
 
-    /// A row of its own for a crop, in place of a weaker one when there is no room.
-    fn add_row(&mut self, slot: usize, origin: IdentityId, sample: Sample<'_>) {
-        let about = Row {
-            weight: sample.quality,
-            camera: sample.track.camera,
-            origin,
-            track: Some(sample.track),
+    /// Makes room in a full slot: of the visits that are over the two most alike of one camera, recorded under one identity,
+    /// become one.
+    fn join_nearest(&mut self, slot: usize) {
+        let rows = &self.slots[slot].rows;
+        let vectors: Vec<Vec<f32>> = (0..rows.len())
+            .map(|r| self.values.get(place(slot, r)).collect())
+            .collect();
+        let fits = |a: &Row, b: &Row| {
+            (a.camera, a.origin) == (b.camera, b.origin) && a.track.is_none() && b.track.is_none()
         };
+        let pairs = (0..rows.len()).flat_map(|a| (0..a).map(move |b| (a, b)));
+        let nearest = pairs
+            .filter(|&(a, b)| fits(&rows[a], &rows[b]))
+            .map(|(a, b)| (dot(&vectors[a], &vectors[b]), a, b))
+            .max_by(|x, y| x.0.total_cmp(&y.0));
+        let Some((_, later, earlier)) = nearest else {
+            return;
+        };
+        let (a, b) = (rows[later].weight, rows[earlier].weight);
+        let mut joined: Vec<f32> = vectors[later]
+            .iter()
+            .zip(&vectors[earlier])
+            .map(|(x, y)| a * x + b * y)
+            .collect();
+        let length = dot(&joined, &joined).sqrt().max(f32::MIN_POSITIVE);
+        joined.iter_mut().for_each(|v| *v /= length);
+        self.values.set(place(slot, earlier), &joined);
         let rows = &mut self.slots[slot].rows;
-        if rows.len() == ROWS {
-            // What nothing adds to fades: a row that was strong last week can go at last.
-            rows.iter_mut().for_each(|r| r.weight *= FADE);
+        rows[earlier].weight = (a + b).min(MAX_WEIGHT);
+        rows.swap_remove(later);
+        // The last row has moved into the place of the one that is gone.
+        let last = self.slots[slot].rows.len();
+        if later != last {
+            self.values.copy(place(slot, last), place(slot, later));
         }
-        if let Some(row) = self.slots[slot].seat(about) {
-            self.values.set(place(slot, row), sample.values);
-        }
-    }
-
-    fn blend(&mut self, slot: usize, row: usize, sample: Sample<'_>) {
-        let about = &mut self.slots[slot].rows[row];
-        let part = sample.quality / (about.weight + sample.quality).max(f32::MIN_POSITIVE);
-        about.weight = (about.weight + sample.quality).min(MAX_WEIGHT);
-        let at = place(slot, row);
-        let mut values: Vec<f32> = self.values.get(at).collect();
-        for (old, new) in values.iter_mut().zip(sample.values) {
-            *old += part * (new - *old);
-        }
-        let norm = dot(&values, &values).sqrt();
-        if norm > f32::MIN_POSITIVE {
-            values.iter_mut().for_each(|v| *v /= norm);
-        }
-        self.blends = self.blends.wrapping_add(1);
-        self.values.set_moving(at, &values, self.blends);
+        self.values.clear(place(slot, last));
     }
 
     /// Erases a person's rows.
@@ -339,6 +341,8 @@ impl Space {
                 self.values.set(place(slot, row), values);
             }
             self.summarise(slot);
+            let weight = 2.0 * self.novelty(id, about.camera);
+            self.bias.add(about.camera, values, weight.min(1.0));
         }
     }
 
@@ -391,14 +395,20 @@ impl Space {
         self.move_rows(from, into, |row| row.track == Some(track));
     }
 
-    /// A track is over: its rows are the person's for good.
+    /// A visit is over: its prototype is the person's for good, and says what its camera adds to everybody.
     pub fn settle_track(&mut self, track: TrackKey, id: IdentityId) {
         let Some(&slot) = self.by_owner.get(&id) else {
             return;
         };
-        let rows = self.slots[slot].rows.iter_mut();
-        rows.filter(|row| row.track == Some(track))
-            .for_each(|row| row.track = None);
+        let weight = self.novelty(id, track.camera);
+        for row in 0..self.slots[slot].rows.len() {
+            let about = &mut self.slots[slot].rows[row];
+            if about.track == Some(track) {
+                about.track = None;
+                let values: Vec<f32> = self.values.get(place(slot, row)).collect();
+                self.bias.add(track.camera, &values, weight);
+            }
+        }
     }
 
     fn move_rows(&mut self, from: IdentityId, into: IdentityId, moves: impl Fn(&Row) -> bool) {

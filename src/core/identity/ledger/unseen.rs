@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{CameraId, Gallery};
+use crate::core::identity::{CameraId, Gallery};
 use crate::core::{
     person::{Identity, IdentityId},
     tracking::TrackOutput,

@@ -10,7 +10,7 @@ const BATCH: usize = 1024;
 
 /// Vectors of one length in eight bits a number, one after another, each with what a step of its numbers is worth.
 #[derive(Clone, Debug)]
-pub(super) struct Block {
+pub(in crate::core::identity) struct Block {
     dimension: usize,
     values: Vec<i8>,
     /// 0 where there is no vector.
@@ -36,31 +36,14 @@ impl Block {
 
     /// Puts a vector into a place, each number rounded to the nearest.
     pub fn set(&mut self, place: usize, vector: &[f32]) {
-        self.write(place, vector, |_| 0.5);
-    }
-
-    /// Puts a vector that moves by less than a step at a time: numbers are rounded up as often as they are near above, so
-    /// that a running mean moves on where rounding to the nearest would hold it for ever. `seed` tells one time from another.
-    pub fn set_moving(&mut self, place: usize, vector: &[f32], seed: u32) {
-        let first = seed.wrapping_mul(0x9E37_79B9);
-        self.write(place, vector, |index| {
-            // "lowbias32" (Wellons 2018): as random as rounding needs it.
-            let mut x = first.wrapping_add(index as u32);
-            x = (x ^ (x >> 16)).wrapping_mul(0x7FEB_352D);
-            x = (x ^ (x >> 15)).wrapping_mul(0x846C_A68B);
-            ((x ^ (x >> 16)) >> 8) as f32 / (1 << 24) as f32
-        });
-    }
-
-    fn write(&mut self, place: usize, vector: &[f32], mut up: impl FnMut(usize) -> f32) {
         let largest = vector.iter().fold(0.0_f32, |m, v| m.max(v.abs()));
         if largest <= f32::MIN_POSITIVE {
             return self.clear(place);
         }
         let scale = LARGEST / largest;
         let values = &mut self.values[place * self.dimension..(place + 1) * self.dimension];
-        for (index, (small, v)) in values.iter_mut().zip(vector).enumerate() {
-            *small = (v * scale + up(index)).floor().clamp(-LARGEST, LARGEST) as i8;
+        for (small, v) in values.iter_mut().zip(vector) {
+            *small = (v * scale).round().clamp(-LARGEST, LARGEST) as i8;
         }
         self.steps[place] = largest / LARGEST;
     }
@@ -224,39 +207,5 @@ mod tests {
         for (place, score) in told {
             assert!((score - block.dot(place, &query)).abs() < 0.01);
         }
-    }
-
-    #[test]
-    fn a_running_mean_does_not_stand_still() {
-        // A twentieth of the way at a time, towards a vector near by: less than half a step in most numbers.
-        let (from, aside) = (unit(1, 512), unit(2, 512));
-        let to: Vec<f32> = from.iter().zip(&aside).map(|(f, a)| f + 0.1 * a).collect();
-        let norm = dot(&to, &to).sqrt();
-        let to: Vec<f32> = to.iter().map(|v| v / norm).collect();
-        let distance = |moving: bool| {
-            let mut block = Block::new(512);
-            block.grow(1);
-            block.set(0, &from);
-            for seed in 0..200 {
-                let old: Vec<f32> = block.get(0).collect();
-                let next: Vec<f32> = old
-                    .iter()
-                    .zip(&to)
-                    .map(|(o, t)| o + (t - o) / 20.0)
-                    .collect();
-                if moving {
-                    block.set_moving(0, &next, seed);
-                } else {
-                    block.set(0, &next);
-                }
-            }
-            let apart = block.get(0).zip(&to).map(|(v, t)| (v - t) * (v - t));
-            apart.sum::<f32>().sqrt()
-        };
-        let (moving, nearest) = (distance(true), distance(false));
-        assert!(
-            moving < 0.03 && nearest > 2.0 * moving,
-            "{moving} {nearest}"
-        );
     }
 }

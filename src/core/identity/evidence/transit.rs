@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use super::CameraId;
+use crate::core::identity::CameraId;
 
 /// Steps: up to 250 ms, 0.5, 1, … 512 s, and beyond.
 const STEPS: usize = 13;
@@ -25,7 +25,7 @@ const MAX_PAIRS: usize = 10_000;
 
 /// Times between cameras.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Transits {
+pub(in crate::core::identity) struct Transits {
     pairs: BTreeMap<(CameraId, CameraId), [f32; STEPS]>,
 }
 

@@ -1,17 +1,14 @@
 //! The other direction of [`super::journal`]: a gallery as it was kept, and what others who share it have changed.
 
-use std::{
-    collections::{BTreeSet, VecDeque},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, sync::Arc};
 
-use super::{
+use crate::core::identity::{
     CameraId, Fate, Gallery, MAX_APART, MAX_IDENTITIES, MAX_PREVIOUS, SavedPerson, SavedRow,
     SavedScale,
-    decision::{Judge, Query},
-    gallery::Record,
     journal::PROVISIONAL,
-    rows::{Row, Space},
+    people::{Record, THROUGHOUT},
+    prototypes::{Row, Space},
+    scores::{Scorer, against_one_of},
 };
 use crate::core::{embedding::ModelFingerprint, person::IdentityId, scores::ScoreScale};
 
@@ -37,7 +34,7 @@ pub enum Authority {
 
 /// Where the gallery's time comes from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Clock {
+pub(in crate::core::identity) enum Clock {
     /// The cameras' own time is the gallery's.
     #[default]
     Cameras,
@@ -64,7 +61,8 @@ impl Gallery {
     /// The same one person at a time, for those who would not hold everybody twice: after this, [`Self::adopt`] for
     /// each, least recently seen first, then [`Self::end_restore`].
     pub fn begin_restore(&mut self, scales: Vec<SavedScale>, wall_ns: u64) {
-        self.now_ns = self.now_ns.max(wall_ns);
+        self.newest_ns = self.newest_ns.max(wall_ns);
+        self.now_ns = self.newest_ns;
         self.clock = Clock::Unknown;
         self.learn_scales(scales);
     }
@@ -109,23 +107,35 @@ impl Gallery {
             return;
         }
         self.clock = Clock::Unknown;
-        self.now_ns = self.now_ns.max(wall_ns);
+        self.newest_ns = self.newest_ns.max(wall_ns);
+        self.now_ns = self.newest_ns;
         self.expire();
     }
 
-    /// Sets the gallery's time by a camera's; where it runs backwards it stands still.
-    pub(super) fn advance(&mut self, time_ns: u64, sees_somebody: bool) {
+    /// Sets the gallery's time to that of a camera's frame. Every camera has its own: one that is ahead of others, as files played
+    /// without a clock are, does not stop them. Where a camera's runs backwards it stands still.
+    pub(in crate::core::identity) fn advance(
+        &mut self,
+        camera: CameraId,
+        time_ns: u64,
+        sees_somebody: bool,
+    ) {
         let time_ns = match self.clock {
             Clock::Cameras => time_ns,
             Clock::Behind(lag) => time_ns.saturating_add(lag),
             Clock::Unknown if sees_somebody => {
-                let lag = self.now_ns.saturating_sub(time_ns);
+                let lag = self.newest_ns.saturating_sub(time_ns);
                 self.clock = Clock::Behind(lag);
                 time_ns.saturating_add(lag)
             }
             Clock::Unknown => 0,
         };
-        self.now_ns = self.now_ns.max(time_ns);
+        let own = self.cameras.get_mut(&camera);
+        self.now_ns = own.map_or(time_ns, |own| {
+            own.time_ns = own.time_ns.max(time_ns);
+            own.time_ns
+        });
+        self.newest_ns = self.newest_ns.max(self.now_ns);
     }
 
     /// Takes in a person as others have written it.
@@ -160,8 +170,8 @@ impl Gallery {
             united(&record.previous, &person.previous)
         };
         for other in person.apart {
-            if !record.apart.contains(&other) && record.apart.len() < MAX_APART {
-                record.apart.push_back(other);
+            if record.apart.len() < MAX_APART {
+                record.apart.insert(other, THROUGHOUT);
             }
         }
         self.adopt_rows(id, &person.rows, authority);
@@ -173,17 +183,8 @@ impl Gallery {
             return;
         }
         self.turn += 1;
-        let record = Record {
-            name: None,
-            previous: Arc::from([]),
-            first_ns,
-            last_ns,
-            turn: self.turn,
-            tracks: 0,
-            apart: VecDeque::new(),
-            parted: Vec::new(),
-            stays: Vec::new(),
-        };
+        let mut record = Record::new(first_ns, self.turn);
+        record.last_ns = last_ns;
         self.resting.insert(record.turn, id);
         self.people.insert(id, record);
         // Who crossed out the number here while others made it the one that stays is outvoted: they were first.
@@ -235,7 +236,7 @@ impl Gallery {
             .position(|s| s.model == model && s.dimension == dimension);
         let index = match index {
             Some(index) => index,
-            None if self.spaces.len() < super::MAX_MODELS => {
+            None if self.spaces.len() < crate::core::identity::MAX_MODELS => {
                 self.spaces.push(Space::new(model, dimension));
                 self.spaces.len() - 1
             }
@@ -308,29 +309,17 @@ impl Gallery {
         others: &BTreeSet<IdentityId>,
     ) -> Option<IdentityId> {
         let record = self.people.get(&id)?;
-        let wanted = |other: IdentityId| {
-            other != id && others.contains(&other) && !record.apart.contains(&other)
-        };
         let space = self.spaces.iter().find(|s| s.rows_of(id) > 0)?;
-        let judge = Judge::new(&space.scale, self.config.match_threshold);
-        let rows: Vec<_> = space.rows(id).collect();
-        let queries: Vec<Query<'_>> = rows
-            .iter()
-            .map(|(row, values)| Query {
-                values,
-                crops: row.weight.max(1.0) as u32,
-                camera: row.camera,
-            })
-            .collect();
-        let found = space.scan(&queries, wanted);
-        let best = found.iter().filter_map(|candidates| {
-            let best = candidates
-                .iter()
-                .max_by(|a, b| a.score.total_cmp(&b.score))?;
-            let verdict = judge.hear(candidates).verdict(best);
-            (verdict.probability > EVEN).then_some((best.id, verdict.probability))
+        let mut scorer = Scorer::new(&space.scale, self.config.match_threshold);
+        let limit = scorer.limit(against_one_of(others.len()));
+        let wanted = |other: &&IdentityId| **other != id && !record.apart.contains_key(*other);
+        let scored = others.iter().filter(wanted).filter_map(|&other| {
+            let (score, left) = space.score(id, other, scorer.is_fixed())?;
+            scorer.keep_common(&space.scale, left);
+            Some((scorer.deviations(score), other))
         });
-        best.max_by(|a, b| a.1.total_cmp(&b.1)).map(|best| best.0)
+        let best = scored.max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(&a.1)));
+        best.filter(|(above, _)| *above > limit).map(|best| best.1)
     }
 
     /// Makes one person of two after all. What happened is told with the next frame.
@@ -363,9 +352,6 @@ impl Gallery {
         }
     }
 }
-
-/// More probable than all else together.
-const EVEN: f32 = 0.5;
 
 /// Former numbers of both, the newest at most.
 fn united(ours: &Arc<[IdentityId]>, theirs: &[IdentityId]) -> Arc<[IdentityId]> {

@@ -8,10 +8,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::{
+use crate::core::identity::{
     CameraId,
-    binding::TrackKey,
     homography::{Homography, Point},
+    visit::TrackKey,
 };
 use crate::core::{geometry::Rect, person::TrackId};
 
@@ -133,7 +133,7 @@ struct Pair {
 
 /// What is known of the floor below all cameras.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Floor {
+pub(in crate::core::identity) struct Floor {
     films: BTreeMap<CameraId, Film>,
     pairs: BTreeMap<(CameraId, CameraId), Pair>,
     /// Of the guesses.
@@ -196,26 +196,10 @@ impl Floor {
         self.pairs.retain(|(a, b), _| *a != camera && *b != camera);
     }
 
-    /// The track of another camera that stands where this one does.
-    pub fn together<'a>(
-        &self,
-        key: TrackKey,
-        mut others: impl Iterator<Item = &'a TrackKey>,
-    ) -> Option<TrackKey> {
-        others
-            .find(|other| self.log_odds(key, **other) > 0.0)
-            .copied()
-    }
-
     /// Whether a map leads from one camera's picture to another's.
     pub fn joins(&self, a: CameraId, b: CameraId) -> bool {
         let pair = self.pairs.get(&(a.min(b), a.max(b)));
         pair.is_some_and(|p| p.map.is_some())
-    }
-
-    /// Whether anything is known.
-    pub fn is_known(&self) -> bool {
-        self.pairs.values().any(|p| p.map.is_some())
     }
 
     /// What the places of two tracks say for one person (above 0) or against: natural logarithm of odds.
@@ -578,6 +562,13 @@ fn narrow_spread<'a>(feet: impl Iterator<Item = &'a Foot>) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl Floor {
+        /// Whether anything is known.
+        fn is_known(&self) -> bool {
+            self.pairs.values().any(|p| p.map.is_some())
+        }
+    }
     use crate::core::{
         embedding::{Embedding, ModelFingerprint},
         identity::{Gallery, GalleryConfig, Sighting},
@@ -635,8 +626,6 @@ mod tests {
         }
         floor.end(key(A, 1));
         assert_eq!(floor.log_odds(key(A, 1), key(B, 11)), 0.0);
-        let partner = floor.together(key(B, 10), [key(A, 0), key(A, 2)].iter());
-        assert_eq!(partner, Some(key(A, 0)));
         // The second camera is turned: the map is given up, and another one found.
         let turned = |p, f| {
             let r = seen(B, walk(p, f));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{tests::faceless, *};
+use crate::core::identity::{tests::faceless, *};
 use crate::core::{
     embedding::{Embedding, ModelFingerprint},
     image::{Colorimetry, ImageView, PixelFormat, Plane},
@@ -23,8 +23,8 @@ fn gallery() -> Gallery {
 /// A vector that is this person's own.
 fn looks(person: usize) -> Embedding {
     let mut raw = vec![0.2; 32];
-    raw[person % 32] = 2.0;
-    raw[(person * 7 + 3) % 32] += 1.0;
+    raw[person % 16] = 2.0;
+    raw[16 + person % 16] += 1.0;
     Embedding::normalised(&raw, ModelFingerprint(5)).unwrap()
 }
 
@@ -161,7 +161,7 @@ fn a_slow_store_makes_nothing_grow_and_loses_nobody() {
 
 #[test]
 fn pending_sightings_are_bounded() {
-    let mut journal = super::journal::Journal::default();
+    let mut journal = crate::core::identity::journal::Journal::default();
     for n in 0..3 * MAX_SPANS as u64 {
         journal.seen(IdentityId(1), CameraId(1), n * 10_000_000_000);
     }
@@ -440,7 +440,7 @@ fn the_better_picture_survives_a_merge_and_none_survives_forgetting() {
 
 #[test]
 fn pictures_that_wait_are_bounded() {
-    let mut thumbnails = super::thumbnails::Thumbnails::default();
+    let mut thumbnails = crate::core::identity::thumbnails::Thumbnails::default();
     let one = |quality| SavedThumbnail {
         camera: "door".into(),
         origin: IdentityId(1),
@@ -541,7 +541,7 @@ fn a_track_that_carried_a_number_by_mistake_takes_its_picture_along() {
     watch(&mut gallery, door, 0, 20, &[0, 1]);
     let (from, into) = (IdentityId(1), IdentityId(2));
     gallery.keep_thumbnail(door, TrackId(1), 0.5, picture(100));
-    let of = |track| super::binding::TrackKey {
+    let of = |track| crate::core::identity::visit::TrackKey {
         camera: door,
         track: TrackId(track),
     };

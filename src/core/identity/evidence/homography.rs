@@ -3,14 +3,14 @@
 use crate::core::linear::Normal;
 
 /// A place in a picture, px.
-pub(super) type Point = (f32, f32);
+pub(in crate::core::identity) type Point = (f32, f32);
 
 /// Unknowns: nine numbers up to a factor.
 const UNKNOWNS: usize = 8;
 
 /// A projective map of the plane.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Homography {
+pub(in crate::core::identity) struct Homography {
     /// Between the pictures' own coordinates, centred and scaled.
     h: [f64; 9],
     from: Frame,

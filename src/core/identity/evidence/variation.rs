@@ -1,8 +1,8 @@
-//! What changes in the vectors of one person, and what strangers score once that is taken out.
+//! What changes in the vectors of one person within a visit.
 //!
 //! Certain positives come free: what differs between two moments of one track is pose, light and the embedder's noise,
 //! and most of it lies in a few directions. Those are found as the recordings go by and shrunk to the size of the others
-//! (within-class covariance normalisation, Hatch et al. 2006, of low rank as in nuisance attribute projection, Campbell et
+//! (within-class covariance normalisation, Hatch et al. 2006, of low rank as in variation attribute projection, Campbell et
 //! al. 2006). MATRIX, true tracks, clusters by average linkage, camera means removed: IDF1 with retail-0267, retail-0248
 //! and OSNet x0.25 79.5, 64.6, 67.9 without, 87.8, 69.3, 79.6 with eight directions, 85.9, 80.9, 73.9 with 16 to 32.
 
@@ -22,7 +22,7 @@ const SWEEPS: usize = 12;
 
 /// The directions in which one person's vectors vary most: a running truncated SVD (Brand 2002) of changes.
 #[derive(Clone, Debug)]
-pub(super) struct Nuisance {
+pub(in crate::core::identity) struct Variation {
     dimension: usize,
     /// Up to `BUFFER` rows whose scatter stands for that of all changes.
     rows: Vec<f32>,
@@ -39,7 +39,7 @@ struct Direction {
     part: f32,
 }
 
-impl Nuisance {
+impl Variation {
     pub fn new(dimension: usize) -> Self {
         Self {
             dimension,
@@ -184,38 +184,6 @@ fn rotate(matrix: &mut [f64], turned: &mut [Vec<f64>], n: usize, p: usize, q: us
     }
 }
 
-/// What two people of one camera score once cameras and nuisance are taken out.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Strangers {
-    mean: f32,
-    spread: f32,
-}
-
-/// Fewer pairs of people than this say nothing about strangers: with two or three people in view everybody waits for a
-/// second look instead.
-pub(super) const MIN_PAIRS: usize = 20;
-/// Strangers' spread is never believed to be narrower: a third of the least that was measured (0.15 to 0.25 on MATRIX).
-const MIN_SPREAD: f32 = 0.05;
-
-impl Strangers {
-    /// From the cosines of pairs that are two people, each pair once; `None` of too few.
-    pub fn of(cosines: &[f32]) -> Option<Self> {
-        if cosines.len() < MIN_PAIRS {
-            return None;
-        }
-        let count = cosines.len() as f32;
-        let mean = cosines.iter().sum::<f32>() / count;
-        let squares: f32 = cosines.iter().map(|c| (c - mean).powi(2)).sum();
-        let spread = (squares / count).sqrt().max(MIN_SPREAD);
-        mean.is_finite().then_some(Self { mean, spread })
-    }
-
-    /// How far a cosine lies above strangers, in their standard deviations.
-    pub fn deviations(&self, cosine: f32) -> f32 {
-        (cosine - self.mean) / self.spread
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -232,7 +200,7 @@ mod tests {
     #[test]
     fn the_direction_of_change_is_found_and_shrunk_and_others_stay() {
         let dimension = 32;
-        let mut nuisance = Nuisance::new(dimension);
+        let mut variation = Variation::new(dimension);
         let mut state = 7_u64;
         let mut noise = || {
             state = state
@@ -243,19 +211,19 @@ mod tests {
         for _ in 0..400 {
             let mut change: Vec<f32> = (0..dimension).map(|_| 0.02 * noise()).collect();
             change[3] += noise();
-            nuisance.add(&change);
+            variation.add(&change);
         }
         let mut along = vec![0.0; dimension];
         (along[3], along[5]) = (1.0, 1.0);
-        nuisance.remove(&mut along);
+        variation.remove(&mut along);
         assert!(along[3].abs() < 0.1 && along[5] > 0.8, "{along:?}");
     }
 
     #[test]
     fn what_is_no_number_is_not_taken_in() {
-        let mut nuisance = Nuisance::new(4);
-        nuisance.add(&[f32::NAN, 0.0, 0.0, 0.0]);
-        nuisance.add(&[1.0]);
-        assert_eq!(nuisance.changes, 0.0);
+        let mut variation = Variation::new(4);
+        variation.add(&[f32::NAN, 0.0, 0.0, 0.0]);
+        variation.add(&[1.0]);
+        assert_eq!(variation.changes, 0.0);
     }
 }

@@ -9,9 +9,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{
+use crate::core::identity::{
     CameraId,
-    decision::{log_normal, log_stranger},
+    scores::{log_impostor, log_normal},
 };
 use crate::core::scores::Tail;
 
@@ -40,7 +40,7 @@ struct Belief {
 
 /// How people in view of two cameras score.
 #[derive(Clone, Debug)]
-pub(super) struct Scores {
+pub(in crate::core::identity) struct Scores {
     /// Deviations above strangers, a row for each of the first camera's.
     pub rows: Vec<Vec<f32>>,
     /// How much each row counts: less, the more often that track was looked at before.
@@ -51,7 +51,7 @@ pub(super) struct Scores {
 
 /// What is known of each pair of cameras.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Overlaps {
+pub(in crate::core::identity) struct Overlaps {
     pairs: BTreeMap<(CameraId, CameraId), Belief>,
 }
 
@@ -140,7 +140,7 @@ fn pair(a: CameraId, b: CameraId) -> (CameraId, CameraId) {
 /// How much likelier a score is for one person than for two strangers, whose scores fall as said.
 fn likelihood_ratio(deviations: f32, tail: &Tail) -> f32 {
     let same = log_normal(deviations.min(SAME_MEAN), SAME_MEAN, SAME_SPREAD);
-    (same - log_stranger(deviations, tail)).min(MOST_TOLD).exp()
+    (same - log_impostor(deviations, tail)).min(MOST_TOLD).exp()
 }
 
 #[cfg(test)]

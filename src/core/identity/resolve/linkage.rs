@@ -5,7 +5,7 @@
 //! tracks are then assigned to the clusters of the others again, all at once and one to one (MATRIX, true tracks, all 10
 //! frames: IDF1 87 without, 90 with retail-0267, 71 and 73 with retail-0248, 79 and 80 with OSNet x0.25).
 
-use super::CameraId;
+use crate::core::identity::CameraId;
 use crate::core::tracking::assignment::{Edge, assign};
 
 /// Rounds of refinement; the second still moves a track in twenty, a third hardly any.
@@ -19,6 +19,8 @@ pub(super) struct Likeness {
     pub above: Vec<f32>,
     /// Pairs that are two people for certain.
     pub apart: Vec<bool>,
+    /// How much each counts in the mean of a cluster.
+    pub weights: Vec<f32>,
 }
 
 impl Likeness {
@@ -36,20 +38,26 @@ impl Likeness {
         if members.is_empty() || members.iter().any(|&m| self.apart(track, m)) {
             return None;
         }
-        let sum: f32 = members.iter().map(|&m| self.above(track, m)).sum();
-        Some(sum / (members.len() as f32).sqrt())
+        let weighted = |&m: &usize| self.weights[m] * self.above(track, m);
+        let sum: f32 = members.iter().map(weighted).sum();
+        let total: f32 = members.iter().map(|&m| self.weights[m]).sum();
+        Some(sum / total.max(f32::MIN_POSITIVE).sqrt())
     }
 }
 
 /// A cluster's number for each track, from 0, not all in use.
-pub(super) fn clusters(likeness: &Likeness, cameras: &[CameraId], visible: &[bool]) -> Vec<usize> {
+pub(super) fn clusters(
+    likeness: &Likeness,
+    cameras: &[Option<CameraId>],
+    visible: &[bool],
+) -> Vec<usize> {
     let mut labels = join(likeness);
     for _ in 0..ROUNDS {
-        let mut seen: Vec<CameraId> = cameras.to_vec();
+        let mut seen: Vec<CameraId> = cameras.iter().flatten().copied().collect();
         seen.sort_unstable();
         seen.dedup();
         for camera in seen {
-            let own = |i: &usize| cameras[*i] == camera && visible[*i];
+            let own = |i: &usize| cameras[*i] == Some(camera) && visible[*i];
             let tracks: Vec<usize> = (0..likeness.size).filter(own).collect();
             reassign(likeness, &tracks, &mut labels);
         }
@@ -62,8 +70,11 @@ fn join(likeness: &Likeness) -> Vec<usize> {
     let n = likeness.size;
     let mut labels: Vec<usize> = (0..n).collect();
     let mut sums = likeness.above.clone();
+    for (at, sum) in sums.iter_mut().enumerate() {
+        *sum *= likeness.weights[at / n] * likeness.weights[at % n];
+    }
     let mut apart = likeness.apart.clone();
-    let mut sizes = vec![1.0_f32; n];
+    let mut sizes = likeness.weights.clone();
     let mut alive = vec![true; n];
     let best = |i: usize, sums: &[f32], apart: &[bool], sizes: &[f32], alive: &[bool]| {
         (0..n)
@@ -156,6 +167,7 @@ mod tests {
                 .map(|k| 1.0 - (pair(k).0 - pair(k).1).abs())
                 .collect(),
             apart: vec![false; n * n],
+            weights: vec![1.0; n],
         };
         for &(a, b) in apart {
             likeness.apart[a * n + b] = true;
@@ -173,7 +185,7 @@ mod tests {
 
     #[test]
     fn tracks_alike_are_joined_and_a_chain_is_not() {
-        let cameras: Vec<CameraId> = (0..5).map(CameraId).collect();
+        let cameras: Vec<Option<CameraId>> = (0..5).map(|c| Some(CameraId(c))).collect();
         let found = clusters(
             &likeness(&[0.0, 0.1, 5.0, 5.2, 9.0], &[]),
             &cameras,
@@ -188,7 +200,7 @@ mod tests {
 
     #[test]
     fn people_of_one_picture_stay_apart_and_the_better_one_wins() {
-        let cameras = [CameraId(1), CameraId(1), CameraId(2)];
+        let cameras = [1, 1, 2].map(|c| Some(CameraId(c)));
         let found = clusters(&likeness(&[0.0, 0.3, 0.1], &[(0, 1)]), &cameras, &[true; 3]);
         assert_eq!(groups(&found), [0, 1, 0]);
         assert!(clusters(&likeness(&[], &[]), &[], &[]).is_empty());

@@ -4,15 +4,15 @@
 //! numbers on one core (AVX-512), against 18 to 30 ms for the same means in f32. Only the order matters here; whoever
 //! comes through is compared row by row.
 
-use super::block::Block;
+use crate::core::identity::quantised::Block;
 
 /// People who get a second look. The right one is among them in at least 99 of 100 look-ups (`recall` in the tests).
-pub(super) const SHORTLIST: usize = 128;
+pub(in crate::core::identity) const SHORTLIST: usize = 128;
 /// With so few people everybody gets a second look at once.
-pub(super) const EVERYBODY: usize = 2 * SHORTLIST;
+pub(in crate::core::identity) const EVERYBODY: usize = 2 * SHORTLIST;
 /// The small vectors of all slots.
 #[derive(Clone, Debug)]
-pub(super) struct Sketch(Block);
+pub(in crate::core::identity) struct Sketch(Block);
 
 impl Sketch {
     pub fn new(dimension: usize) -> Self {

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{CameraId, Gallery, Part, binding::TrackKey};
+use crate::core::identity::{CameraId, Gallery, Part, visit::TrackKey};
 use crate::core::{
     person::{IdentityId, TrackId},
     thumbnail::Thumbnail,
@@ -31,7 +31,7 @@ pub struct SavedThumbnail {
 
 /// Pictures that wait to be written, and how good the best one of each person was.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Thumbnails {
+pub(in crate::core::identity) struct Thumbnails {
     waiting: BTreeMap<IdentityId, SavedThumbnail>,
     best: BTreeMap<IdentityId, Best>,
 }

@@ -11,10 +11,10 @@ use std::{
     sync::Arc,
 };
 
-use super::{
+use crate::core::identity::{
     CameraId, Event, Gallery, MAX_NUMBER,
-    binding::TrackKey,
     thumbnails::{SavedThumbnail, Thumbnails},
+    visit::TrackKey,
 };
 use crate::core::{
     embedding::{Embedding, ModelFingerprint},
@@ -156,7 +156,7 @@ impl Changes {
 
 /// Notes who changed.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Journal {
+pub(in crate::core::identity) struct Journal {
     pub touched: BTreeSet<IdentityId>,
     /// Of those, the ones that a user gave another name.
     pub renamed: BTreeSet<IdentityId>,
@@ -296,7 +296,7 @@ impl Journal {
 
 /// What cameras are called, also those that are gone: rows and sightings outlive them.
 #[derive(Clone, Debug, Default)]
-pub(super) struct CameraNames {
+pub(in crate::core::identity) struct CameraNames {
     by_name: BTreeMap<Arc<str>, CameraId>,
     by_id: BTreeMap<CameraId, Arc<str>>,
 }
@@ -320,40 +320,40 @@ impl CameraNames {
 
 // What the gallery tells its journal, if it keeps one.
 impl Gallery {
-    pub(super) fn note_seen(&mut self, id: IdentityId, camera: CameraId) {
+    pub(in crate::core::identity) fn note_seen(&mut self, id: IdentityId, camera: CameraId) {
         let now = self.now_ns;
         if let Some(journal) = &mut self.journal {
             journal.seen(id, camera, now);
         }
     }
 
-    pub(super) fn note_changed(&mut self, id: IdentityId) {
+    pub(in crate::core::identity) fn note_changed(&mut self, id: IdentityId) {
         if let Some(journal) = &mut self.journal {
             journal.touched.insert(id);
         }
     }
 
-    pub(super) fn note_renamed(&mut self, id: IdentityId) {
+    pub(in crate::core::identity) fn note_renamed(&mut self, id: IdentityId) {
         if let Some(journal) = &mut self.journal {
             journal.touched.insert(id);
             journal.renamed.insert(id);
         }
     }
 
-    pub(super) fn note_created(&mut self, id: IdentityId) {
+    pub(in crate::core::identity) fn note_created(&mut self, id: IdentityId) {
         if let Some(journal) = &mut self.journal {
             journal.created.insert(id);
         }
     }
 
-    pub(super) fn note_merged(&mut self, from: IdentityId, into: IdentityId) {
+    pub(in crate::core::identity) fn note_merged(&mut self, from: IdentityId, into: IdentityId) {
         if let Some(journal) = &mut self.journal {
             journal.merged(from, into);
         }
     }
 
     /// What a camera saw of a person, or what was recorded under another number, became somebody new.
-    pub(super) fn note_split(
+    pub(in crate::core::identity) fn note_split(
         &mut self,
         from: IdentityId,
         into: IdentityId,
@@ -374,7 +374,12 @@ impl Gallery {
     }
 
     /// A track that carried a number by mistake takes its picture along.
-    pub(super) fn note_parted(&mut self, track: TrackKey, from: IdentityId, into: IdentityId) {
+    pub(in crate::core::identity) fn note_parted(
+        &mut self,
+        track: TrackKey,
+        from: IdentityId,
+        into: IdentityId,
+    ) {
         if let Some(journal) = &mut self.journal
             && journal.thumbnails.shows(from, track)
         {
@@ -382,14 +387,14 @@ impl Gallery {
         }
     }
 
-    pub(super) fn note_left(&mut self, id: IdentityId, fate: Fate) {
+    pub(in crate::core::identity) fn note_left(&mut self, id: IdentityId, fate: Fate) {
         if let Some(journal) = &mut self.journal {
             journal.left(id, fate);
         }
     }
 
     /// The number of the next person: one that was set aside, else the next. `None` when there are none left.
-    pub(super) fn next_number(&mut self) -> Option<IdentityId> {
+    pub(in crate::core::identity) fn next_number(&mut self) -> Option<IdentityId> {
         if let Some(journal) = &mut self.journal {
             while let Some(range) = journal.reserved.front_mut() {
                 match range.next() {
@@ -571,7 +576,7 @@ impl Gallery {
     }
 
     /// A person as it is now.
-    pub(super) fn saved(&self, id: IdentityId) -> Option<SavedPerson> {
+    pub(in crate::core::identity) fn saved(&self, id: IdentityId) -> Option<SavedPerson> {
         let record = self.people.get(&id)?;
         let rows = self.spaces.iter().flat_map(|space| {
             space.rows(id).filter_map(|(about, values)| {
@@ -587,7 +592,7 @@ impl Gallery {
             id,
             name: record.name.clone(),
             previous: record.previous.clone(),
-            apart: record.apart.iter().copied().collect(),
+            apart: record.apart.keys().copied().collect(),
             first_ns: record.first_ns,
             last_ns: record.last_ns,
             rows: rows.collect(),
