@@ -1,5 +1,7 @@
 //! `reidctl score`: how well people were followed and recognised, against the truth.
 
+mod partial;
+
 use std::{
     fs,
     io::{self, Write},
@@ -20,7 +22,11 @@ Boxes are rows of MOTChallenge: frame,id,x,y,w,h[,confidence,...], as `reidpubli
 rows of VATIC are read, too. With several cameras the ids must mean the same people in all of them: the last lines then \
 say how well that is so.\n
 HOTA and IDF1 are those of TrackEval, MOTA, switches and fragments those of py-motmetrics, all in percent.\n
-Example: reidctl score --gt truth/door truth/hall --result door.txt hall.txt")]
+With --partial the truth is right about who somebody is and incomplete about who is there: in frames with true boxes, the \
+boxes that lie on one (IoU 0.5 and more) count, and no others. Results may then be JSON lines of `reidpublish`, of \
+which ids are scored as they were given and as they were corrected later.\n
+Examples: reidctl score --gt truth/door truth/hall --result door.txt hall.txt\n          \
+reidctl score --partial --rate 25 --gt gt/door.txt gt/hall.txt --result door.jsonl hall.jsonl --gallery people.json")]
 pub struct Arguments {
     /// The truth of each camera: a file, a folder that holds `gt/gt.txt` or `gt.txt`, or a folder of such folders.
     #[arg(long, required = true, num_args = 1.., value_name = "FILE|DIR")]
@@ -34,6 +40,15 @@ pub struct Arguments {
     /// Size of the picture, px: boxes whose centre lies outside of it do not count on either side.
     #[arg(long, value_name = "WxH", value_parser = parse_size)]
     size: Option<Size>,
+    /// The truth names a part of the boxes: count only what lies on a true one.
+    #[arg(long, conflicts_with = "size")]
+    partial: bool,
+    /// Frames per second, to number the frames of JSON lines by their timestamps where they have no numbers.
+    #[arg(long, requires = "partial", value_name = "FPS", value_parser = parse_rate)]
+    rate: Option<f64>,
+    /// What `reidctl gallery list --json` printed afterwards, to follow the merges in it.
+    #[arg(long, requires = "partial", value_name = "FILE")]
+    gallery: Option<PathBuf>,
     /// Print JSON (scores from 0 to 1) instead of tables.
     #[arg(long)]
     json: bool,
@@ -64,6 +79,9 @@ impl Camera {
 
 /// Reads both sides, prints the scores.
 pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Outcome {
+    if arguments.partial {
+        return partial::run(arguments, out);
+    }
     let cameras = read_cameras(arguments)?;
     let each: Vec<CameraScores> = cameras
         .iter()
@@ -79,22 +97,41 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Where a camera's boxes are.
+struct CameraFiles {
+    name: String,
+    truth: PathBuf,
+    result: PathBuf,
+}
+
 fn read_cameras(arguments: &Arguments) -> Result<Vec<Camera>, String> {
+    let files = camera_files(arguments, "txt")?;
+    let camera = |files: CameraFiles| {
+        Ok(Camera {
+            truth: read(&files.truth, Role::Truth, arguments.size)?,
+            result: read(&files.result, Role::Result, arguments.size)?,
+            name: files.name,
+        })
+    };
+    files.into_iter().map(camera).collect()
+}
+
+/// The files of all cameras; in a folder of results those that end in `extension`, else in `txt`.
+fn camera_files(arguments: &Arguments, extension: &str) -> Result<Vec<CameraFiles>, String> {
     let mut truths = Vec::new();
     for path in &arguments.gt {
         truths.extend(truth_files(path)?);
     }
     let names = names(arguments, &truths)?;
-    let results = result_files(&arguments.result, &names)?;
-    let mut cameras = Vec::new();
-    for ((name, truth), result) in names.into_iter().zip(&truths).zip(&results) {
-        cameras.push(Camera {
+    let results = result_files(&arguments.result, &names, extension)?;
+    let files = names.into_iter().zip(truths).zip(results);
+    Ok(files
+        .map(|((name, truth), result)| CameraFiles {
             name,
-            truth: read(truth, Role::Truth, arguments.size)?,
-            result: read(result, Role::Result, arguments.size)?,
-        });
-    }
-    Ok(cameras)
+            truth,
+            result,
+        })
+        .collect())
 }
 
 /// The truth that a path stands for: itself, the file in a sequence's folder, or those of the folders in it by name.
@@ -161,14 +198,21 @@ fn name_of(path: &Path) -> String {
         .unwrap_or_else(|| path.display().to_string())
 }
 
-fn result_files(given: &[PathBuf], names: &[String]) -> Result<Vec<PathBuf>, String> {
+fn result_files(
+    given: &[PathBuf],
+    names: &[String],
+    extension: &str,
+) -> Result<Vec<PathBuf>, String> {
     if let [folder] = given
         && folder.is_dir()
     {
-        return Ok(names
-            .iter()
-            .map(|name| folder.join(format!("{name}.txt")))
-            .collect());
+        let file = |name: &String| {
+            let file = |extension: &str| folder.join(format!("{name}.{extension}"));
+            Some(file(extension))
+                .filter(|file| file.is_file())
+                .unwrap_or_else(|| file("txt"))
+        };
+        return Ok(names.iter().map(file).collect());
     }
     if given.len() != names.len() {
         return Err(format!(
@@ -181,9 +225,12 @@ fn result_files(given: &[PathBuf], names: &[String]) -> Result<Vec<PathBuf>, Str
     Ok(given.to_vec())
 }
 
+fn read_text(path: &Path) -> Result<String, String> {
+    fs::read_to_string(path).map_err(|error| format!("{} cannot be read: {error}", path.display()))
+}
+
 fn read(path: &Path, role: Role, size: Option<Size>) -> Result<Vec<LabelledBox>, String> {
-    let text = fs::read_to_string(path)
-        .map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
+    let text = read_text(path)?;
     let mut boxes =
         scoring::parse(&text, role).map_err(|error| format!("{}, {error}", path.display()))?;
     if let Some(Size { width, height }) = size {
@@ -206,6 +253,12 @@ fn parse_size(text: &str) -> Result<Size, String> {
             })
         })
         .ok_or_else(|| "a size is written like 1920x1080".into())
+}
+
+fn parse_rate(text: &str) -> Result<f64, String> {
+    let rate = text.parse::<f64>().ok();
+    rate.filter(|rate| rate.is_finite() && *rate > 0.0)
+        .ok_or_else(|| "frames per second are a number above 0".into())
 }
 
 fn print_json(
@@ -367,5 +420,7 @@ mod tests {
         for bad in ["1920", "0x5", "-1x5", "axb", "nanx5"] {
             assert!(parse_size(bad).is_err(), "{bad}");
         }
+        assert_eq!(parse_rate("29.97"), Ok(29.97));
+        assert!(parse_rate("0").is_err() && parse_rate("inf").is_err());
     }
 }

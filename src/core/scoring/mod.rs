@@ -12,6 +12,8 @@ mod hota;
 mod identity;
 mod mot;
 mod overlap;
+mod partial;
+mod published;
 mod retrieval;
 mod timeline;
 
@@ -25,6 +27,11 @@ pub use hota::{ALPHAS, HotaScores, hota};
 pub use identity::{IdScores, identity};
 pub use mot::{LabelledBox, MotError, MotFault, Role, parse};
 pub use overlap::iou;
+pub use partial::{LASTING_BOXES, MatchedBoxes, PairScores, PartialScores, match_boxes, partial};
+pub use published::{
+    Corrections, Merge, Published, PublishedBox, PublishedError, PublishedFault, SteadinessScores,
+    Watched, steadiness,
+};
 pub use retrieval::{
     Label, Person, QueryScore, RetrievalScores, Verdict, match_rate, query_scores, retrieval,
 };

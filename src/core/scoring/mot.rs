@@ -34,6 +34,8 @@ pub enum Role {
     Truth,
     /// A tracker's boxes; all count, whatever their confidence.
     Result,
+    /// The same with ids that were corrected afterwards: two boxes of a frame may carry one id.
+    Corrected,
 }
 
 /// A line that cannot be used.
@@ -85,14 +87,16 @@ pub fn parse(text: &str, role: Role) -> Result<Vec<LabelledBox>, MotError> {
         let row = match parse_line(line, role) {
             Ok(Some(row)) => row,
             Ok(None) => continue,
-            Err(fault @ MotFault::NoId(-1)) if role == Role::Result => {
+            Err(fault @ MotFault::NoId(-1)) if role != Role::Truth => {
                 nameless.get_or_insert(place(fault));
                 continue;
             }
             Err(fault) => return Err(place(fault)),
         };
         let (frame, id) = (row.frame, row.id);
-        if let Some(first) = seen.insert((frame, id), i + 1) {
+        if let Some(first) = seen.insert((frame, id), i + 1)
+            && role != Role::Corrected
+        {
             return Err(place(MotFault::Twice { frame, id, first }));
         }
         boxes.push(row);
@@ -238,6 +242,13 @@ mod tests {
         let text = "1,1,0,0,9,9,0\n1,2,0,0,9,9,1\n";
         assert_eq!(parse(text, Role::Truth).unwrap().len(), 1);
         assert_eq!(parse(text, Role::Result).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn corrected_ids_may_stand_twice_in_a_frame() {
+        let text = "1,1,0,0,9,9\n1,1,50,0,9,9\n1,-1,90,0,9,9\n";
+        assert!(parse(text, Role::Result).is_err());
+        assert_eq!(parse(text, Role::Corrected).unwrap().len(), 2);
     }
 
     #[test]
