@@ -100,6 +100,41 @@ fn four_cameras_in_a_mosaic() {
     assert!(frames_in(&video) >= 60);
 }
 
+/// A file of the test source with this chroma and depth, as phones, drones and cameras record them.
+fn recorded_in(format: &str, file: &str) {
+    let mut source = command("gst-launch-1.0");
+    source.args(["-q", "reidtestsrc", "num-buffers=20", "attach=none", "!"]);
+    source.args(["video/x-raw,format=I420,width=640,height=480", "!"]);
+    source.args(["videoconvert", "!", &format!("video/x-raw,format={format}")]);
+    source.args(["!", "x264enc", "speed-preset=ultrafast", "!", "h264parse"]);
+    source.args(["!", "qtmux", "!", "filesink", &format!("location={file}")]);
+    run_well(source, LIMIT);
+}
+
+#[test]
+fn files_of_ten_bits_and_of_full_chroma_play_without_a_converter() {
+    let folder = tempfile::tempdir().unwrap();
+    for format in ["I420_10LE", "Y42B", "I422_10LE", "Y444", "Y444_10LE"] {
+        let (video, lines) = (
+            in_folder(folder.path(), "a.mp4"),
+            in_folder(folder.path(), "a.jsonl"),
+        );
+        recorded_in(format, &video);
+        let mut script = command("gst-launch-1.0");
+        let launch = format!(
+            "-q filesrc location={video} ! decodebin ! queue ! yolodetect ! queue ! reidembed ! queue \
+             ! reidtrack gallery=lobby ! reidpublish location={lines} ! reidoverlay ! videoconvert ! fakesink"
+        );
+        script.args(launch.split_whitespace());
+        run_well(script, LIMIT);
+        let lines = fs::read_to_string(lines).unwrap();
+        assert!(
+            lines.contains("\"global_id\":1"),
+            "{format}: nobody was seen:\n{lines}"
+        );
+    }
+}
+
 #[test]
 fn a_network_camera() {
     let mut script = script("rtsp.sh");
