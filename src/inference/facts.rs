@@ -224,7 +224,7 @@ impl DetectorFacts {
             input_width: size.width,
             input_height: size.height,
             classes: named.as_ref().map(Vec::len),
-            end2end: metadata.literal("end2end").and_then(|l| l.as_bool()),
+            end2end: metadata.is_suppressed(),
             task: metadata.get("task").map(str::to_owned),
             layout: wishes.layout.or(wishes.sidecar.layout),
         };
@@ -619,6 +619,16 @@ impl Metadata<'_> {
         (!names.is_empty()).then_some(names)
     }
 
+    /// Whether boxes come suppressed, by Ultralytics' `end2end` or by the argument `nms` of its export.
+    fn is_suppressed(&self) -> Option<bool> {
+        let args = self.literal("args");
+        let nms = args.as_ref().and_then(|args| args.entry("nms")?.as_bool());
+        match self.literal("end2end").and_then(|l| l.as_bool()) {
+            Some(true) => Some(true),
+            declared => nms.filter(|&nms| nms).or(declared),
+        }
+    }
+
     /// Our own models say what they are for.
     fn check_task(&self, wanted: &'static str) -> Result<(), FactsError> {
         match self.get("reid.task") {
@@ -834,6 +844,27 @@ mod tests {
         let spec = overruled.spec;
         assert_eq!((spec.color, spec.pad), (ColorOrder::Rgb, 7));
         assert_eq!((spec.scale, spec.offset), ([0.5; 3], [0.0; 3]));
+    }
+
+    #[test]
+    fn exports_with_suppression_inside_say_so_in_their_arguments() {
+        let layout = |outputs: &[Shape], metadata: &[(&str, &str)]| {
+            let info = model(&[1, 3, 640, 640], outputs, metadata);
+            detector(&info, &DetectorWishes::default()).map(|facts| facts.head.layout())
+        };
+        let nms = ("args", "{'batch': 1, 'half': False, 'nms': True}");
+        let (pose, person) = (("task", "pose"), ("names", "{0: 'person'}"));
+        for metadata in [
+            &[nms, pose, person][..],
+            &[("end2end", "False"), nms, pose, person],
+            &[("end2end", "True"), pose, person],
+        ] {
+            // Key points of hands: 21.
+            assert_eq!(layout(&[&[1, 300, 69]], metadata), Ok(Layout::EndToEnd));
+        }
+        let plain = [("args", "{'nms': False}"), pose, person];
+        assert_eq!(layout(&[&[1, 56, 8400]], &plain), Ok(Layout::Yolov8));
+        assert!(layout(&[&[1, 300, 69]], &plain).is_err());
     }
 
     #[test]
