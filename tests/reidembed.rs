@@ -266,6 +266,37 @@ fn models_are_fed_as_they_say_or_as_is_usual() {
 }
 
 #[test]
+fn of_a_classifier_the_vectors_are_taken_and_it_is_said() {
+    let mut stream = Stream::new(&[("model", &model("classifier"))]);
+    let warnings = stream.warnings();
+    assert!(
+        warnings.len() == 1 && warnings[0].contains("'vectors' is taken"),
+        "{warnings:?}"
+    );
+    let found = stream.embed(picture(&FIGURES), people(&FIGURES));
+    for (person, figure) in found.iter().zip(FIGURES) {
+        let expected = figure.expected(&IMAGENET);
+        check_vector("classifier", vector(person), &expected, 0.01);
+    }
+    // Told by the sidecar, it says nothing, and vectors of another output never meet these.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("m.onnx");
+    std::fs::copy(model("classifier"), &path).unwrap();
+    let with = |toml: &str| {
+        std::fs::write(folder.path().join("m.toml"), toml).unwrap();
+        let mut stream = Stream::new(&[("model", &path.display().to_string())]);
+        let found = stream.embed(picture(&FIGURES), people(&FIGURES));
+        (stream.warnings(), vector(&found[0]).clone())
+    };
+    let (silent, vectors) = with("output = 'vectors'");
+    let (_, logits) = with("output = 'logits'");
+    assert_eq!(silent, [""; 0]);
+    assert_eq!((vectors.values().len(), logits.values().len()), (6, 7));
+    assert_eq!(vectors.model(), vector(&found[0]).model());
+    assert_ne!(vectors.model(), logits.model());
+}
+
+#[test]
 fn every_format_gives_the_same_vector() {
     let mut stream = Stream::new(&[("model", &model("open"))]);
     let rgb = picture(&FIGURES);

@@ -127,7 +127,7 @@ impl Embedder {
         if model.info().inputs.len() > 1 {
             return Err(unsuitable("it has more than one input".into()));
         }
-        let fingerprint = fingerprint(model.info(), &facts.spec);
+        let fingerprint = fingerprint(model.info(), &facts.spec, facts.output);
         let mut embedder = Self {
             fingerprint,
             calibration: sidecar.calibration,
@@ -138,7 +138,7 @@ impl Embedder {
             },
             preprocessor: Preprocessor::new(facts.spec),
             tensor: Tensor::zeros(facts.picture.element, 0),
-            remark: None,
+            remark: facts.remark.clone(),
             model,
             facts,
         };
@@ -234,9 +234,13 @@ impl Embedder {
     /// From now on crops go through the model one at a time.
     fn one_by_one(&mut self, error: &InferenceError) {
         self.batch = Batch::Open(1);
-        self.remark = Some(format!(
+        let slower = format!(
             "the model declares an open batch but fails with more than one crop ({error}); they go through one by one, which is slower"
-        ));
+        );
+        self.remark = Some(match self.remark.take() {
+            Some(before) => format!("{before}. {slower}"),
+            None => slower,
+        });
     }
 
     fn run<R>(
@@ -349,9 +353,9 @@ impl Embedder {
     }
 }
 
-/// The model's fingerprint and that of its preprocessing: the same model fed otherwise makes other vectors.
-/// Galleries on disk refer to it, so that everything is written out.
-fn fingerprint(info: &ModelInfo, spec: &InputSpec) -> ModelFingerprint {
+/// The model's fingerprint and that of its preprocessing: the same model fed otherwise, or read at another output, makes other
+/// vectors. Galleries on disk refer to it, so that everything is written out.
+fn fingerprint(info: &ModelInfo, spec: &InputSpec, output: usize) -> ModelFingerprint {
     let numbers = [
         spec.width as u64,
         spec.height as u64,
@@ -366,7 +370,9 @@ fn fingerprint(info: &ModelInfo, spec: &InputSpec) -> ModelFingerprint {
         .map(|v| u64::from(v.to_bits()));
     let all = std::iter::once(info.fingerprint.0)
         .chain(numbers)
-        .chain(normalisation);
+        .chain(normalisation)
+        // The first output stays what galleries know it by.
+        .chain((output > 0).then_some(output as u64));
     model::fingerprint(&all.flat_map(u64::to_le_bytes).collect::<Vec<u8>>())
 }
 
@@ -388,12 +394,13 @@ mod tests {
             offset: [0.0, 0.0, 0.5],
             ..spec
         };
-        assert_eq!(fingerprint(&info, &spec), fingerprint(&info, &spec));
-        assert_ne!(fingerprint(&info, &spec), fingerprint(&info, &other));
+        assert_eq!(fingerprint(&info, &spec, 0), fingerprint(&info, &spec, 0));
+        assert_ne!(fingerprint(&info, &spec, 0), fingerprint(&info, &other, 0));
+        assert_ne!(fingerprint(&info, &spec, 0), fingerprint(&info, &spec, 1));
         let newer = ModelInfo {
             fingerprint: ModelFingerprint(8),
             ..info.clone()
         };
-        assert_ne!(fingerprint(&info, &spec), fingerprint(&newer, &spec));
+        assert_ne!(fingerprint(&info, &spec, 0), fingerprint(&newer, &spec, 0));
     }
 }
