@@ -821,6 +821,7 @@ fn resource(error: &StoreError) -> gst::ResourceError {
         StoreError::NoFolder { .. } | StoreError::Missing { .. } => gst::ResourceError::NotFound,
         StoreError::ReadOnly { .. } => gst::ResourceError::OpenWrite,
         StoreError::Full { .. } => gst::ResourceError::NoSpaceLeft,
+        StoreError::NotErased { .. } => gst::ResourceError::Write,
         StoreError::Locked { .. } | StoreError::InUse { .. } => gst::ResourceError::Busy,
         StoreError::Denied { .. } => gst::ResourceError::NotAuthorized,
         StoreError::CannotOpen { .. }
