@@ -13,7 +13,8 @@ use gstreid::{
         image::{ColourModel, PixelFormat},
         person::Person,
     },
-    media::{FrameSize, PeopleMeta, caps},
+    inference::{Embedder, EmbedderRequest, ModelRequest, device::Device},
+    media::{FrameSize, MappedFrame, PeopleMeta, caps},
 };
 
 const WIDTH: usize = 200;
@@ -327,6 +328,46 @@ fn every_format_gives_the_same_vector() {
             );
         }
     }
+}
+
+/// The vectors of some boxes, and how often the model ran.
+fn values(embedder: &mut Embedder, batch: usize) -> (Vec<Vec<f32>>, usize) {
+    let (info, picture) = (info("RGB"), picture(&FIGURES));
+    let frame = MappedFrame::readable(&picture, &info).unwrap();
+    let rects: Vec<Rect> = (0..5)
+        .map(|i| Rect::new(30.0 * i as f32, 10.0, 32.0, 64.0))
+        .collect();
+    let outcome = embedder.embed(&frame.view().unwrap(), &rects, batch);
+    let outcome = outcome.unwrap();
+    let vectors = outcome.vectors.iter().map(|v| v.as_ref().unwrap());
+    (vectors.map(|v| v.values().to_vec()).collect(), outcome.runs)
+}
+
+#[test]
+fn batches_that_are_filled_up_give_the_same_vectors() {
+    init();
+    let open = |name: &str, batch, is_padded| {
+        let request = EmbedderRequest {
+            model: ModelRequest {
+                path: model(name).into(),
+                device: Device::Cpu,
+                threads: 1,
+            },
+            instance_id: None,
+            batch,
+        };
+        Embedder::open_padded(&request, is_padded).unwrap()
+    };
+    let (expected, _) = values(&mut open("open", 8, false), 8);
+    let mut padded = open("open", 3, true);
+    // Three, then two of three; or all in one of eight.
+    for (batch, runs) in [(3, 2), (8, 1)] {
+        assert_eq!(values(&mut padded, batch), (expected.clone(), runs));
+    }
+    // A model that takes one at a time, whatever it says.
+    let mut single = open("false-open", 4, true);
+    assert!(single.take_remark().unwrap().contains("one by one"));
+    assert_eq!(values(&mut single, 4).1, 5);
 }
 
 #[test]

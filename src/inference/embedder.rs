@@ -34,6 +34,9 @@ pub struct EmbedderRequest {
     pub model: ModelRequest,
     /// Property `model-instance-id`.
     pub instance_id: Option<String>,
+    /// Crops that will go through the model at once; what a device is tried with for which every number costs a long
+    /// preparation.
+    pub batch: usize,
 }
 
 /// Why a box has no vector.
@@ -68,6 +71,9 @@ enum Batch {
     Fixed(usize),
     /// Up to so many.
     Open(usize),
+    /// As many as are asked for, always; the rest of the tensor is left as it was. For devices that prepare themselves for
+    /// every shape anew ([`super::device::Device::wants_one_shape`]), from so many on.
+    Padded(usize),
 }
 
 impl Tensor {
@@ -115,6 +121,12 @@ impl Embedder {
     /// Loads the model, concludes how it is to be fed and tries it: once with a single crop, and, where the model says
     /// that it takes any number, once with two.
     pub fn open(request: &EmbedderRequest) -> Result<Self, InferenceError> {
+        Self::open_padded(request, request.model.device.wants_one_shape())
+    }
+
+    /// As [`Self::open`], with batches filled up whatever the device: for tests, which have no GPU.
+    #[doc(hidden)]
+    pub fn open_padded(request: &EmbedderRequest, is_padded: bool) -> Result<Self, InferenceError> {
         let path = request.model.path.clone();
         let unsuitable = |reason: String| InferenceError::ModelUnsuitable {
             path: path.clone(),
@@ -134,6 +146,7 @@ impl Embedder {
             dimension: 0,
             batch: match facts.picture.batch {
                 Some(batch) => Batch::Fixed(batch),
+                None if is_padded => Batch::Padded(request.batch.clamp(1, MAX_BATCH)),
                 None => Batch::Open(MAX_BATCH),
             },
             preprocessor: Preprocessor::new(facts.spec),
@@ -198,6 +211,7 @@ impl Embedder {
     pub fn batch_limit(&self) -> usize {
         match self.batch {
             Batch::Fixed(batch) | Batch::Open(batch) => batch,
+            Batch::Padded(_) => MAX_BATCH,
         }
     }
 
@@ -207,26 +221,40 @@ impl Embedder {
     }
 
     fn try_out(&mut self) -> Result<(), InferenceError> {
+        if let Batch::Padded(batch) = self.batch {
+            match self.try_with(batch) {
+                Ok(()) => return Ok(()),
+                Err(error) if batch > 1 => self.one_by_one(&error),
+                Err(error) => return Err(error),
+            }
+        }
         let first = match self.batch {
-            Batch::Fixed(batch) => {
-                self.tensor.reserve(batch * self.facts.spec.tensor_len());
-                batch
-            }
-            Batch::Open(_) => {
-                self.tensor.reserve(2 * self.facts.spec.tensor_len());
-                1
-            }
+            Batch::Fixed(batch) => batch,
+            Batch::Open(_) | Batch::Padded(_) => 1,
         };
-        let per_crop = |model: &OutputTensor<'_>| model.data.len() / first;
+        self.try_with(first)?;
+        if self.batch == Batch::Open(MAX_BATCH) {
+            self.tensor.reserve(2 * self.facts.spec.tensor_len());
+            if let Err(error) = self.run_checked(2, |_| ()) {
+                self.one_by_one(&error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs on so many black crops and learns how many numbers a vector has.
+    fn try_with(&mut self, crops: usize) -> Result<(), InferenceError> {
+        self.tensor.reserve(crops * self.facts.spec.tensor_len());
         let output = self.facts.output;
-        self.dimension = self.run(first, |outputs| per_crop(&outputs[output]))?;
+        let numbers = self.run(crops, |outputs| outputs[output].data.len())?;
+        self.dimension = numbers / crops;
         if self.dimension == 0 {
             return Err(InferenceError::Run("its output is empty".into()));
         }
-        if self.batch == Batch::Open(MAX_BATCH)
-            && let Err(error) = self.run_checked(2, |_| ())
-        {
-            self.one_by_one(&error);
+        if numbers != self.dimension * crops {
+            return Err(InferenceError::Run(format!(
+                "{crops} crops gave {numbers} numbers"
+            )));
         }
         Ok(())
     }
@@ -287,9 +315,14 @@ impl Embedder {
             let size = match self.batch {
                 Batch::Fixed(fixed) => fixed,
                 Batch::Open(limit) => batch.clamp(1, limit),
+                Batch::Padded(_) => batch.clamp(1, MAX_BATCH),
             };
             let (now, later) = rest.split_at(size.min(rest.len()));
-            match self.embed_batch(view, now, &mut outcome) {
+            let slots = match self.batch {
+                Batch::Fixed(_) | Batch::Padded(_) => Some(size),
+                Batch::Open(_) => None,
+            };
+            match self.embed_batch(view, now, slots, &mut outcome) {
                 Ok(()) => rest = later,
                 Err(error) if now.len() > 1 && matches!(self.batch, Batch::Open(_)) => {
                     self.one_by_one(&error);
@@ -301,18 +334,17 @@ impl Embedder {
         Ok(outcome)
     }
 
+    /// Makes the vectors of some boxes. The model gets `slots` crops whatever their number, if that is set.
     fn embed_batch(
         &mut self,
         view: &ImageView<'_>,
         rects: &[Rect],
+        slots: Option<usize>,
         outcome: &mut EmbedOutcome,
     ) -> Result<(), InferenceError> {
         let start = Instant::now();
-        let slots = match self.batch {
-            Batch::Fixed(batch) => batch,
-            Batch::Open(_) => rects.len(),
-        };
-        self.tensor.reserve(slots * self.facts.spec.tensor_len());
+        self.tensor
+            .reserve(slots.unwrap_or(rects.len()) * self.facts.spec.tensor_len());
         let mut filled = 0;
         let mut crops = Vec::with_capacity(rects.len());
         for &rect in rects {
@@ -326,12 +358,7 @@ impl Embedder {
         let mut vectors = Vec::new();
         if filled > 0 {
             let start = Instant::now();
-            let crops = if matches!(self.batch, Batch::Fixed(_)) {
-                slots
-            } else {
-                filled
-            };
-            vectors = self.run_checked(crops, |data| {
+            vectors = self.run_checked(slots.unwrap_or(filled), |data| {
                 data.chunks_exact(self.dimension)
                     .take(filled)
                     .map(|raw| Embedding::normalised(raw, self.fingerprint))

@@ -25,6 +25,7 @@ use crate::sync::lock;
 
 use super::{
     device::Device,
+    engines,
     error::InferenceError,
     model::{self, ElementType, ModelInfo, TensorInfo},
     runtime,
@@ -331,7 +332,9 @@ fn open_session(request: &ModelRequest) -> Result<Session, InferenceError> {
     } else {
         request.threads as usize
     };
-    let provider = request.device.provider()?;
+    let providers = request
+        .device
+        .providers(|| engines::folder(&request.path, &runtime.version))?;
     let builder = Session::builder(runtime.environment()).map_err(|error| refused(&error))?;
     let builder = builder
         // Not Level3: that number is new, and ONNX Runtime 1.21 refuses it.
@@ -344,9 +347,9 @@ fn open_session(request: &ModelRequest) -> Result<Session, InferenceError> {
     let mut builder = builder
         .with_intra_op_spinning(false)
         .map_err(|error| refused(&error))?;
-    if let Some(provider) = provider {
+    if !providers.is_empty() {
         builder = builder
-            .with_execution_providers([provider])
+            .with_execution_providers(providers)
             .map_err(|error| InferenceError::Device {
                 device: request.device.to_string(),
                 reason: error.to_string(),
