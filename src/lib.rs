@@ -6,6 +6,7 @@
 
 pub mod core;
 pub mod elements;
+pub mod fonts;
 pub mod inference;
 pub mod media;
 pub mod store;

@@ -48,6 +48,7 @@ fn embedder(model: &Path) -> Embedder {
             threads: 1,
         },
         instance_id: None,
+        batch: 8,
     };
     Embedder::open(&request).unwrap_or_else(|error| panic!("{}: {error}", model.display()))
 }

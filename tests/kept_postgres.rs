@@ -452,6 +452,51 @@ fn forgetting_leaves_no_byte_in_the_tables() {
     assert_eq!(traces(&server, &database, &seen), 0);
 }
 
+/// What the thread that keeps a gallery has to tell, as text.
+fn told(camera: &Camera) -> String {
+    let notices = camera.gallery.notices();
+    let texts: Vec<String> = notices
+        .iter()
+        .map(|notice| match notice {
+            Notice::Trouble(error) => error.to_string(),
+            Notice::Recovered => "recovered".into(),
+        })
+        .collect();
+    texts.join("\n")
+}
+
+#[test]
+fn what_is_not_yet_erased_is_said_until_it_is() {
+    // Its own: transactions of other tests keep what they may still see.
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let database = server.database();
+    let uri = server.uri(&database);
+    let mut door = Camera::open(&location(&uri), "door").unwrap();
+    let ids = door.visit(&[1, 2, 3], 20);
+    assert!(door.gallery.settle(LONG));
+    assert_eq!(told(&door), "");
+    // Somebody reads the vectors, and still does when two people are forgotten.
+    let mut reader = server.session(&database).unwrap();
+    let read = "BEGIN; SELECT * FROM reid_prototypes";
+    reader.batch_execute(read).unwrap();
+    let mut archive = Archive::open(&location(&uri), Purpose::Correct).unwrap();
+    let refused = archive.forget(ids[0]).unwrap_err().to_string();
+    assert!(
+        refused.contains("bytes of theirs may still lie") && refused.contains("VACUUM FULL"),
+        "{refused}"
+    );
+    assert_eq!(archive.list().unwrap().len(), 2, "deleted it is");
+    door.gallery.lock().forget(IdentityId(ids[1])).unwrap();
+    assert!(!door.gallery.settle(Duration::from_secs(3)));
+    let trouble = told(&door);
+    assert!(trouble.contains("it is tried again"), "{trouble}");
+    reader.batch_execute("COMMIT").unwrap();
+    until("everything is erased", || told(&door).contains("recovered"));
+    assert!(door.gallery.settle(LONG));
+}
+
 #[test]
 fn tables_of_the_first_layout_are_brought_to_the_newest() {
     let Some(server) = Server::shared() else {
@@ -573,6 +618,8 @@ fn a_user_with_few_rights_is_enough_once_the_tables_are_there() {
     let ids = door.visit(&[1, 2], 20);
     door.gallery.lock().forget(IdentityId(ids[1])).unwrap();
     assert!(door.gallery.settle(LONG));
+    let told = told(&door);
+    assert!(told.contains("this user may not write reid_"), "{told}");
     let mut archive = Archive::open(&location(&humble), Purpose::Look).unwrap();
     assert_eq!(archive.list().unwrap().len(), 1);
 }

@@ -328,6 +328,24 @@ fn identities_have_their_colour_and_the_unconfirmed_are_grey() {
 }
 
 #[test]
+fn a_name_that_no_font_has_letters_for_is_shown_as_the_id() {
+    let drawn = |name: Option<&str>| {
+        let mut overlay = Overlaid::new("font-size=20", PixelFormat::Gray8, 160, 120);
+        let mut somebody = person(Some(7), Rect::new(20.0, 40.0, 60.0, 70.0));
+        if let Some(identity) = &mut somebody.identity {
+            identity.name = name.map(Into::into);
+        }
+        let buffer = overlay.drawn(Some(vec![somebody]), 0);
+        buffer.map_readable().unwrap().to_vec()
+    };
+    let id = drawn(None);
+    assert_ne!(drawn(Some("Anna")), id);
+    // The last code point of all, which stands for no character.
+    assert_eq!(drawn(Some("\u{10ffff}")), id);
+    assert_eq!(drawn(Some("Anna \u{10ffff}")), id);
+}
+
+#[test]
 fn every_format_and_size_is_drawn_into_and_renegotiated_in_mid_stream() {
     let mut overlay = Overlaid::new(
         "show-trails=true show-scores=true blur=all",

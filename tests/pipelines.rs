@@ -100,6 +100,89 @@ fn four_cameras_in_a_mosaic() {
     assert!(frames_in(&video) >= 60);
 }
 
+/// A file of the test source with this chroma and depth, as phones, drones and cameras record them.
+fn recorded_in(format: &str, file: &str) {
+    let mut source = command("gst-launch-1.0");
+    source.args(["-q", "reidtestsrc", "num-buffers=20", "attach=none", "!"]);
+    source.args(["video/x-raw,format=I420,width=640,height=480", "!"]);
+    source.args(["videoconvert", "!", &format!("video/x-raw,format={format}")]);
+    source.args(["!", "x264enc", "speed-preset=ultrafast", "!", "h264parse"]);
+    source.args(["!", "qtmux", "!", "filesink", &format!("location={file}")]);
+    run_well(source, LIMIT);
+}
+
+#[test]
+fn files_of_ten_bits_and_of_full_chroma_play_without_a_converter() {
+    let folder = tempfile::tempdir().unwrap();
+    for format in ["I420_10LE", "Y42B", "I422_10LE", "Y444", "Y444_10LE"] {
+        let (video, lines) = (
+            in_folder(folder.path(), "a.mp4"),
+            in_folder(folder.path(), "a.jsonl"),
+        );
+        recorded_in(format, &video);
+        let mut script = command("gst-launch-1.0");
+        let launch = format!(
+            "-q filesrc location={video} ! decodebin ! queue ! yolodetect ! queue ! reidembed ! queue \
+             ! reidtrack gallery=lobby ! reidpublish location={lines} ! reidoverlay ! videoconvert ! fakesink"
+        );
+        script.args(launch.split_whitespace());
+        run_well(script, LIMIT);
+        let lines = fs::read_to_string(lines).unwrap();
+        assert!(
+            lines.contains("\"global_id\":1"),
+            "{format}: nobody was seen:\n{lines}"
+        );
+    }
+}
+
+/// The frames of a pipeline whose labels say `label`, for a user who has installed `fonts`.
+fn labelled(label: &str, fonts: Option<&str>) -> Vec<u8> {
+    let home = tempfile::tempdir().unwrap();
+    // Where fontconfig and, without it, the overlay itself look.
+    for folder in [".fonts", ".local/share/fonts"] {
+        let folder = home.path().join(folder);
+        fs::create_dir_all(&folder).unwrap();
+        if let Some(font) = fonts {
+            fs::copy(root().join(font), folder.join("font.ttf")).unwrap();
+        }
+    }
+    let file = in_folder(home.path(), "frames");
+    let mut script = command("gst-launch-1.0");
+    script
+        .env("HOME", home.path())
+        .env_remove("XDG_DATA_HOME")
+        .env_remove("XDG_CONFIG_HOME");
+    script.args([
+        "-q",
+        "reidtestsrc",
+        "num-buffers=10",
+        "attach=detections",
+        "!",
+    ]);
+    script.args(["video/x-raw,format=I420,width=320,height=240", "!", "queue"]);
+    script.args(["!", "reidtrack", "!", "queue", "!", "reidoverlay"]);
+    script.args([&format!("label-format={label}"), "font-size=24"]);
+    script.args(["!", "filesink", &format!("location={file}")]);
+    run_well(script, LIMIT);
+    fs::read(file).unwrap()
+}
+
+#[test]
+fn labels_take_the_letters_of_installed_fonts() {
+    const FONT: &str = "tests/fixtures/fonts/tiny.ttf";
+    // Of a private plane: no other font has it.
+    let (with, without) = (
+        labelled("\u{100000}{id}", Some(FONT)),
+        labelled("\u{100000}{id}", None),
+    );
+    // Not printed: they are pictures.
+    assert!(with != without, "the font's letter is not drawn");
+    assert!(
+        without == labelled("\u{100000}{id}", None),
+        "the same every time"
+    );
+}
+
 #[test]
 fn a_network_camera() {
     let mut script = script("rtsp.sh");

@@ -88,8 +88,72 @@ fn a_new_stream_begins_new_tracks_and_people_are_known_again() {
             .push_event(gst::event::Segment::new(&segment))
     );
     let after = camera.frames(10, &[0], true);
-    assert_eq!(after[0].track.unwrap().id.0, 1);
+    // Numbers of tracks go on while the element runs.
+    assert!(after[0].track.unwrap().id > before[0].track.unwrap().id);
     assert_eq!(ids(&before), ids(&after));
+}
+
+#[test]
+fn a_password_is_not_read_back() {
+    init();
+    let element = gst::ElementFactory::make("reidtrack").build().unwrap();
+    let read = |uri: &str| {
+        element.set_property("gallery-location", uri);
+        element.property::<String>("gallery-location")
+    };
+    let open = "postgresql://camera@host/reid";
+    assert_eq!(read(open), open);
+    assert_eq!(read("sqlite:///tmp/a:b@c.db"), "sqlite:///tmp/a:b@c.db");
+    let shown = read("postgresql://camera:open-sesame@host/reid?sslpassword=open-sesame");
+    assert!(
+        !shown.contains("open-sesame") && shown.contains("camera:…@host/reid"),
+        "{shown}"
+    );
+    // Nor from a picture of the pipeline.
+    let pipeline = gst::Pipeline::new();
+    pipeline.add(&element).unwrap();
+    let dot = pipeline.debug_to_dot_data(gst::DebugGraphDetails::all());
+    assert!(
+        dot.contains("gallery-location") && !dot.contains("open-sesame"),
+        "{dot}"
+    );
+}
+
+#[test]
+fn a_match_threshold_that_means_nothing_is_an_error() {
+    init();
+    for (threshold, starts) in [(-1.0_f32, true), (0.0, true), (0.4, true), (-0.5, false)] {
+        let element = gst::ElementFactory::make("reidtrack")
+            .property("match-threshold", threshold)
+            .build()
+            .unwrap();
+        let bus = gst::Bus::new();
+        element.set_bus(Some(&bus));
+        assert_eq!(
+            element.set_state(gst::State::Paused).is_ok(),
+            starts,
+            "{threshold}"
+        );
+        if let Some(message) = bus.pop_filtered(&[gst::MessageType::Error]) {
+            let gst::MessageView::Error(error) = message.view() else {
+                unreachable!("filtered")
+            };
+            let text = error.error().to_string();
+            assert!(
+                !starts && text.contains("correct match-threshold"),
+                "{text}"
+            );
+        }
+        element.set_property("match-threshold", -0.25_f32);
+        let kept = element.property::<f32>("match-threshold");
+        assert_eq!(
+            kept == threshold,
+            starts,
+            "a running stream keeps what it has"
+        );
+        element.set_state(gst::State::Null).unwrap();
+        element.set_bus(None);
+    }
 }
 
 #[test]

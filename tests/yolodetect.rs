@@ -284,6 +284,7 @@ fn models_that_never_find_anything_are_remarked_once() {
         ("bad-zero", 25, "exactly zero"),
         ("bad-capped", 250, "best score seen is 0.200"),
         ("bad-nan", 1, "not finite"),
+        ("bad-outside", 25, "lies outside of the picture"),
     ];
     for (name, frame, part) in cases {
         let (first, warnings) = warning_after(name, frame + 50);
@@ -292,6 +293,49 @@ fn models_that_never_find_anything_are_remarked_once() {
             warnings[0].contains(part) && warnings[0].contains(name),
             "{warnings:?}"
         );
+    }
+}
+
+#[test]
+fn a_short_clip_in_which_nothing_is_found_is_remarked_at_its_end() {
+    detect::init();
+    for (name, part) in [
+        ("bad-capped", "nothing was found in 5 frames"),
+        ("bad-outside", "set the property 'layout'"),
+        ("bad-zero", "nothing was found in 5 frames"),
+        ("yolov8", ""),
+    ] {
+        let launch = format!(
+            "videotestsrc pattern=white num-buffers=5 ! video/x-raw,width=64,height=64 ! queue ! yolodetect model={} ! queue ! fakesink",
+            model(name)
+        );
+        let pipeline = gst::parse::launch(&launch).unwrap();
+        pipeline.set_state(gst::State::Playing).unwrap();
+        let kinds = [
+            gst::MessageType::Eos,
+            gst::MessageType::Error,
+            gst::MessageType::Warning,
+        ];
+        let mut warnings = Vec::new();
+        let bus = pipeline.bus().unwrap();
+        loop {
+            let message = bus
+                .timed_pop_filtered(gst::ClockTime::from_seconds(60), &kinds)
+                .unwrap();
+            match message.view() {
+                gst::MessageView::Warning(warning) => warnings.push(warning.error().to_string()),
+                gst::MessageView::Error(error) => panic!("{name}: {}", error.error()),
+                _ => break,
+            }
+        }
+        pipeline.set_state(gst::State::Null).unwrap();
+        match part {
+            "" => assert_eq!(warnings, [""; 0], "{name}"),
+            part => assert!(
+                warnings.len() == 1 && warnings[0].to_lowercase().contains(part),
+                "{name}: {warnings:?}"
+            ),
+        }
     }
 }
 

@@ -2,8 +2,8 @@
 
 use super::{
     colour::ToYuv,
-    image::PixelFormat,
-    image_mut::{ImageMut, Samples, YuvLayout, yuv_layout},
+    image::{ColourModel, PixelFormat, YuvRange},
+    image_mut::ImageMut,
 };
 
 /// A rendered picture. A pixel is red, green, blue, unused.
@@ -29,21 +29,19 @@ impl Canvas {
 
     /// Writes the picture into `image`, opaque. Where sizes differ, the common part from the top left is written.
     pub fn write_to(&self, image: &mut ImageMut<'_>) {
-        match (image.format().rgb_offsets(), yuv_layout(image.format())) {
-            (Some((offsets, size)), _) => self.write_rgb(image, offsets, size),
-            (_, Some(layout)) => self.write_yuv(image, layout),
-            _ => self.write_luma(
-                image,
-                Samples {
-                    plane: 0,
-                    offset: 0,
-                    step: 1,
-                },
-            ),
+        match image.format().model() {
+            ColourModel::Rgb => self.write_rgb(image),
+            ColourModel::Yuv => self.write_yuv(image),
+            ColourModel::Grey => self.write_luma(image),
+        }
+        if let Some(alpha) = image.format().alpha() {
+            let (opaque, (width, height)) = (image.format().depth().max(), self.common(image));
+            (0..height).for_each(|y| image.samples(&alpha, y).fill(0..width, opaque));
         }
     }
 
-    fn rows(&self, image: &ImageMut<'_>) -> (usize, usize) {
+    /// Width and height of the part that the picture and the image share.
+    fn common(&self, image: &ImageMut<'_>) -> (usize, usize) {
         (
             self.width.min(image.width()),
             self.height.min(image.height()),
@@ -54,8 +52,12 @@ impl Canvas {
         &self.pixels[y * self.width..y * self.width + width]
     }
 
-    fn write_rgb(&self, image: &mut ImageMut<'_>, [r, g, b]: [usize; 3], size: usize) {
-        let (width, height) = self.rows(image);
+    fn write_rgb(&self, image: &mut ImageMut<'_>) {
+        let (width, height) = self.common(image);
+        let Some((offsets, size)) = image.format().rgb_offsets() else {
+            return self.write_rgb_planes(image);
+        };
+        let [r, g, b] = offsets;
         for y in 0..height {
             let row = image.row_mut(0, y);
             for (to, from) in row.chunks_exact_mut(size).zip(self.row(y, width)) {
@@ -65,54 +67,61 @@ impl Canvas {
         }
     }
 
-    fn write_luma(&self, image: &mut ImageMut<'_>, samples: Samples) {
-        let to_yuv = ToYuv::new(image.colorimetry());
-        let (width, height) = self.rows(image);
-        for y in 0..height {
-            let row = &mut image.row_mut(samples.plane, y)[samples.offset..];
-            let from = self.row(y, width);
-            match samples.step {
-                1 => row
-                    .iter_mut()
-                    .zip(from)
-                    .for_each(|(to, p)| *to = to_yuv.luma(rgb(p))),
-                step => row
-                    .iter_mut()
-                    .step_by(step)
-                    .zip(from)
-                    .for_each(|(to, p)| *to = to_yuv.luma(rgb(p))),
+    fn write_rgb_planes(&self, image: &mut ImageMut<'_>) {
+        let (width, height) = self.common(image);
+        let depth = image.format().depth();
+        for (which, channel) in image.format().channels().iter().enumerate() {
+            for y in 0..height {
+                let codes = self.row(y, width).iter().map(|pixel| pixel[which]);
+                let mut row = image.samples(channel, y);
+                row.write(codes, |code| depth.expanded(code, true, false));
             }
         }
     }
 
-    fn write_yuv(&self, image: &mut ImageMut<'_>, layout: YuvLayout) {
-        self.write_luma(image, layout.luma);
+    fn write_luma(&self, image: &mut ImageMut<'_>) {
         let to_yuv = ToYuv::new(image.colorimetry());
-        let (width, height) = self.rows(image);
-        let mut codes = vec![[0; 2]; width.div_ceil(2)];
-        for y in (0..height).step_by(layout.rows) {
+        let (width, height) = self.common(image);
+        let depth = image.format().depth();
+        let is_full = image.colorimetry().range == YuvRange::Full;
+        for channel in image.format().channels().iter().take(1) {
+            for y in 0..height {
+                let codes = self.row(y, width).iter().map(|p| to_yuv.luma(rgb(p)));
+                let mut row = image.samples(channel, y);
+                row.write(codes, |code| depth.expanded(code, is_full, false));
+                // Packed 4:2:2 of odd width has a luma sample more than pixels.
+                if channel.step == 2 && width % 2 == 1 && width == image.width() {
+                    let mut row = image.samples(channel, y);
+                    let last = row.get(width - 1);
+                    row.set(width, last);
+                }
+            }
+        }
+    }
+
+    fn write_yuv(&self, image: &mut ImageMut<'_>) {
+        self.write_luma(image);
+        let to_yuv = ToYuv::new(image.colorimetry());
+        let (width, height) = self.common(image);
+        let depth = image.format().depth();
+        let is_full = image.colorimetry().range == YuvRange::Full;
+        let channels = image.format().channels();
+        let [_, blue, red] = &channels[..] else {
+            return;
+        };
+        let mut codes = vec![[0; 2]; width.div_ceil(blue.wide)];
+        for y in (0..height).step_by(blue.tall) {
             let upper = self.row(y, width);
-            let lower = self.row((y + layout.rows - 1).min(height - 1), width);
-            for (code, (a, b)) in codes.iter_mut().zip(upper.chunks(2).zip(lower.chunks(2))) {
-                *code = to_yuv.chroma(mean([a[0], a[a.len() - 1], b[0], b[b.len() - 1]]));
+            let lower = self.row((y + blue.tall - 1).min(height - 1), width);
+            let places = upper.chunks(blue.wide).zip(lower.chunks(blue.wide));
+            for (code, (a, b)) in codes.iter_mut().zip(places) {
+                *code = to_yuv.chroma(mean(a, b));
             }
-            for (samples, which) in [(layout.blue, 0), (layout.red, 1)] {
-                let row = image.row_mut(samples.plane, y / layout.rows);
-                let to = row[samples.offset..].iter_mut().step_by(samples.step);
-                to.zip(&codes).for_each(|(to, code)| *to = code[which]);
+            for (channel, which) in [(blue, 0), (red, 1)] {
+                let codes = codes.iter().map(|code| code[which]);
+                let mut row = image.samples(channel, y / blue.tall);
+                row.write(codes, |code| depth.expanded(code, is_full, true));
             }
-        }
-        if layout.luma.step == 2 && width % 2 == 1 {
-            self.repeat_last_luma(image, layout.luma, height);
-        }
-    }
-
-    /// Packed 4:2:2 of odd width has a luma sample more than pixels.
-    fn repeat_last_luma(&self, image: &mut ImageMut<'_>, luma: Samples, height: usize) {
-        for y in 0..height {
-            let row = image.row_mut(0, y);
-            let last = luma.offset + luma.step * (row.len() / 2 - 1);
-            row[last] = row[last - luma.step];
         }
     }
 }
@@ -121,8 +130,19 @@ fn rgb(pixel: &[u8; 4]) -> [i32; 3] {
     [pixel[0], pixel[1], pixel[2]].map(i32::from)
 }
 
-fn mean(pixels: [[u8; 4]; 4]) -> [i32; 3] {
-    [0, 1, 2].map(|i| (pixels.iter().map(|p| i32::from(p[i])).sum::<i32>() + 2) >> 2)
+/// The mean of the pixels that share a chroma sample, of two rows (which may be the same one).
+fn mean(upper: &[[u8; 4]], lower: &[[u8; 4]]) -> [i32; 3] {
+    let sum = |i: usize| -> i32 { upper.iter().chain(lower).map(|p| i32::from(p[i])).sum() };
+    match (upper, lower) {
+        // The usual case, without a division.
+        ([a, b], [c, d]) => {
+            [0, 1, 2].map(|i| ([a, b, c, d].map(|p| i32::from(p[i])).iter().sum::<i32>() + 2) >> 2)
+        }
+        _ => {
+            let count = (upper.len() + lower.len()) as i32;
+            [0, 1, 2].map(|i| (sum(i) + count / 2) / count)
+        }
+    }
 }
 
 /// Bytes of every plane of a picture without padding, plane after plane. For tests and tools that hold no frame.
@@ -139,7 +159,7 @@ pub fn packed_planes(format: PixelFormat, width: usize, height: usize) -> Vec<Ve
 mod tests {
     use super::*;
     use crate::core::{
-        image::{Colorimetry, YuvMatrix, YuvRange},
+        image::{Colorimetry, Depth, YuvMatrix, YuvRange},
         image_mut::PlaneMut,
     };
 
@@ -180,22 +200,35 @@ mod tests {
                 let colorimetry = Colorimetry { matrix, range };
                 let grey = written(&canvas, PixelFormat::Gray8, colorimetry);
                 for format in PixelFormat::ALL {
-                    let Some(layout) = yuv_layout(format) else {
+                    if format.model() == ColourModel::Rgb {
                         continue;
-                    };
+                    }
+                    let (luma, depth) = (format.channels()[0], format.depth());
                     let planes = written(&canvas, format, colorimetry);
                     let (w, _, bytes) = format.plane_layout(0, 9, 7);
                     for (y, row) in planes[0].chunks(w * bytes).enumerate() {
-                        let luma: Vec<u8> = row[layout.luma.offset..]
-                            .iter()
-                            .step_by(layout.luma.step)
+                        let samples = row[luma.offset * depth.bytes()..].chunks(depth.bytes());
+                        let luma: Vec<u8> = samples
+                            .step_by(luma.step)
                             .take(9)
-                            .copied()
+                            .map(|sample| code(sample, depth))
                             .collect();
                         assert_eq!(luma, grey[0][y * 9..y * 9 + 9], "{format:?} row {y}");
                     }
                 }
             }
+        }
+    }
+
+    /// A sample's code in eight bits.
+    fn code(sample: &[u8], depth: Depth) -> u8 {
+        match *sample {
+            [byte] => byte,
+            [low, high] => {
+                let code = u16::from_le_bytes([low, high]) >> depth.shift;
+                (code >> (depth.bits - 8)) as u8
+            }
+            _ => panic!("samples have one or two bytes"),
         }
     }
 

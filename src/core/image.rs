@@ -21,11 +21,96 @@ pub enum PixelFormat {
     Argb,
     Abgr,
     Gray8,
+    Yvyu,
+    Y42b,
+    Y41b,
+    Y444,
+    Nv16,
+    Nv61,
+    Nv24,
+    Vuya,
+    Gbr,
+    I420_10,
+    I422_10,
+    Y444_10,
+    Gbr10,
+    P010,
+    Y210,
+    I420_12,
+    I422_12,
+    Y444_12,
+    Gbr12,
+    P012,
+    Gray16,
+}
+
+/// What the channels of a format are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ColourModel {
+    /// Red, green, blue.
+    Rgb,
+    /// Luma, blue difference, red difference.
+    Yuv,
+    /// Luma alone.
+    Grey,
+}
+
+/// How a sample holds its code: in one byte, or in two, little-endian.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Depth {
+    /// Bits of a code: 8, 10, 12 or 16.
+    pub bits: u32,
+    /// Unused bits below the code.
+    pub shift: u32,
+}
+
+impl Depth {
+    /// Bytes of a sample.
+    pub const fn bytes(self) -> usize {
+        if self.bits > 8 { 2 } else { 1 }
+    }
+
+    /// The largest code.
+    pub const fn max(self) -> u16 {
+        (u16::MAX) >> (16 - self.bits)
+    }
+
+    /// The largest code in units of eight-bit codes: 255 of 8 bits, 255.75 of 10.
+    pub fn white(self) -> f64 {
+        f64::from(self.max()) / f64::from(1_u32 << (self.bits - 8))
+    }
+
+    /// An eight-bit code in this depth. `is_full`: codes are spread over the whole range; `is_difference`: 128 is zero.
+    pub fn expanded(self, code: u8, is_full: bool, is_difference: bool) -> u16 {
+        let extra = self.bits - 8;
+        if extra == 0 || !is_full {
+            return u16::from(code) << extra;
+        }
+        let zero = if is_difference { 128 } else { 0 };
+        let scaled = (i32::from(code) - zero) * i32::from(self.max());
+        let rounded = (scaled + scaled.signum() * 127) / 255 + (zero << extra);
+        rounded.clamp(0, i32::from(self.max())) as u16
+    }
+}
+
+/// Where the samples of one channel lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Channel {
+    /// Memory plane.
+    pub plane: usize,
+    /// Samples from the row's start to the first one of the channel.
+    pub offset: usize,
+    /// Samples from one of the channel to the next.
+    pub step: usize,
+    /// Pixels to a sample across: 1, 2 or 4.
+    pub wide: usize,
+    /// Pixels to a sample down: 1 or 2.
+    pub tall: usize,
 }
 
 impl PixelFormat {
     /// Every format, in the order in which the pad templates offer them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 38] = [
         Self::I420,
         Self::Nv12,
         Self::Yv12,
@@ -43,36 +128,169 @@ impl PixelFormat {
         Self::Argb,
         Self::Abgr,
         Self::Gray8,
+        Self::Yvyu,
+        Self::Y42b,
+        Self::Y41b,
+        Self::Y444,
+        Self::Nv16,
+        Self::Nv61,
+        Self::Nv24,
+        Self::Vuya,
+        Self::Gbr,
+        Self::I420_10,
+        Self::I422_10,
+        Self::Y444_10,
+        Self::Gbr10,
+        Self::P010,
+        Self::Y210,
+        Self::I420_12,
+        Self::I422_12,
+        Self::Y444_12,
+        Self::Gbr12,
+        Self::P012,
+        Self::Gray16,
     ];
+
+    /// How samples hold their codes.
+    pub const fn depth(self) -> Depth {
+        let (bits, shift) = match self {
+            Self::I420_10 | Self::I422_10 | Self::Y444_10 | Self::Gbr10 => (10, 0),
+            Self::P010 | Self::Y210 => (10, 6),
+            Self::I420_12 | Self::I422_12 | Self::Y444_12 | Self::Gbr12 => (12, 0),
+            Self::P012 => (12, 4),
+            Self::Gray16 => (16, 0),
+            _ => (8, 0),
+        };
+        Depth { bits, shift }
+    }
+
+    /// What the channels are.
+    pub const fn model(self) -> ColourModel {
+        match self {
+            Self::Gray8 | Self::Gray16 => ColourModel::Grey,
+            Self::Gbr | Self::Gbr10 | Self::Gbr12 => ColourModel::Rgb,
+            _ if self.rgb_offsets().is_some() => ColourModel::Rgb,
+            _ => ColourModel::Yuv,
+        }
+    }
 
     /// Number of memory planes.
     pub const fn planes(self) -> usize {
         match self {
-            Self::I420 | Self::Yv12 => 3,
-            Self::Nv12 | Self::Nv21 => 2,
+            Self::I420 | Self::Yv12 | Self::I420_10 | Self::I420_12 => 3,
+            Self::Y42b | Self::I422_10 | Self::I422_12 | Self::Y41b => 3,
+            Self::Y444 | Self::Y444_10 | Self::Y444_12 => 3,
+            Self::Gbr | Self::Gbr10 | Self::Gbr12 => 3,
+            Self::Nv12 | Self::Nv21 | Self::P010 | Self::P012 => 2,
+            Self::Nv16 | Self::Nv61 | Self::Nv24 => 2,
             _ => 1,
         }
     }
 
-    /// Width, height in samples and bytes a sample of a plane, for a picture of `width` × `height` px.
-    /// Packed 4:2:2 counts a sample as one px of two bytes, rounded up to a whole pair.
+    /// Width, height and bytes of one place in a plane, for a picture of `width` × `height` px. Interleaved chroma counts
+    /// both samples as one place; packed 4:2:2 counts a px as one, rounded up to a whole pair.
     pub const fn plane_layout(
         self,
         plane: usize,
         width: usize,
         height: usize,
     ) -> (usize, usize, usize) {
+        let bytes = self.depth().bytes();
+        let (half_width, half_height) = (width.div_ceil(2), height.div_ceil(2));
         match self {
-            Self::I420 | Self::Yv12 if plane > 0 => (width.div_ceil(2), height.div_ceil(2), 1),
-            Self::Nv12 | Self::Nv21 if plane > 0 => (width.div_ceil(2), height.div_ceil(2), 2),
-            Self::I420 | Self::Yv12 | Self::Nv12 | Self::Nv21 | Self::Gray8 => (width, height, 1),
-            Self::Yuy2 | Self::Uyvy => (width.div_ceil(2) * 2, height, 2),
-            Self::Rgb | Self::Bgr => (width, height, 3),
-            _ => (width, height, 4),
+            Self::I420 | Self::Yv12 | Self::I420_10 | Self::I420_12 if plane > 0 => {
+                (half_width, half_height, bytes)
+            }
+            Self::Y42b | Self::I422_10 | Self::I422_12 if plane > 0 => (half_width, height, bytes),
+            Self::Y41b if plane > 0 => (width.div_ceil(4), height, bytes),
+            Self::Nv12 | Self::Nv21 | Self::P010 | Self::P012 if plane > 0 => {
+                (half_width, half_height, 2 * bytes)
+            }
+            Self::Nv16 | Self::Nv61 if plane > 0 => (half_width, height, 2 * bytes),
+            Self::Nv24 if plane > 0 => (width, height, 2 * bytes),
+            Self::Yuy2 | Self::Yvyu | Self::Uyvy | Self::Y210 => {
+                (half_width * 2, height, 2 * bytes)
+            }
+            Self::Vuya => (width, height, 4),
+            _ => match self.rgb_offsets() {
+                Some((_, size)) => (width, height, size),
+                None => (width, height, bytes),
+            },
         }
     }
 
-    /// Byte offsets of red, green and blue within a packed pixel and the pixel's size; `None` for YUV and grey.
+    /// Where the channels lie: three in the order of [`ColourModel`], or luma alone. Opacity is not among them.
+    pub fn channels(self) -> Vec<Channel> {
+        let channel = |plane, offset, step, (wide, tall)| Channel {
+            plane,
+            offset,
+            step,
+            wide,
+            tall,
+        };
+        let whole = |plane, offset, step| channel(plane, offset, step, (1, 1));
+        let planar = |[a, b, c]: [usize; 3], chroma| {
+            vec![
+                whole(a, 0, 1),
+                channel(b, 0, 1, chroma),
+                channel(c, 0, 1, chroma),
+            ]
+        };
+        let interleaved = |[blue, red]: [usize; 2], chroma| {
+            vec![
+                whole(0, 0, 1),
+                channel(1, blue, 2, chroma),
+                channel(1, red, 2, chroma),
+            ]
+        };
+        let halved = |[luma, blue, red]: [usize; 3]| {
+            vec![
+                whole(0, luma, 2),
+                channel(0, blue, 4, (2, 1)),
+                channel(0, red, 4, (2, 1)),
+            ]
+        };
+        match self {
+            Self::I420 | Self::I420_10 | Self::I420_12 => planar([0, 1, 2], (2, 2)),
+            Self::Yv12 => planar([0, 2, 1], (2, 2)),
+            Self::Y42b | Self::I422_10 | Self::I422_12 => planar([0, 1, 2], (2, 1)),
+            Self::Y41b => planar([0, 1, 2], (4, 1)),
+            Self::Y444 | Self::Y444_10 | Self::Y444_12 => planar([0, 1, 2], (1, 1)),
+            Self::Gbr | Self::Gbr10 | Self::Gbr12 => planar([2, 0, 1], (1, 1)),
+            Self::Nv12 | Self::P010 | Self::P012 => interleaved([0, 1], (2, 2)),
+            Self::Nv21 => interleaved([1, 0], (2, 2)),
+            Self::Nv16 => interleaved([0, 1], (2, 1)),
+            Self::Nv61 => interleaved([1, 0], (2, 1)),
+            Self::Nv24 => interleaved([0, 1], (1, 1)),
+            Self::Yuy2 | Self::Y210 => halved([0, 1, 3]),
+            Self::Yvyu => halved([0, 3, 1]),
+            Self::Uyvy => halved([1, 0, 2]),
+            Self::Vuya => [2, 1, 0].map(|offset| whole(0, offset, 4)).to_vec(),
+            _ => match self.rgb_offsets() {
+                Some((offsets, size)) => offsets.map(|offset| whole(0, offset, size)).to_vec(),
+                None => vec![whole(0, 0, 1)],
+            },
+        }
+    }
+
+    /// Where opacity lies, if the format has it.
+    pub const fn alpha(self) -> Option<Channel> {
+        let offset = match self {
+            Self::Rgba | Self::Bgra | Self::Vuya => 3,
+            Self::Argb | Self::Abgr => 0,
+            _ => return None,
+        };
+        Some(Channel {
+            plane: 0,
+            offset,
+            step: 4,
+            wide: 1,
+            tall: 1,
+        })
+    }
+
+    /// Byte offsets of red, green and blue within a packed pixel and the pixel's size; `None` for YUV, grey and planes of
+    /// red, green and blue.
     pub const fn rgb_offsets(self) -> Option<([usize; 3], usize)> {
         Some(match self {
             Self::Rgb => ([0, 1, 2], 3),
@@ -96,7 +314,7 @@ pub enum YuvMatrix {
     Bt709,
 }
 
-/// How the 8-bit codes of a Y'CbCr or grey picture are spread.
+/// How the codes of a Y'CbCr or grey picture are spread; given for eight bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum YuvRange {
     /// Luma 16..=235, chroma 16..=240 ("studio", "video").
@@ -265,9 +483,53 @@ mod tests {
     }
 
     #[test]
+    fn every_channel_lies_within_its_plane() {
+        for format in PixelFormat::ALL {
+            for width in 1..9 {
+                for channel in format.channels().into_iter().chain(format.alpha()) {
+                    let (w, _, bytes) = format.plane_layout(channel.plane, width, 3);
+                    let last = channel.offset + (width.div_ceil(channel.wide) - 1) * channel.step;
+                    assert!(
+                        (last + 1) * format.depth().bytes() <= w * bytes,
+                        "{format:?} {channel:?} {width}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn codes_of_eight_bits_become_those_of_more() {
+        let ten = PixelFormat::P010.depth();
+        let cases = [
+            (235, false, false, 940),
+            (255, true, false, 1023),
+            (0, true, true, 0),
+            (128, true, true, 512),
+            (255, true, true, 1021),
+            (240, false, true, 960),
+        ];
+        for (code, is_full, is_difference, expected) in cases {
+            assert_eq!(
+                ten.expanded(code, is_full, is_difference),
+                expected,
+                "{code}"
+            );
+        }
+        assert_eq!(
+            PixelFormat::Gray16.depth().expanded(255, true, false),
+            u16::MAX
+        );
+        assert_eq!(PixelFormat::I420.depth().expanded(7, true, true), 7);
+    }
+
+    #[test]
     fn odd_sizes_round_chroma_up() {
         assert_eq!(PixelFormat::I420.plane_layout(1, 5, 3), (3, 2, 1));
         assert_eq!(PixelFormat::Nv12.plane_layout(1, 5, 3), (3, 2, 2));
         assert_eq!(PixelFormat::Yuy2.plane_layout(0, 5, 3), (6, 3, 2));
+        assert_eq!(PixelFormat::P010.plane_layout(1, 5, 3), (3, 2, 4));
+        assert_eq!(PixelFormat::Y41b.plane_layout(2, 5, 3), (2, 3, 1));
+        assert_eq!(PixelFormat::Y210.plane_layout(0, 5, 3), (6, 3, 4));
     }
 }

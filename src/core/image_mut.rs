@@ -1,6 +1,8 @@
 //! A picture in memory that may be drawn into: the writable sister of [`super::image::ImageView`].
 
-use super::image::{Colorimetry, ImageError, ImageView, PixelFormat, Plane};
+use std::ops::Range;
+
+use super::image::{Channel, Colorimetry, Depth, ImageError, ImageView, PixelFormat, Plane};
 
 /// One writable memory plane: its bytes and the bytes from one row to the next.
 #[derive(Debug, Default)]
@@ -79,85 +81,101 @@ impl<'a> ImageMut<'a> {
         &mut self.planes[plane].data[range]
     }
 
-    fn row_range(&self, plane: usize, y: usize) -> std::ops::Range<usize> {
+    /// The samples of a channel in its row `y`.
+    pub fn samples(&mut self, channel: &Channel, y: usize) -> RowMut<'_> {
+        let depth = self.format.depth();
+        RowMut {
+            bytes: &mut self.row_mut(channel.plane, y)[channel.offset * depth.bytes()..],
+            step: channel.step * depth.bytes(),
+            depth,
+        }
+    }
+
+    fn row_range(&self, plane: usize, y: usize) -> Range<usize> {
         let (w, _, bytes) = self.format.plane_layout(plane, self.width, self.height);
         let start = y * self.planes[plane].stride;
         start..start + w * bytes
     }
 }
 
-/// Where the luma and both colour differences of a Y'CbCr format lie.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct YuvLayout {
-    /// Offset and step of luma samples in plane 0, bytes.
-    pub luma: Samples,
-    /// Where blue differences (Cb) lie.
-    pub blue: Samples,
-    /// Where red differences (Cr) lie.
-    pub red: Samples,
-    /// Rows of luma to a row of chroma.
-    pub rows: usize,
-}
-
-/// Samples in a plane's rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Samples {
-    /// Which plane.
-    pub plane: usize,
-    /// Byte of the first sample in a row.
-    pub offset: usize,
+/// The samples of one channel in one row, as codes.
+#[derive(Debug)]
+pub struct RowMut<'a> {
+    /// From the channel's first sample on.
+    bytes: &'a mut [u8],
     /// Bytes from one sample to the next.
-    pub step: usize,
+    step: usize,
+    depth: Depth,
 }
 
-const fn samples(plane: usize, offset: usize, step: usize) -> Samples {
-    Samples {
-        plane,
-        offset,
-        step,
+impl RowMut<'_> {
+    fn word(&self, at: usize) -> u16 {
+        u16::from_le_bytes([self.bytes[at], self.bytes[at + 1]]) >> self.depth.shift
     }
-}
 
-/// How a subsampled Y'CbCr format lies in memory; `None` for RGB and grey. Chroma is always halved across.
-pub const fn yuv_layout(format: PixelFormat) -> Option<YuvLayout> {
-    let planar = samples(0, 0, 1);
-    Some(match format {
-        PixelFormat::I420 => YuvLayout {
-            luma: planar,
-            blue: samples(1, 0, 1),
-            red: samples(2, 0, 1),
-            rows: 2,
-        },
-        PixelFormat::Yv12 => YuvLayout {
-            luma: planar,
-            blue: samples(2, 0, 1),
-            red: samples(1, 0, 1),
-            rows: 2,
-        },
-        PixelFormat::Nv12 => YuvLayout {
-            luma: planar,
-            blue: samples(1, 0, 2),
-            red: samples(1, 1, 2),
-            rows: 2,
-        },
-        PixelFormat::Nv21 => YuvLayout {
-            luma: planar,
-            blue: samples(1, 1, 2),
-            red: samples(1, 0, 2),
-            rows: 2,
-        },
-        PixelFormat::Yuy2 => YuvLayout {
-            luma: samples(0, 0, 2),
-            blue: samples(0, 1, 4),
-            red: samples(0, 3, 4),
-            rows: 1,
-        },
-        PixelFormat::Uyvy => YuvLayout {
-            luma: samples(0, 1, 2),
-            blue: samples(0, 0, 4),
-            red: samples(0, 2, 4),
-            rows: 1,
-        },
-        _ => return None,
-    })
+    fn put_word(&mut self, at: usize, code: u16) {
+        let bytes = (code << self.depth.shift).to_le_bytes();
+        self.bytes[at..at + 2].copy_from_slice(&bytes);
+    }
+
+    /// One code.
+    #[inline]
+    pub fn get(&self, x: usize) -> u16 {
+        match self.depth.bytes() {
+            1 => u16::from(self.bytes[x * self.step]),
+            _ => self.word(x * self.step),
+        }
+    }
+
+    /// Replaces one code.
+    #[inline]
+    pub fn set(&mut self, x: usize, code: u16) {
+        match self.depth.bytes() {
+            1 => self.bytes[x * self.step] = code as u8,
+            _ => self.put_word(x * self.step, code),
+        }
+    }
+
+    /// The sum of some codes.
+    pub fn sum(&self, range: Range<usize>) -> u64 {
+        let count = range.len();
+        if self.depth.bytes() == 1 {
+            let samples = self.bytes[range.start * self.step..].iter();
+            let samples = samples.step_by(self.step).take(count);
+            return samples.map(|&byte| u64::from(byte)).sum();
+        }
+        range.map(|x| u64::from(self.word(x * self.step))).sum()
+    }
+
+    /// Replaces some codes by one.
+    pub fn fill(&mut self, range: Range<usize>, code: u16) {
+        let count = range.len();
+        match (self.depth.bytes(), self.step) {
+            _ if count == 0 => {}
+            (1, 1) => self.bytes[range].fill(code as u8),
+            (1, step) => self.bytes[range.start * step..]
+                .iter_mut()
+                .step_by(step)
+                .take(count)
+                .for_each(|byte| *byte = code as u8),
+            (_, step) => range.for_each(|x| self.put_word(x * step, code)),
+        }
+    }
+
+    /// Replaces the first codes by eight-bit ones, `expanded` to the depth.
+    pub fn write(&mut self, codes: impl Iterator<Item = u8>, expanded: impl Fn(u8) -> u16) {
+        match (self.depth.bytes(), self.step) {
+            (1, 1) => {
+                let samples = self.bytes.iter_mut();
+                samples.zip(codes).for_each(|(to, code)| *to = code);
+            }
+            (1, step) => {
+                let samples = self.bytes.iter_mut().step_by(step);
+                samples.zip(codes).for_each(|(to, code)| *to = code);
+            }
+            (_, step) => codes
+                .enumerate()
+                .for_each(|(x, code)| self.put_word(x * step, expanded(code))),
+        }
+    }
 }

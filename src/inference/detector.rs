@@ -204,9 +204,9 @@ impl Detector {
             let inferred = Instant::now();
             (head.decode(outputs, &decode_params, found), inferred)
         })?;
-        let decoded = decoded?;
+        let mut decoded = decoded?;
         self.suppress(params);
-        self.place_in_frame(&plan, view);
+        decoded.misplaced += self.place_in_frame(&plan, view);
         let times = DetectTimes {
             preprocess: filled - start,
             infer: inferred - filled,
@@ -243,7 +243,9 @@ impl Detector {
         yolo::nms(&mut self.found, iou, params.limit);
     }
 
-    fn place_in_frame(&mut self, plan: &LetterboxPlan, view: &ImageView<'_>) {
+    /// Boxes in px of the frame and inside it; says how many lie outside.
+    fn place_in_frame(&mut self, plan: &LetterboxPlan, view: &ImageView<'_>) -> usize {
+        let all = self.found.len();
         let (width, height) = (view.width() as f32, view.height() as f32);
         self.found.retain_mut(|detection| {
             match plan.to_frame(detection.rect).clipped(width, height) {
@@ -254,6 +256,7 @@ impl Detector {
                 None => false,
             }
         });
+        all - self.found.len()
     }
 }
 

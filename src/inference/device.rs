@@ -1,5 +1,7 @@
 //! The property `device`: which execution provider of ONNX Runtime runs a model.
 
+use std::path::PathBuf;
+
 use ort::ep::{self, ExecutionProvider, ExecutionProviderDispatch};
 
 use super::error::InferenceError;
@@ -45,32 +47,66 @@ impl Device {
         }
     }
 
-    /// The provider to register with a session; `None` for the CPU. Fails when this ONNX Runtime was built without it:
-    /// asked for CUDA and silently given the CPU is what nobody wants.
-    pub(super) fn provider(&self) -> Result<Option<ExecutionProviderDispatch>, InferenceError> {
+    /// The providers to register with a session, the preferred one first; none for the CPU. Fails when this ONNX Runtime was
+    /// built without the one asked for: asked for CUDA and silently given the CPU is what nobody wants. `engines` is where
+    /// TensorRT keeps what it has built.
+    pub(super) fn providers(
+        &self,
+        engines: impl FnOnce() -> Option<PathBuf>,
+    ) -> Result<Vec<ExecutionProviderDispatch>, InferenceError> {
         match self {
-            Self::Cpu => Ok(None),
-            Self::Cuda(n) => self.checked(ep::CUDA::default().with_device_id(*n)),
-            Self::TensorRt(n) => self.checked(ep::TensorRT::default().with_device_id(*n)),
-            Self::OpenVino(name) => self.checked(ep::OpenVINO::default().with_device_type(name)),
+            Self::Cpu => Ok(Vec::new()),
+            Self::Cuda(n) => Ok(vec![self.checked(cuda(*n))?]),
+            Self::TensorRt(n) => {
+                let first = self.checked(tensorrt(*n, engines))?;
+                // What TensorRT cannot do stays on the GPU instead of going to the CPU and back.
+                let second = self.checked(cuda(*n))?;
+                Ok(vec![first, second])
+            }
+            Self::OpenVino(name) => Ok(vec![
+                self.checked(ep::OpenVINO::default().with_device_type(name))?,
+            ]),
         }
     }
 
-    fn checked<P>(&self, provider: P) -> Result<Option<ExecutionProviderDispatch>, InferenceError>
+    /// True where every new shape of the input costs much: TensorRT builds another engine (minutes), CUDA looks for the
+    /// best kernels again (seconds).
+    pub fn wants_one_shape(&self) -> bool {
+        matches!(self, Self::Cuda(_) | Self::TensorRt(_))
+    }
+
+    fn checked<P>(&self, provider: P) -> Result<ExecutionProviderDispatch, InferenceError>
     where
         P: ExecutionProvider + Into<ExecutionProviderDispatch>,
     {
         if P::is_available().unwrap_or(false) {
-            return Ok(Some(provider.into().error_on_failure()));
+            return Ok(provider.into().error_on_failure());
         }
         let reason = format!(
-            "the ONNX Runtime in use was built without it (it has: {})",
+            "the ONNX Runtime in use was built without {} (it has: {})",
+            P::NAME,
             available().join(", ")
         );
         Err(InferenceError::Device {
             device: self.to_string(),
             reason,
         })
+    }
+}
+
+fn cuda(device: i32) -> ep::CUDA {
+    ep::CUDA::default().with_device_id(device)
+}
+
+fn tensorrt(device: i32, engines: impl FnOnce() -> Option<PathBuf>) -> ep::TensorRT {
+    let provider = ep::TensorRT::default().with_device_id(device);
+    match engines() {
+        Some(folder) => provider
+            .with_engine_cache(true)
+            .with_engine_cache_path(folder.display())
+            .with_timing_cache(true)
+            .with_timing_cache_path(folder.display()),
+        None => provider,
     }
 }
 
@@ -102,6 +138,34 @@ pub fn available() -> Vec<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn gpus_are_fed_one_shape() {
+        for (name, expected) in [
+            ("cpu", false),
+            ("openvino", false),
+            ("cuda", true),
+            ("tensorrt:1", true),
+        ] {
+            assert_eq!(Device::parse(name).unwrap().wants_one_shape(), expected);
+        }
+    }
+
+    #[test]
+    fn tensorrt_keeps_its_engines_where_there_is_a_place() {
+        let options =
+            |folder: Option<&str>| format!("{:?}", tensorrt(2, || folder.map(PathBuf::from)));
+        let kept = options(Some("/cache/x"));
+        for part in [
+            "device_id",
+            "trt_engine_cache_enable",
+            "trt_timing_cache_enable",
+            "/cache/x",
+        ] {
+            assert!(kept.contains(part), "{part}: {kept}");
+        }
+        assert!(!options(None).contains("trt_engine_cache"));
+    }
 
     #[test]
     fn names_are_read() {

@@ -34,6 +34,9 @@ pub struct EmbedderRequest {
     pub model: ModelRequest,
     /// Property `model-instance-id`.
     pub instance_id: Option<String>,
+    /// Crops that will go through the model at once; what a device is tried with for which every number costs a long
+    /// preparation.
+    pub batch: usize,
 }
 
 /// Why a box has no vector.
@@ -68,6 +71,9 @@ enum Batch {
     Fixed(usize),
     /// Up to so many.
     Open(usize),
+    /// As many as are asked for, always; the rest of the tensor is left as it was. For devices that prepare themselves for
+    /// every shape anew ([`super::device::Device::wants_one_shape`]), from so many on.
+    Padded(usize),
 }
 
 impl Tensor {
@@ -115,6 +121,12 @@ impl Embedder {
     /// Loads the model, concludes how it is to be fed and tries it: once with a single crop, and, where the model says
     /// that it takes any number, once with two.
     pub fn open(request: &EmbedderRequest) -> Result<Self, InferenceError> {
+        Self::open_padded(request, request.model.device.wants_one_shape())
+    }
+
+    /// As [`Self::open`], with batches filled up whatever the device: for tests, which have no GPU.
+    #[doc(hidden)]
+    pub fn open_padded(request: &EmbedderRequest, is_padded: bool) -> Result<Self, InferenceError> {
         let path = request.model.path.clone();
         let unsuitable = |reason: String| InferenceError::ModelUnsuitable {
             path: path.clone(),
@@ -127,18 +139,19 @@ impl Embedder {
         if model.info().inputs.len() > 1 {
             return Err(unsuitable("it has more than one input".into()));
         }
-        let fingerprint = fingerprint(model.info(), &facts.spec);
+        let fingerprint = fingerprint(model.info(), &facts.spec, facts.output);
         let mut embedder = Self {
             fingerprint,
             calibration: sidecar.calibration,
             dimension: 0,
             batch: match facts.picture.batch {
                 Some(batch) => Batch::Fixed(batch),
+                None if is_padded => Batch::Padded(request.batch.clamp(1, MAX_BATCH)),
                 None => Batch::Open(MAX_BATCH),
             },
             preprocessor: Preprocessor::new(facts.spec),
             tensor: Tensor::zeros(facts.picture.element, 0),
-            remark: None,
+            remark: facts.remark.clone(),
             model,
             facts,
         };
@@ -198,6 +211,7 @@ impl Embedder {
     pub fn batch_limit(&self) -> usize {
         match self.batch {
             Batch::Fixed(batch) | Batch::Open(batch) => batch,
+            Batch::Padded(_) => MAX_BATCH,
         }
     }
 
@@ -207,26 +221,40 @@ impl Embedder {
     }
 
     fn try_out(&mut self) -> Result<(), InferenceError> {
+        if let Batch::Padded(batch) = self.batch {
+            match self.try_with(batch) {
+                Ok(()) => return Ok(()),
+                Err(error) if batch > 1 => self.one_by_one(&error),
+                Err(error) => return Err(error),
+            }
+        }
         let first = match self.batch {
-            Batch::Fixed(batch) => {
-                self.tensor.reserve(batch * self.facts.spec.tensor_len());
-                batch
-            }
-            Batch::Open(_) => {
-                self.tensor.reserve(2 * self.facts.spec.tensor_len());
-                1
-            }
+            Batch::Fixed(batch) => batch,
+            Batch::Open(_) | Batch::Padded(_) => 1,
         };
-        let per_crop = |model: &OutputTensor<'_>| model.data.len() / first;
+        self.try_with(first)?;
+        if self.batch == Batch::Open(MAX_BATCH) {
+            self.tensor.reserve(2 * self.facts.spec.tensor_len());
+            if let Err(error) = self.run_checked(2, |_| ()) {
+                self.one_by_one(&error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs on so many black crops and learns how many numbers a vector has.
+    fn try_with(&mut self, crops: usize) -> Result<(), InferenceError> {
+        self.tensor.reserve(crops * self.facts.spec.tensor_len());
         let output = self.facts.output;
-        self.dimension = self.run(first, |outputs| per_crop(&outputs[output]))?;
+        let numbers = self.run(crops, |outputs| outputs[output].data.len())?;
+        self.dimension = numbers / crops;
         if self.dimension == 0 {
             return Err(InferenceError::Run("its output is empty".into()));
         }
-        if self.batch == Batch::Open(MAX_BATCH)
-            && let Err(error) = self.run_checked(2, |_| ())
-        {
-            self.one_by_one(&error);
+        if numbers != self.dimension * crops {
+            return Err(InferenceError::Run(format!(
+                "{crops} crops gave {numbers} numbers"
+            )));
         }
         Ok(())
     }
@@ -234,9 +262,13 @@ impl Embedder {
     /// From now on crops go through the model one at a time.
     fn one_by_one(&mut self, error: &InferenceError) {
         self.batch = Batch::Open(1);
-        self.remark = Some(format!(
+        let slower = format!(
             "the model declares an open batch but fails with more than one crop ({error}); they go through one by one, which is slower"
-        ));
+        );
+        self.remark = Some(match self.remark.take() {
+            Some(before) => format!("{before}. {slower}"),
+            None => slower,
+        });
     }
 
     fn run<R>(
@@ -283,9 +315,14 @@ impl Embedder {
             let size = match self.batch {
                 Batch::Fixed(fixed) => fixed,
                 Batch::Open(limit) => batch.clamp(1, limit),
+                Batch::Padded(_) => batch.clamp(1, MAX_BATCH),
             };
             let (now, later) = rest.split_at(size.min(rest.len()));
-            match self.embed_batch(view, now, &mut outcome) {
+            let slots = match self.batch {
+                Batch::Fixed(_) | Batch::Padded(_) => Some(size),
+                Batch::Open(_) => None,
+            };
+            match self.embed_batch(view, now, slots, &mut outcome) {
                 Ok(()) => rest = later,
                 Err(error) if now.len() > 1 && matches!(self.batch, Batch::Open(_)) => {
                     self.one_by_one(&error);
@@ -297,18 +334,17 @@ impl Embedder {
         Ok(outcome)
     }
 
+    /// Makes the vectors of some boxes. The model gets `slots` crops whatever their number, if that is set.
     fn embed_batch(
         &mut self,
         view: &ImageView<'_>,
         rects: &[Rect],
+        slots: Option<usize>,
         outcome: &mut EmbedOutcome,
     ) -> Result<(), InferenceError> {
         let start = Instant::now();
-        let slots = match self.batch {
-            Batch::Fixed(batch) => batch,
-            Batch::Open(_) => rects.len(),
-        };
-        self.tensor.reserve(slots * self.facts.spec.tensor_len());
+        self.tensor
+            .reserve(slots.unwrap_or(rects.len()) * self.facts.spec.tensor_len());
         let mut filled = 0;
         let mut crops = Vec::with_capacity(rects.len());
         for &rect in rects {
@@ -322,12 +358,7 @@ impl Embedder {
         let mut vectors = Vec::new();
         if filled > 0 {
             let start = Instant::now();
-            let crops = if matches!(self.batch, Batch::Fixed(_)) {
-                slots
-            } else {
-                filled
-            };
-            vectors = self.run_checked(crops, |data| {
+            vectors = self.run_checked(slots.unwrap_or(filled), |data| {
                 data.chunks_exact(self.dimension)
                     .take(filled)
                     .map(|raw| Embedding::normalised(raw, self.fingerprint))
@@ -349,9 +380,9 @@ impl Embedder {
     }
 }
 
-/// The model's fingerprint and that of its preprocessing: the same model fed otherwise makes other vectors.
-/// Galleries on disk refer to it, so that everything is written out.
-fn fingerprint(info: &ModelInfo, spec: &InputSpec) -> ModelFingerprint {
+/// The model's fingerprint and that of its preprocessing: the same model fed otherwise, or read at another output, makes other
+/// vectors. Galleries on disk refer to it, so that everything is written out.
+fn fingerprint(info: &ModelInfo, spec: &InputSpec, output: usize) -> ModelFingerprint {
     let numbers = [
         spec.width as u64,
         spec.height as u64,
@@ -366,7 +397,9 @@ fn fingerprint(info: &ModelInfo, spec: &InputSpec) -> ModelFingerprint {
         .map(|v| u64::from(v.to_bits()));
     let all = std::iter::once(info.fingerprint.0)
         .chain(numbers)
-        .chain(normalisation);
+        .chain(normalisation)
+        // The first output stays what galleries know it by.
+        .chain((output > 0).then_some(output as u64));
     model::fingerprint(&all.flat_map(u64::to_le_bytes).collect::<Vec<u8>>())
 }
 
@@ -388,12 +421,13 @@ mod tests {
             offset: [0.0, 0.0, 0.5],
             ..spec
         };
-        assert_eq!(fingerprint(&info, &spec), fingerprint(&info, &spec));
-        assert_ne!(fingerprint(&info, &spec), fingerprint(&info, &other));
+        assert_eq!(fingerprint(&info, &spec, 0), fingerprint(&info, &spec, 0));
+        assert_ne!(fingerprint(&info, &spec, 0), fingerprint(&info, &other, 0));
+        assert_ne!(fingerprint(&info, &spec, 0), fingerprint(&info, &spec, 1));
         let newer = ModelInfo {
             fingerprint: ModelFingerprint(8),
             ..info.clone()
         };
-        assert_ne!(fingerprint(&info, &spec), fingerprint(&newer, &spec));
+        assert_ne!(fingerprint(&info, &spec, 0), fingerprint(&newer, &spec, 0));
     }
 }

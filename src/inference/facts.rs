@@ -62,6 +62,10 @@ pub enum FactsError {
     #[error("it has no output of numbers [batch,dimension]: its outputs are {0}")]
     NoEmbedding(String),
     #[error(
+        "it has no output '{name}' of numbers [batch,dimension]: its outputs are {outputs}. Correct `output` in the model's .toml file (or metadata reid.output)"
+    )]
+    NoSuchOutput { name: String, outputs: String },
+    #[error(
         "it does not compare two pictures: two like inputs for pictures are needed, its inputs are {0}"
     )]
     NoPair(String),
@@ -158,6 +162,8 @@ pub struct EmbedderFacts {
     pub output: usize,
     /// Numbers of a vector, where declared.
     pub dimension: Option<usize>,
+    /// What the user should know about the choice of the output.
+    pub remark: Option<String>,
     /// The model's own name (`reid.name`), if it has one.
     pub name: Option<String>,
     /// False when neither sidecar nor metadata say how pixels become numbers, so that the usual way is assumed.
@@ -224,7 +230,7 @@ impl DetectorFacts {
             input_width: size.width,
             input_height: size.height,
             classes: named.as_ref().map(Vec::len),
-            end2end: metadata.literal("end2end").and_then(|l| l.as_bool()),
+            end2end: metadata.is_suppressed(),
             task: metadata.get("task").map(str::to_owned),
             layout: wishes.layout.or(wishes.sidecar.layout),
         };
@@ -263,7 +269,8 @@ impl EmbedderFacts {
         let metadata = Metadata(&info.metadata);
         metadata.check_task("embed")?;
         let picture = picture_input(info, sidecar)?;
-        let (output, dimension) = embedding_output(info)?;
+        let named = sidecar.output.as_deref().or(metadata.get("reid.output"));
+        let output = embedding_output(info, named)?;
         let asked = metadata.sides(sidecar)?;
         let size = Size {
             width: picture
@@ -283,8 +290,9 @@ impl EmbedderFacts {
         };
         Ok(Self {
             spec: adjust(spec, sidecar),
-            output,
-            dimension,
+            output: output.index,
+            dimension: output.dimension,
+            remark: output.remark,
             name: metadata.get("reid.name").map(str::to_owned),
             is_preprocessing_known: metadata.get("reid.mean").is_some()
                 || metadata.get("reid.scale").is_some()
@@ -549,8 +557,24 @@ fn detector_sizes(
     Ok(sizes)
 }
 
-/// The output of vectors: `[batch, dimension]`, or with trailing ones as unflattened pooling leaves them.
-fn embedding_output(info: &ModelInfo) -> Result<(usize, Option<usize>), FactsError> {
+/// Parts of names by which makers call the output of vectors, and those of class scores, which a model trained to name people
+/// often has beside it.
+const VECTOR_NAMES: [&str; 4] = ["feat", "embed", "vector", "reid"];
+const SCORE_NAMES: [&str; 6] = ["logit", "class", "cls", "prob", "score", "softmax"];
+
+/// Lengths of vectors are multiples of this in every published embedder; numbers of identities are so by chance.
+const USUAL_DIMENSION_STEP: usize = 32;
+
+/// The output of vectors and what is to be said about it.
+struct VectorOutput {
+    index: usize,
+    dimension: Option<usize>,
+    remark: Option<String>,
+}
+
+/// The output of vectors: `[batch, dimension]`, or with trailing ones as unflattened pooling leaves them. Of several the one
+/// that is `named`, else the likeliest, with a remark.
+fn embedding_output(info: &ModelInfo, named: Option<&str>) -> Result<VectorOutput, FactsError> {
     let is_vectors = |t: &TensorInfo| {
         matches!(t.element, ElementType::F32 | ElementType::F16)
             && matches!(
@@ -558,12 +582,56 @@ fn embedding_output(info: &ModelInfo) -> Result<(usize, Option<usize>), FactsErr
                 [_, _] | [_, _, Some(1), Some(1)] | [_, _, Some(1)]
             )
     };
-    let index = info
-        .outputs
+    let candidates: Vec<usize> = (0..info.outputs.len())
+        .filter(|&i| is_vectors(&info.outputs[i]))
+        .collect();
+    let taken = |index: usize, remark| VectorOutput {
+        index,
+        dimension: info.outputs[index].shape[1],
+        remark,
+    };
+    if let Some(name) = named {
+        let index = candidates
+            .iter()
+            .copied()
+            .find(|&i| info.outputs[i].name == name);
+        return index
+            .map(|index| taken(index, None))
+            .ok_or_else(|| FactsError::NoSuchOutput {
+                name: name.into(),
+                outputs: describe_all(&info.outputs),
+            });
+    }
+    // The first of equals.
+    let best = candidates
         .iter()
-        .position(is_vectors)
+        .copied()
+        .rev()
+        .max_by_key(|&i| likeness(&info.outputs[i]))
         .ok_or_else(|| FactsError::NoEmbedding(describe_all(&info.outputs)))?;
-    Ok((index, info.outputs[index].shape[1]))
+    let remark = (candidates.len() > 1).then(|| {
+        format!(
+            "it has several outputs that could be vectors: {}; '{}' is taken. Name it in the model's .toml file to be sure (output = \"{}\")",
+            describe_all(&info.outputs),
+            info.outputs[best].name,
+            info.outputs[best].name
+        )
+    });
+    Ok(taken(best, remark))
+}
+
+/// How much an output looks like vectors: by its name, then by its length.
+fn likeness(output: &TensorInfo) -> (u8, bool) {
+    let name = output.name.to_ascii_lowercase();
+    let has = |parts: &[&str]| parts.iter().any(|part| name.contains(part));
+    let by_name = match (has(&VECTOR_NAMES), has(&SCORE_NAMES)) {
+        (true, false) => 2,
+        (false, true) => 0,
+        _ => 1,
+    };
+    let dimension = output.shape.get(1).copied().flatten();
+    let is_usual = dimension.is_none_or(|n| n.is_multiple_of(USUAL_DIMENSION_STEP));
+    (by_name, is_usual)
 }
 
 /// The outputs as layouts are told from: real shapes where the model was run.
@@ -617,6 +685,16 @@ impl Metadata<'_> {
     fn names(&self) -> Option<Vec<String>> {
         let names = self.literal("names")?.as_names()?;
         (!names.is_empty()).then_some(names)
+    }
+
+    /// Whether boxes come suppressed, by Ultralytics' `end2end` or by the argument `nms` of its export.
+    fn is_suppressed(&self) -> Option<bool> {
+        let args = self.literal("args");
+        let nms = args.as_ref().and_then(|args| args.entry("nms")?.as_bool());
+        match self.literal("end2end").and_then(|l| l.as_bool()) {
+            Some(true) => Some(true),
+            declared => nms.filter(|&nms| nms).or(declared),
+        }
     }
 
     /// Our own models say what they are for.
@@ -837,6 +915,27 @@ mod tests {
     }
 
     #[test]
+    fn exports_with_suppression_inside_say_so_in_their_arguments() {
+        let layout = |outputs: &[Shape], metadata: &[(&str, &str)]| {
+            let info = model(&[1, 3, 640, 640], outputs, metadata);
+            detector(&info, &DetectorWishes::default()).map(|facts| facts.head.layout())
+        };
+        let nms = ("args", "{'batch': 1, 'half': False, 'nms': True}");
+        let (pose, person) = (("task", "pose"), ("names", "{0: 'person'}"));
+        for metadata in [
+            &[nms, pose, person][..],
+            &[("end2end", "False"), nms, pose, person],
+            &[("end2end", "True"), pose, person],
+        ] {
+            // Key points of hands: 21.
+            assert_eq!(layout(&[&[1, 300, 69]], metadata), Ok(Layout::EndToEnd));
+        }
+        let plain = [("args", "{'nms': False}"), pose, person];
+        assert_eq!(layout(&[&[1, 56, 8400]], &plain), Ok(Layout::Yolov8));
+        assert!(layout(&[&[1, 300, 69]], &plain).is_err());
+    }
+
+    #[test]
     fn open_sizes_come_from_whoever_knows_them() {
         let check = |metadata: &[(&str, &str)], sidecar: &str, expected: &[Size]| {
             let info = model(&[0, 3, 0, 0], &[&[0, 0, 0]], metadata);
@@ -963,6 +1062,42 @@ mod tests {
         assert_eq!(own.spec.offset, [-0.5, -1.0, -1.5]);
         assert_eq!(own.name.as_deref(), Some("tiny"));
         assert!(own.is_preprocessing_known);
+    }
+
+    #[test]
+    fn of_several_outputs_the_vectors_are_taken_and_it_is_said() {
+        let of = |outputs: &[(&str, Shape)], sidecar: &str| {
+            let mut info = model(&[0, 3, 256, 128], &[], &[]);
+            let output = |&(name, shape): &(&str, Shape)| tensor(name, shape, ElementType::F32);
+            info.outputs = outputs.iter().map(output).collect();
+            EmbedderFacts::new(&info, &Sidecar::parse(sidecar).unwrap())
+        };
+        let cases: &[(&[(&str, Shape)], usize)] = &[
+            (&[("logits", &[0, 751]), ("features", &[0, 512])], 1),
+            (&[("embedding", &[0, 100]), ("cls_score", &[0, 512])], 0),
+            (&[("1200", &[0, 751]), ("1201", &[0, 2048])], 1),
+            (&[("a", &[0, 512]), ("b", &[0, 512])], 0),
+            (
+                &[("map", &[0, 512, 8, 4]), ("prob", &[0, 7]), ("x", &[0, 0])],
+                2,
+            ),
+        ];
+        for (outputs, index) in cases {
+            let facts = of(outputs, "").unwrap();
+            assert_eq!(facts.output, *index, "{outputs:?}");
+            let remark = facts.remark.unwrap();
+            assert!(remark.contains(outputs[*index].0) && remark.contains(".toml"));
+        }
+        let two: &[(&str, Shape)] = &[("logits", &[0, 751]), ("features", &[0, 512])];
+        let told = of(two, "output = 'logits'").unwrap();
+        assert_eq!((told.output, told.remark), (0, None));
+        let error = of(two, "output = 'feature'").unwrap_err().to_string();
+        assert!(
+            error.contains("'features'") && error.contains("`output`"),
+            "{error}"
+        );
+        let alone: &[(&str, Shape)] = &[("logits", &[0, 512]), ("map", &[0, 512, 8, 4])];
+        assert_eq!(of(alone, "").unwrap().remark, None);
     }
 
     #[test]

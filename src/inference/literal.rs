@@ -54,6 +54,17 @@ impl Literal {
         }
     }
 
+    /// The value of a dictionary's key.
+    pub fn entry(&self, wanted: &str) -> Option<&Self> {
+        match self {
+            Self::Dict(pairs) => pairs
+                .iter()
+                .find(|(key, _)| matches!(key, Self::Text(text) if text == wanted))
+                .map(|(_, value)| value),
+            _ => None,
+        }
+    }
+
     /// The elements of a list as whole numbers.
     pub fn as_indices(&self) -> Option<Vec<usize>> {
         match self {

@@ -4,6 +4,7 @@
 pub mod detector;
 pub mod device;
 pub mod embedder;
+mod engines;
 pub mod error;
 pub mod facts;
 pub mod literal;

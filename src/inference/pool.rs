@@ -25,6 +25,7 @@ use crate::sync::lock;
 
 use super::{
     device::Device,
+    engines,
     error::InferenceError,
     model::{self, ElementType, ModelInfo, TensorInfo},
     runtime,
@@ -191,13 +192,21 @@ impl SharedModel {
             state,
             returned: Condvar::new(),
         });
-        if let Some(earlier) = Self::known(&request) {
-            return Ok(earlier);
+        Ok(Self::share(request, loaded))
+    }
+
+    /// The pool that stands for a request from now on: an earlier one if somebody still uses it, else `loaded`. Looked up and
+    /// entered in one step.
+    fn share(request: ModelRequest, loaded: Arc<Pool>) -> Arc<Pool> {
+        let mut pools = lock(&POOLS);
+        let entry = pools.by_request.entry(request).or_default();
+        match entry.upgrade() {
+            Some(earlier) => earlier,
+            None => {
+                *entry = Arc::downgrade(&loaded);
+                loaded
+            }
         }
-        lock(&POOLS)
-            .by_request
-            .insert(request, Arc::downgrade(&loaded));
-        Ok(loaded)
     }
 
     /// What the model declares.
@@ -331,7 +340,9 @@ fn open_session(request: &ModelRequest) -> Result<Session, InferenceError> {
     } else {
         request.threads as usize
     };
-    let provider = request.device.provider()?;
+    let providers = request
+        .device
+        .providers(|| engines::folder(&request.path, &runtime.version))?;
     let builder = Session::builder(runtime.environment()).map_err(|error| refused(&error))?;
     let builder = builder
         // Not Level3: that number is new, and ONNX Runtime 1.21 refuses it.
@@ -344,9 +355,9 @@ fn open_session(request: &ModelRequest) -> Result<Session, InferenceError> {
     let mut builder = builder
         .with_intra_op_spinning(false)
         .map_err(|error| refused(&error))?;
-    if let Some(provider) = provider {
+    if !providers.is_empty() {
         builder = builder
-            .with_execution_providers([provider])
+            .with_execution_providers(providers)
             .map_err(|error| InferenceError::Device {
                 device: request.device.to_string(),
                 reason: error.to_string(),
@@ -495,6 +506,48 @@ mod tests {
             device: Device::Cpu,
             threads: 1,
         }
+    }
+
+    fn pool(request: &ModelRequest) -> Arc<Pool> {
+        let info = ModelInfo {
+            path: request.path.clone(),
+            fingerprint: model::fingerprint(b""),
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+            metadata: std::collections::BTreeMap::new(),
+        };
+        Arc::new(Pool {
+            request: request.clone(),
+            info,
+            limit: 1,
+            state: Mutex::default(),
+            returned: Condvar::new(),
+        })
+    }
+
+    #[test]
+    fn of_two_who_load_at_once_the_first_to_finish_is_shared() {
+        let request = request(Path::new("loaded-by-two"));
+        let (first, second) = (pool(&request), pool(&request));
+        let shared = SharedModel::share(request.clone(), first.clone());
+        assert!(Arc::ptr_eq(&shared, &first));
+        assert!(Arc::ptr_eq(
+            &SharedModel::share(request.clone(), second.clone()),
+            &first
+        ));
+        drop((shared, first));
+        // Nobody uses it any more: the next takes its place.
+        assert!(Arc::ptr_eq(
+            &SharedModel::share(request.clone(), second.clone()),
+            &second
+        ));
+        // Many at once.
+        let all: Vec<Arc<Pool>> = thread::scope(|scope| {
+            let load = || SharedModel::share(request.clone(), pool(&request));
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(load)).collect();
+            threads.into_iter().map(|t| t.join().unwrap()).collect()
+        });
+        assert!(all.iter().all(|pool| Arc::ptr_eq(pool, &second)));
     }
 
     #[test]

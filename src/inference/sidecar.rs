@@ -13,6 +13,7 @@
 //! resize = "letterbox-top-left" # letterbox-centred, letterbox-top-left, squash
 //! pad = 114                     # grey level of the letterbox, 0..255
 //! labels = ["person", "car"]    # class names in the model's order
+//! output = "features"           # which output holds an embedder's vectors, by name, where there are several
 //!
 //! [calibration]                 # what cosines mean; `reidctl eval --calibrate` writes it
 //! embedder = "0123456789abcdef" # the model and its preprocessing that it was measured with
@@ -68,6 +69,8 @@ pub struct Sidecar {
     pub pad: Option<u8>,
     /// Class names.
     pub labels: Option<Vec<String>>,
+    /// Name of the output that holds an embedder's vectors.
+    pub output: Option<String>,
     /// What an embedder's cosines mean.
     pub calibration: Option<MeasuredCalibration>,
 }
@@ -318,6 +321,7 @@ mod tests {
                 resize: Some(ResizeMode::LetterboxTopLeft),
                 pad: Some(114),
                 labels: Some(vec!["person".into(), "car".into()]),
+                output: Some("features".into()),
                 calibration: Some(calibration()),
             }
         );

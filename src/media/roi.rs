@@ -5,7 +5,7 @@
 //! same rectangle within a pixel: GStreamer 1.22's scalers keep the rectangle and lose the parameters) is completed,
 //! and what others have attached to it stays.
 
-use std::{ops::ControlFlow, sync::Arc};
+use std::{collections::BTreeSet, ops::ControlFlow, sync::Arc};
 
 use gst_video::VideoRegionOfInterestMeta;
 
@@ -52,12 +52,7 @@ pub(super) fn mirror(
     let kept = buffer
         .iter_meta::<VideoRegionOfInterestMeta>()
         .map(|meta| meta.id());
-    let mut next_id = kept
-        .chain(former.iter().map(|f| f.id))
-        .max()
-        .unwrap_or(0)
-        .max(0)
-        .saturating_add(1);
+    let mut used: BTreeSet<i32> = kept.chain(former.iter().map(|f| f.id)).collect();
     for (person, region) in people.iter().zip(regions) {
         let Some(rect) = region else { continue };
         let known = former
@@ -71,8 +66,9 @@ pub(super) fn mirror(
                 meta.set_parent_id(known.parent_id);
             }
             None => {
-                meta.set_id(next_id);
-                next_id += 1;
+                let id = free_number(&used);
+                used.insert(id);
+                meta.set_id(id);
             }
         }
         let params = known.map(|known| known.params).unwrap_or_default();
@@ -84,6 +80,15 @@ pub(super) fn mirror(
             .into_iter()
             .for_each(|param| meta.add_param(param));
     }
+}
+
+/// The number behind the highest one that is used, or the lowest free one where there is none behind it.
+fn free_number(used: &BTreeSet<i32>) -> i32 {
+    let highest = used.last().map_or(0, |&id| id.max(0));
+    highest
+        .checked_add(1)
+        .or_else(|| (1..=i32::MAX).find(|id| !used.contains(id)))
+        .unwrap_or(i32::MAX)
 }
 
 /// The name of the camera that `reidtrack` wrote beside its identities, if any of them is there.
@@ -363,6 +368,18 @@ mod tests {
             roi.param(DETECTION).unwrap().get::<String>("model_name"),
             Ok("yolo".into())
         );
+    }
+
+    #[test]
+    fn numbers_never_run_out() {
+        for (used, expected) in [
+            (&[][..], 1),
+            (&[0, -5], 1),
+            (&[1, 7], 8),
+            (&[1, 2, i32::MAX], 3),
+        ] {
+            assert_eq!(free_number(&used.iter().copied().collect()), expected);
+        }
     }
 
     #[test]

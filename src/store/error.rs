@@ -64,6 +64,10 @@ pub enum StoreError {
     Unreachable { place: String, cause: String },
     #[error("{place} does not let this user in: {cause}; check user, password and permissions")]
     Denied { place: String, cause: String },
+    #[error(
+        "{place}: a person is forgotten and deleted, but bytes of theirs may still lie in the tables' files: {cause}"
+    )]
+    NotErased { place: String, cause: String },
     #[error("{place}: {cause}")]
     Other { place: String, cause: String },
     #[error(

@@ -26,6 +26,8 @@ use crate::{
 const RETRY: Duration = Duration::from_millis(1000);
 /// How long the end of a process waits for the last changes to be written.
 const FAREWELL: Duration = Duration::from_secs(5);
+/// The same while the database does not work anyway.
+const SHORT_FAREWELL: Duration = Duration::from_millis(250);
 /// Most notices kept for an element to tell.
 const MAX_NOTICES: usize = 16;
 
@@ -56,6 +58,8 @@ struct Shared {
     changed: Condvar,
     notices: Mutex<VecDeque<Notice>>,
     has_notices: AtomicBool,
+    /// Whether the last exchange failed.
+    is_failing: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -136,7 +140,11 @@ impl Drop for Keeper {
         let Some(thread) = self.thread.take() else {
             return;
         };
-        let end = Instant::now() + FAREWELL;
+        let patience = match self.shared.is_failing.load(Ordering::Acquire) {
+            true => SHORT_FAREWELL,
+            false => FAREWELL,
+        };
+        let end = Instant::now() + patience;
         while !thread.is_finished() && Instant::now() < end {
             thread::sleep(Duration::from_millis(2));
         }
@@ -166,6 +174,7 @@ fn run(shared: &Shared, gallery: &Mutex<Gallery>, mut database: impl Database) {
             _ => {}
         }
         failing = !worked;
+        shared.is_failing.store(failing, Ordering::Release);
         if worked {
             done = asked;
             lock(&shared.signal).done = done;
@@ -297,6 +306,42 @@ mod tests {
     fn whoever_waits_does_not_wait_for_ever() {
         let (keeper, _) = start(usize::MAX);
         assert!(!keeper.settle(Duration::from_millis(20)));
+    }
+
+    /// A database that hangs for seconds, or fails and then hangs.
+    struct Hanging {
+        fails: bool,
+    }
+
+    impl Database for Hanging {
+        fn interval(&self) -> Duration {
+            Duration::from_millis(1)
+        }
+
+        fn exchange(&mut self, _: &Mutex<Gallery>, _: bool) -> Result<(), StoreError> {
+            match self.fails {
+                true => Err(StoreError::Broken),
+                false => Ok(()),
+            }
+        }
+
+        fn close(&mut self, _: &Mutex<Gallery>) -> Result<(), StoreError> {
+            thread::sleep(Duration::from_millis(1500));
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn the_end_waits_for_a_database_that_works_and_not_for_one_that_fails() {
+        for fails in [false, true] {
+            let gallery = Arc::new(Mutex::new(Gallery::new(GalleryConfig::default())));
+            let keeper = Keeper::start(gallery, Hanging { fails }).unwrap();
+            assert_eq!(keeper.settle(Duration::from_millis(200)), !fails);
+            let begun = Instant::now();
+            drop(keeper);
+            let waited = begun.elapsed();
+            assert_eq!(waited < Duration::from_millis(1400), fails, "{waited:?}");
+        }
     }
 
     #[test]

@@ -69,10 +69,14 @@ impl Location {
 }
 
 /// The URI without what stands between `:` and `@`, and without passwords among its options: messages end up in logs.
-pub(super) fn without_password(uri: &str) -> String {
+pub fn without_password(uri: &str) -> String {
     let Some((scheme, rest)) = uri.split_once("://") else {
         return uri.to_owned();
     };
+    // A file's name may hold both signs and no password.
+    if scheme == "sqlite" {
+        return uri.to_owned();
+    }
     let (rest, options) = match rest.split_once('?') {
         Some((rest, options)) => (rest, Some(options)),
         None => (rest, None),

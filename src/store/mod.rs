@@ -14,5 +14,5 @@ mod sqlite;
 
 pub use error::StoreError;
 pub use keeper::Notice;
-pub use location::{Location, SecretUri};
+pub use location::{Location, SecretUri, without_password};
 pub use records::{KeptPerson, KeptSighting};

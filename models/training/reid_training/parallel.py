@@ -21,7 +21,14 @@ PATIENCE = datetime.timedelta(days=2)
 def start(device: str) -> None:
     """Joins the other processes, if the environment names any."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
+        if device == "cuda":  # a GPU each
+            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
         dist.init_process_group("nccl" if device.startswith("cuda") else "gloo", timeout=PATIENCE)
+
+
+def place() -> torch.device:
+    """Where tensors must lie that processes exchange: NCCL takes those of a GPU alone, Gloo those of the processor."""
+    return torch.device("cuda" if dist.get_backend() == "nccl" else "cpu")
 
 
 def world() -> int:
@@ -62,7 +69,7 @@ def from_first(value: float) -> float:
     """The first process' value, in all of them."""
     if world() == 1:
         return value
-    answer = torch.tensor(value, dtype=torch.float64)
+    answer = torch.tensor(value, dtype=torch.float64, device=place())
     dist.broadcast(answer, 0)
     return float(answer)
 
@@ -71,6 +78,6 @@ def any_asks(flag: bool) -> bool:
     """Whether any process says yes: all of them must leave a loop together."""
     if world() == 1:
         return flag
-    answer = torch.tensor(float(flag))
+    answer = torch.tensor(float(flag), device=place())
     dist.all_reduce(answer, op=dist.ReduceOp.MAX)
     return bool(answer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from reid_training import checkpoint
+from reid_training import checkpoint, parallel
 from reid_training.config import parse, read_raw
 from reid_training.data.batches import PeopleSampler
 from reid_training.data.pack import make_pack
@@ -160,13 +161,53 @@ def test_an_export_that_disagrees_is_refused_and_the_old_file_stays(tmp_path: Pa
 
 def test_checkpoint_of_another_recipe_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "c.pt"
-    assert checkpoint.save(path, "one", {"epoch": 3})
-    assert checkpoint.load(path, "one")["epoch"] == 3
+    history = [{"map": np.float64(0.5), "loss": np.float32(0.25), "seen": np.int64(7)}]
+    assert checkpoint.save(path, "one", {"epoch": 3, "history": history})
+    state = checkpoint.load(path, "one")
+    assert state["epoch"] == 3 and state["history"] == history
     with pytest.raises(CheckpointError, match="belongs to recipe 'one'"):
         checkpoint.load(path, "two")
     path.write_bytes(b"half")
     with pytest.raises(CheckpointError, match="cannot be read"):
         checkpoint.load(path, "one")
+
+
+class Trap:
+    """What a file of somebody else may hold: code that runs when it is read."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return (os.mkdir, (str(self.mark),))
+
+
+def test_a_checkpoint_runs_no_code(tmp_path: Path) -> None:
+    path, mark = tmp_path / "c.pt", tmp_path / "ran"
+    torch.save({"recipe": "one", "epoch": Trap(mark)}, path)
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        checkpoint.load(path, "one")
+    assert not mark.exists()
+
+
+def test_processes_exchange_tensors_where_their_backend_takes_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[torch.device] = []
+
+    def exchange(tensor: torch.Tensor, *_: object, **__: object) -> None:
+        seen.append(tensor.device)
+
+    # No GPU is needed: tensors of the device "meta" stand for those of one.
+    monkeypatch.setattr(parallel, "world", lambda: 2)
+    monkeypatch.setattr(parallel.dist, "broadcast", exchange)
+    monkeypatch.setattr(parallel.dist, "all_reduce", exchange)
+    for backend, device in (("nccl", "cuda"), ("gloo", "cpu")):
+        monkeypatch.setattr(parallel.dist, "get_backend", lambda name=backend: name)
+        assert parallel.place() == torch.device(device)
+    monkeypatch.setattr(parallel, "place", lambda: torch.device("meta"))
+    for ask in (lambda: parallel.from_first(1.0), lambda: parallel.any_asks(True)):
+        with pytest.raises(Exception, match="meta"):  # reading the answer of such a tensor
+            ask()
+    assert seen == [torch.device("meta")] * 2
 
 
 def test_full_disk_keeps_the_old_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

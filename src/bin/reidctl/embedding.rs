@@ -97,6 +97,7 @@ impl PictureEmbedder {
         let mut embedder = Embedder::open(&EmbedderRequest {
             model: arguments.request(models::DEFAULT_EMBEDDER)?,
             instance_id: None,
+            batch: 1,
         })?;
         if let Some(remark) = embedder.take_remark() {
             eprintln!("reidctl: {remark}");

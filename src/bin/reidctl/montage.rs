@@ -2,11 +2,14 @@
 
 use std::{error::Error, path::Path};
 
-use gstreid::core::{
-    colour::Rgb,
-    image::{Colorimetry, PixelFormat},
-    image_mut::{ImageMut, PlaneMut},
-    overlay::{Area, Painter, TextCache},
+use gstreid::{
+    core::{
+        colour::Rgb,
+        image::{Colorimetry, PixelFormat},
+        image_mut::{ImageMut, PlaneMut},
+        overlay::{Area, Painter, TextCache},
+    },
+    fonts::SystemLetters,
 };
 
 use crate::pictures::Picture;
@@ -69,7 +72,7 @@ pub fn write(path: &Path, tiles: &[Tile]) -> Result<(), Box<dyn Error>> {
         vec![plane],
         Colorimetry::default(),
     )?;
-    let mut texts = TextCache::default();
+    let mut texts = TextCache::with_letters(Box::new(SystemLetters));
     let mut painter = Painter::new(&mut image);
     let paper = painter.brush(PAPER);
     painter.fill(Area::new(0, 0, width as i32, height as i32), paper);

@@ -1,10 +1,10 @@
-//! `reidctl report`: a table of identities out of JSON lines.
+//! `reidctl report`: a table of identities out of JSON lines. Whoever carried several ids before they were merged is one.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs::File,
-    io::{self, BufRead, BufReader, BufWriter, Write},
-    path::PathBuf,
+    fs::{self, File},
+    io::{self, BufWriter, Write},
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
@@ -46,7 +46,9 @@ struct Line {
 pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Outcome {
     let mut lines = Vec::new();
     for file in &arguments.files {
-        read(file, &mut lines)?;
+        if let Some(remark) = read(file, &mut lines)? {
+            eprintln!("warning: {remark}");
+        }
     }
     lines.sort_by_key(|line| line.time_ns);
     if let Some(path) = &arguments.merged {
@@ -57,25 +59,44 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-fn read(path: &PathBuf, lines: &mut Vec<Line>) -> Result<(), String> {
-    let file =
-        File::open(path).map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
-    for (i, text) in BufReader::new(file).lines().enumerate() {
-        let place = || format!("{}, line {}", path.display(), i + 1);
-        let text = text.map_err(|error| format!("{}: {error}", place()))?;
-        if text.trim().is_empty() {
-            continue;
+/// Reads the lines of a file. A last line that is cut (the writer was stopped, or still writes) is left out, and said.
+fn read(path: &Path, lines: &mut Vec<Line>) -> Result<Option<String>, String> {
+    let bytes =
+        fs::read(path).map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
+    parse(&bytes, lines)
+        .map_err(|fault| format!("{}, {fault}", path.display()))
+        .map(|remark| remark.map(|remark| format!("{}, {remark}", path.display())))
+}
+
+fn parse(bytes: &[u8], lines: &mut Vec<Line>) -> Result<Option<String>, String> {
+    let before = lines.len();
+    let numbered = bytes.split(|&byte| byte == b'\n').enumerate();
+    let mut texts = numbered
+        .filter(|(_, text)| !text.trim_ascii().is_empty())
+        .peekable();
+    while let Some((i, text)) = texts.next() {
+        match line(text) {
+            Ok(line) => lines.push(line),
+            Err(fault) if texts.peek().is_none() && lines.len() > before => {
+                return Ok(Some(format!(
+                    "line {}: the last line is cut and left out ({fault})",
+                    i + 1
+                )));
+            }
+            Err(fault) => return Err(format!("line {}: not JSON: {fault}", i + 1)),
         }
-        let value: Value = serde_json::from_str(&text)
-            .map_err(|error| format!("{}: not JSON: {error}", place()))?;
-        let time_ns = value["timestamp"].as_u64().unwrap_or(0);
-        lines.push(Line {
-            time_ns,
-            text,
-            value,
-        });
     }
-    Ok(())
+    Ok(None)
+}
+
+fn line(text: &[u8]) -> Result<Line, String> {
+    let text = std::str::from_utf8(text).map_err(|error| error.to_string())?;
+    let value: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    Ok(Line {
+        time_ns: value["timestamp"].as_u64().unwrap_or(0),
+        text: text.trim_end().to_owned(),
+        value,
+    })
 }
 
 fn write(path: &PathBuf, lines: &[Line]) -> io::Result<()> {
@@ -86,24 +107,58 @@ fn write(path: &PathBuf, lines: &[Line]) -> io::Result<()> {
     out.flush()
 }
 
+/// Everybody who is in the lines, by the id that was theirs in the end.
 fn collect(lines: &[Line]) -> BTreeMap<u64, Seen> {
+    let merged = merges(lines);
     let mut all: BTreeMap<u64, Seen> = BTreeMap::new();
-    for line in lines {
-        for object in line.value["objects"].as_array().into_iter().flatten() {
-            let Some(id) = object["reid"]["global_id"].as_u64() else {
-                continue;
-            };
-            let seen = all.entry(id).or_insert_with(|| Seen {
-                first_ns: line.time_ns,
-                ..Seen::default()
-            });
-            seen.cameras
-                .insert(object["reid"]["camera"].as_str().unwrap_or("?").to_owned());
-            seen.frames += 1;
-            seen.last_ns = line.time_ns;
-        }
+    for (line, reid) in identified(lines) {
+        let Some(id) = reid["global_id"].as_u64() else {
+            continue;
+        };
+        let seen = all.entry(survivor(&merged, id)).or_insert_with(|| Seen {
+            first_ns: line.time_ns,
+            ..Seen::default()
+        });
+        seen.cameras
+            .insert(reid["camera"].as_str().unwrap_or("?").to_owned());
+        seen.frames += 1;
+        seen.last_ns = line.time_ns;
     }
     all
+}
+
+/// What is said of the identities in the lines, in their order.
+fn identified(lines: &[Line]) -> impl Iterator<Item = (&Line, &Value)> {
+    lines.iter().flat_map(|line| {
+        let objects = line.value["objects"].as_array().into_iter().flatten();
+        objects.map(move |object| (line, &object["reid"]))
+    })
+}
+
+/// Which id each merged one became, by what the later lines say of earlier ids.
+fn merges(lines: &[Line]) -> BTreeMap<u64, u64> {
+    let mut merged = BTreeMap::new();
+    for (_, reid) in identified(lines) {
+        let previous = reid["previous_ids"].as_array().into_iter().flatten();
+        let previous = previous.filter_map(Value::as_u64);
+        if let Some(id) = reid["global_id"].as_u64() {
+            merged.extend(previous.filter(|&old| old != id).map(|old| (old, id)));
+        }
+    }
+    merged
+}
+
+/// The id that `id` is in the end.
+fn survivor(merged: &BTreeMap<u64, u64>, id: u64) -> u64 {
+    let mut last = id;
+    // Lines of several galleries may contradict one another: no longer than there are merges.
+    for _ in 0..merged.len() {
+        match merged.get(&last) {
+            Some(&next) => last = next,
+            None => break,
+        }
+    }
+    last
 }
 
 fn print_table(all: &BTreeMap<u64, Seen>, min_frames: u64, out: &mut dyn Write) -> io::Result<()> {
@@ -144,6 +199,62 @@ fn clock(ns: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn lines(objects: &[&str]) -> Vec<Line> {
+        objects
+            .iter()
+            .enumerate()
+            .map(|(i, reid)| {
+                let text = format!(r#"{{"timestamp":{i},"objects":[{{"reid":{reid}}}]}}"#);
+                line(text.as_bytes()).unwrap()
+            })
+            .collect()
+    }
+
+    #[test]
+    fn whoever_was_merged_is_counted_once() {
+        let all = collect(&lines(&[
+            r#"{"global_id":1,"camera":"a","previous_ids":[]}"#,
+            r#"{"global_id":3,"camera":"b","previous_ids":[]}"#,
+            r#"{"global_id":4,"camera":"c","previous_ids":[]}"#,
+            r#"{"global_id":3,"camera":"b","previous_ids":[4]}"#,
+            r#"{"global_id":1,"camera":"b","previous_ids":[3]}"#,
+            r#"{"global_id":2,"camera":"a","previous_ids":[]}"#,
+        ]));
+        assert_eq!(all.keys().copied().collect::<Vec<_>>(), [1, 2]);
+        let one = &all[&1];
+        assert_eq!((one.frames, one.first_ns, one.last_ns), (5, 0, 4));
+        assert_eq!(one.cameras.len(), 3);
+        // Of two galleries that contradict one another.
+        let odd = collect(&lines(&[
+            r#"{"global_id":1,"previous_ids":[2]}"#,
+            r#"{"global_id":2,"previous_ids":[1]}"#,
+        ]));
+        assert_eq!(odd.values().map(|seen| seen.frames).sum::<u64>(), 2);
+    }
+
+    #[test]
+    fn a_cut_last_line_is_left_out_and_said() {
+        let good = r#"{"timestamp":1,"objects":[]}"#;
+        let of = |bytes: &[u8]| {
+            let mut lines = Vec::new();
+            let remark = parse(bytes, &mut lines);
+            (lines.len(), remark)
+        };
+        assert_eq!(of(format!("{good}\n{good}\n").as_bytes()), (2, Ok(None)));
+        let half = &good[..20];
+        // Cut within a letter of two bytes, too.
+        for end in [half.as_bytes(), b"{\"a\":\"\xc3"] {
+            let bytes = [format!("{good}\n").as_bytes(), end].concat();
+            let (count, remark) = of(&bytes);
+            let remark = remark.unwrap().unwrap();
+            assert!(count == 1 && remark.starts_with("line 2: "), "{remark}");
+        }
+        for bytes in [format!("{half}\n{good}\n"), half.to_owned()] {
+            let error = of(bytes.as_bytes()).1.unwrap_err();
+            assert!(error.starts_with("line 1: not JSON"), "{error}");
+        }
+    }
 
     #[test]
     fn passing_numbers_are_counted_and_not_listed() {

@@ -188,6 +188,10 @@ fn square_of(height: f32) -> usize {
 /// Replaces every square of a grid fixed to the picture that touches the region by its mean.
 fn pixelate(image: &mut ImageMut<'_>, region: Rect, square: usize) {
     let (width, height) = (image.width(), image.height());
+    let channels = channels(image.format());
+    // Whole chroma samples, also where one stands for four px.
+    let widest = channels.iter().map(|(_, channel)| channel.wide).max();
+    let square = square.next_multiple_of(widest.unwrap_or(1));
     let first = |low: f32| low as usize / square * square;
     let end = |high: f32, length: usize| {
         (high.ceil() as usize)
@@ -197,7 +201,7 @@ fn pixelate(image: &mut ImageMut<'_>, region: Rect, square: usize) {
     };
     let (left, top) = (first(region.x), first(region.y));
     let (right, bottom) = (end(region.right(), width), end(region.bottom(), height));
-    for channel in channels(image.format()) {
+    for (_, channel) in channels {
         let cells = |from: usize, to: usize, pixels: usize| {
             (from..to)
                 .step_by(square)
@@ -205,24 +209,14 @@ fn pixelate(image: &mut ImageMut<'_>, region: Rect, square: usize) {
         };
         for rows in cells(top, bottom, channel.tall) {
             for columns in cells(left, right, channel.wide) {
-                let bytes = channel.offset + columns.start * channel.step..;
-                let mut sum = 0_u64;
-                for row in rows.clone() {
-                    let samples = image.row(channel.plane, row)[bytes.clone()]
-                        .iter()
-                        .step_by(channel.step);
-                    sum += samples
-                        .take(columns.len())
-                        .map(|&v| u64::from(v))
-                        .sum::<u64>();
-                }
+                let sums = rows
+                    .clone()
+                    .map(|row| image.samples(&channel, row).sum(columns.clone()));
+                let sum: u64 = sums.sum();
                 let count = (rows.len() * columns.len()).max(1) as u64;
-                let mean = ((sum + count / 2) / count) as u8;
+                let mean = ((sum + count / 2) / count) as u16;
                 for row in rows.clone() {
-                    let samples = image.row_mut(channel.plane, row)[bytes.clone()]
-                        .iter_mut()
-                        .step_by(channel.step);
-                    samples.take(columns.len()).for_each(|v| *v = mean);
+                    image.samples(&channel, row).fill(columns.clone(), mean);
                 }
             }
         }

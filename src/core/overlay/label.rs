@@ -77,15 +77,12 @@ impl Default for LabelFormat {
 }
 
 impl LabelFormat {
-    /// The label of somebody who has an identity.
-    pub fn filled(&self, person: &Person, identity: &Identity) -> String {
+    /// The label of somebody who has an identity and is called `name`.
+    pub fn filled(&self, person: &Person, identity: &Identity, name: Option<&str>) -> String {
         let part = |part: &Part| match part {
             Part::Text(text) => text.clone(),
             Part::Id => identity.id.0.to_string(),
-            Part::Name => identity
-                .name
-                .as_deref()
-                .map_or_else(|| identity.id.to_string(), str::to_owned),
+            Part::Name => name.map_or_else(|| identity.id.to_string(), str::to_owned),
             Part::Track => person
                 .track
                 .map(|track| track.id.0.to_string())
@@ -125,7 +122,10 @@ mod tests {
             name: name.map(Into::into),
         };
         let format: LabelFormat = format.parse().unwrap();
-        assert_eq!(format.filled(&person, &identity), expected);
+        assert_eq!(
+            format.filled(&person, &identity, identity.name.as_deref()),
+            expected
+        );
     }
 
     #[test]

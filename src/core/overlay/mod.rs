@@ -14,7 +14,7 @@ pub use blur::Blur;
 pub use label::{DEFAULT_FORMAT, FormatError, LabelFormat};
 pub use paint::{Area, Brush, Mask, Painter};
 pub use palette::{OkLab, UNCONFIRMED, identity_colour, readable_on};
-pub use text::TextCache;
+pub use text::{FONT, Lettering, Letters, LineSize, TextCache};
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -125,6 +125,14 @@ struct Label {
 }
 
 impl Overlay {
+    /// An overlay whose labels take letters that its own font lacks from elsewhere.
+    pub fn with_letters(letters: Box<dyn Letters>) -> Self {
+        Self {
+            text: TextCache::with_letters(letters),
+            ..Self::default()
+        }
+    }
+
     /// Takes note of a frame at `time_ns` and says what is to be drawn on it. `people` are `None` when nobody has looked
     /// at the frame.
     pub fn plan(&mut self, style: &Style, people: Option<&[Person]>, time_ns: u64) -> Plan {
@@ -230,14 +238,19 @@ impl Overlay {
         let mut taken: Vec<Area> = Vec::new();
         // The nearest people's labels get the best places.
         for person in people.iter().rev() {
-            let text = label_of(style, person);
+            let text = label_of(style, person, true);
             let over = area_of(&person.rect);
             let seen = Area::new(0, 0, width, height);
             if text.is_empty() || !over.meets(&seen) {
                 continue;
             }
+            // A name that no font here can write is worth less than the id.
+            let mask = self.text.whole_mask(&text, font).unwrap_or_else(|| {
+                let plain = label_of(style, person, false);
+                self.text.mask(&plain, font)
+            });
             let label = Label {
-                text: self.text.mask(&text, font),
+                text: mask,
                 colour: colour_of(person),
                 over,
             };
@@ -282,11 +295,15 @@ fn place(label: &Label, pad: i32, [width, height]: [i32; 2], taken: &[Area]) -> 
         .unwrap_or(first)
 }
 
-fn label_of(style: &Style, person: &Person) -> String {
+/// What stands on a person's label. Without `named` the id stands in place of the name.
+fn label_of(style: &Style, person: &Person, named: bool) -> String {
     let score = || format!("{:.2}", person.confidence);
     let identity = person.identity.as_ref().filter(|_| style.labels);
     let label = identity
-        .map(|identity| style.label_format.filled(person, identity))
+        .map(|identity| {
+            let name = identity.name.as_deref().filter(|_| named);
+            style.label_format.filled(person, identity, name)
+        })
         .unwrap_or_default();
     match (label.is_empty(), style.scores) {
         (false, true) => format!("{label} {}", score()),

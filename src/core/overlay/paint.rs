@@ -3,76 +3,18 @@
 
 use crate::core::{
     colour::{Rgb, ToYuv},
-    image::PixelFormat,
-    image_mut::{ImageMut, yuv_layout},
+    image::{Channel, ColourModel, PixelFormat, YuvRange},
+    image_mut::ImageMut,
 };
 
-/// One colour channel of a format.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Channel {
-    pub plane: usize,
-    /// Byte of the first sample in a row, and bytes to the next sample.
-    pub offset: usize,
-    pub step: usize,
-    /// Pixels to a sample, across and down: 1 or 2.
-    pub wide: usize,
-    pub tall: usize,
-    /// Which of a [`Brush`]'s codes belongs here.
-    code: usize,
-}
+/// Places of a [`Brush`]'s codes: the three channels of a format, then opacity.
+const CODES: usize = 4;
 
-/// Code of full opacity, where a format has such a channel.
-const OPAQUE: usize = 3;
-
-/// The channels of a format, opacity included.
-pub(super) fn channels(format: PixelFormat) -> Vec<Channel> {
-    if let Some((offsets, size)) = format.rgb_offsets() {
-        let has_alpha = matches!(
-            format,
-            PixelFormat::Rgba | PixelFormat::Bgra | PixelFormat::Argb | PixelFormat::Abgr
-        );
-        // The byte that is none of the three colours.
-        let alpha = has_alpha.then(|| 6 - offsets.iter().sum::<usize>());
-        return offsets
-            .into_iter()
-            .chain(alpha)
-            .enumerate()
-            .map(|(code, offset)| Channel {
-                plane: 0,
-                offset,
-                step: size,
-                wide: 1,
-                tall: 1,
-                code,
-            })
-            .collect();
-    }
-    let Some(layout) = yuv_layout(format) else {
-        return vec![Channel {
-            plane: 0,
-            offset: 0,
-            step: 1,
-            wide: 1,
-            tall: 1,
-            code: 0,
-        }];
-    };
-    [
-        (layout.luma, 1, 1),
-        (layout.blue, 2, layout.rows),
-        (layout.red, 2, layout.rows),
-    ]
-    .into_iter()
-    .enumerate()
-    .map(|(code, (samples, wide, tall))| Channel {
-        plane: samples.plane,
-        offset: samples.offset,
-        step: samples.step,
-        wide,
-        tall,
-        code,
-    })
-    .collect()
+/// The channels of a format, opacity last if it has that.
+pub(super) fn channels(format: PixelFormat) -> Vec<(usize, Channel)> {
+    let colours = format.channels().into_iter().enumerate();
+    let alpha = format.alpha().map(|channel| (CODES - 1, channel));
+    colours.chain(alpha).collect()
 }
 
 /// A rectangle of whole pixels; may lie outside the picture.
@@ -146,12 +88,12 @@ pub struct Mask {
 
 /// The codes of a colour in a format.
 #[derive(Clone, Copy, Debug)]
-pub struct Brush([u8; 4]);
+pub struct Brush([u16; CODES]);
 
 /// Draws into a picture.
 pub struct Painter<'a, 'b> {
     image: &'a mut ImageMut<'b>,
-    channels: Vec<Channel>,
+    channels: Vec<(usize, Channel)>,
     to_yuv: ToYuv,
 }
 
@@ -178,13 +120,20 @@ impl<'a, 'b> Painter<'a, 'b> {
 
     /// A colour, ready to draw with.
     pub fn brush(&self, colour: Rgb) -> Brush {
-        let [a, b, c] = match self.image.format().rgb_offsets() {
-            Some(_) => [colour.r, colour.g, colour.b],
-            None => self.to_yuv.codes(colour),
+        let (format, depth) = (self.image.format(), self.image.format().depth());
+        let is_yuv = format.model() != ColourModel::Rgb;
+        let is_full = !is_yuv || self.image.colorimetry().range == YuvRange::Full;
+        let [a, b, c] = match is_yuv {
+            false => [colour.r, colour.g, colour.b],
+            true => self.to_yuv.codes(colour),
         };
-        let mut codes = [a, b, c, 0];
-        codes[OPAQUE] = 255;
-        Brush(codes)
+        let code = |code, is_difference| depth.expanded(code, is_full, is_difference);
+        Brush([
+            code(a, false),
+            code(b, is_yuv),
+            code(c, is_yuv),
+            depth.max(),
+        ])
     }
 
     /// Fills a rectangle.
@@ -193,8 +142,8 @@ impl<'a, 'b> Painter<'a, 'b> {
             return;
         };
         let size = (self.image.width(), self.image.height());
-        for channel in &self.channels {
-            fill_channel(self.image, *channel, bounds, size, brush.0[channel.code]);
+        for (which, channel) in &self.channels {
+            fill_channel(self.image, channel, bounds, size, brush.0[*which]);
         }
     }
 
@@ -226,21 +175,15 @@ impl<'a, 'b> Painter<'a, 'b> {
         };
         let size = (self.image.width(), self.image.height());
         let placed = Placed { mask, x, y };
-        for channel in &self.channels {
-            stamp_channel(
-                self.image,
-                *channel,
-                bounds,
-                size,
-                &placed,
-                brush.0[channel.code],
-            );
+        for (which, channel) in &self.channels {
+            let code = brush.0[*which];
+            stamp_channel(self.image, channel, bounds, size, &placed, code);
         }
     }
 }
 
 /// The samples of a channel that have pixels between two positions.
-fn samples(low: usize, high: usize, pixels: usize) -> std::ops::Range<usize> {
+fn places(low: usize, high: usize, pixels: usize) -> std::ops::Range<usize> {
     low / pixels..high.div_ceil(pixels)
 }
 
@@ -252,10 +195,10 @@ fn share(sample: usize, pixels: usize, low: usize, high: usize, end: usize) -> (
 
 fn fill_channel(
     image: &mut ImageMut<'_>,
-    channel: Channel,
+    channel: &Channel,
     bounds: Bounds,
     size: (usize, usize),
-    code: u8,
+    code: u16,
 ) {
     let Bounds {
         left,
@@ -263,42 +206,28 @@ fn fill_channel(
         top,
         bottom,
     } = bounds;
-    for row in samples(top, bottom, channel.tall) {
+    for row in places(top, bottom, channel.tall) {
         let (covered, of) = share(row, channel.tall, top, bottom, size.1);
-        let bytes = &mut image.row_mut(channel.plane, row)[channel.offset..];
-        let mut columns = samples(left, right, channel.wide);
-        let edge = |column: usize, bytes: &mut [u8]| {
+        let mut samples = image.samples(channel, row);
+        let mut columns = places(left, right, channel.wide);
+        let mut edge = |column: usize| {
             let (across, of_across) = share(column, channel.wide, left, right, size.0);
-            let byte = &mut bytes[column * channel.step];
-            *byte = mixed(
-                *byte,
-                code,
-                (255 * covered * across / (of * of_across)) as u8,
-            );
+            let part = (255 * covered * across / (of * of_across)) as u8;
+            samples.set(column, mixed(samples.get(column), code, part));
         };
         if covered < of {
-            columns.for_each(|column| edge(column, bytes));
+            columns.for_each(edge);
             continue;
         }
         // Only the first and the last sample of a full row can be covered in part.
         if columns.len() > 1 {
             let last = columns.end - 1;
-            edge(last, bytes);
+            edge(last);
             columns.end = last;
         }
-        edge(columns.start, bytes);
+        edge(columns.start);
         columns.start += 1;
-        if columns.is_empty() {
-            continue;
-        }
-        match channel.step {
-            1 => bytes[columns].fill(code),
-            step => bytes[columns.start * step..]
-                .iter_mut()
-                .step_by(step)
-                .take(columns.len())
-                .for_each(|byte| *byte = code),
-        }
+        samples.fill(columns, code);
     }
 }
 
@@ -319,11 +248,11 @@ impl Placed<'_> {
 
 fn stamp_channel(
     image: &mut ImageMut<'_>,
-    channel: Channel,
+    channel: &Channel,
     bounds: Bounds,
     size: (usize, usize),
     placed: &Placed<'_>,
-    code: u8,
+    code: u16,
 ) {
     let Bounds {
         left,
@@ -331,11 +260,11 @@ fn stamp_channel(
         top,
         bottom,
     } = bounds;
-    for row in samples(top, bottom, channel.tall) {
+    for row in places(top, bottom, channel.tall) {
         let (_, of) = share(row, channel.tall, top, bottom, size.1);
         let rows = (row * channel.tall).max(top)..((row + 1) * channel.tall).min(bottom);
-        let bytes = &mut image.row_mut(channel.plane, row)[channel.offset..];
-        for column in samples(left, right, channel.wide) {
+        let mut codes = image.samples(channel, row);
+        for column in places(left, right, channel.wide) {
             let (_, of_across) = share(column, channel.wide, left, right, size.0);
             let columns =
                 (column * channel.wide).max(left)..((column + 1) * channel.wide).min(right);
@@ -344,15 +273,15 @@ fn stamp_channel(
                 .map(|y| columns.clone().map(|x| placed.at(x, y)).sum::<usize>())
                 .sum();
             if sum > 0 {
-                let byte = &mut bytes[column * channel.step];
-                *byte = mixed(*byte, code, (sum / (of * of_across)) as u8);
+                let part = (sum / (of * of_across)) as u8;
+                codes.set(column, mixed(codes.get(column), code, part));
             }
         }
     }
 }
 
 /// `below` with `part` of 255 of `above` over it.
-fn mixed(below: u8, above: u8, part: u8) -> u8 {
+fn mixed(below: u16, above: u16, part: u8) -> u16 {
     let (below, above, part) = (u32::from(below), u32::from(above), u32::from(part));
-    ((below * (255 - part) + above * part + 127) / 255) as u8
+    ((below * (255 - part) + above * part + 127) / 255) as u16
 }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::core::{
     canvas::{Canvas, packed_planes},
-    image::{Colorimetry, PixelFormat, YuvMatrix, YuvRange},
+    image::{Channel, Colorimetry, PixelFormat, YuvMatrix, YuvRange},
     image_mut::PlaneMut,
     person::{Identity, IdentityState, Track, TrackId, TrackState},
 };
@@ -167,10 +167,23 @@ fn written(canvas: &Canvas, format: PixelFormat, colorimetry: Colorimetry) -> Fr
     frame
 }
 
-/// A channel's sample.
-fn sample(frame: &Frame, channel: &paint::Channel, x: usize, y: usize) -> u8 {
-    frame.planes[channel.plane]
-        [y * frame.strides[channel.plane] + channel.offset + x * channel.step]
+/// A channel's sample, in eight bits.
+fn sample(frame: &Frame, channel: &Channel, x: usize, y: usize) -> u8 {
+    sample_of(frame, &frame.planes, channel, x, y)
+}
+
+/// A sample of other planes of the frame's format.
+fn sample_of(frame: &Frame, planes: &[Vec<u8>], channel: &Channel, x: usize, y: usize) -> u8 {
+    let depth = frame.format.depth();
+    let place = (channel.offset + x * channel.step) * depth.bytes();
+    let row = &planes[channel.plane][y * frame.strides[channel.plane]..];
+    match depth.bytes() {
+        1 => row[place],
+        _ => {
+            let code = u16::from_le_bytes([row[place], row[place + 1]]) >> depth.shift;
+            (code >> (depth.bits - 8)) as u8
+        }
+    }
 }
 
 #[test]
@@ -185,7 +198,7 @@ fn boxes_and_labels_are_the_same_in_every_format() {
             drawn_on(canvas, format, &style, colorimetry),
             written(&shown, format, colorimetry),
         );
-        for channel in paint::channels(format) {
+        for (_, channel) in paint::channels(format) {
             for y in 0..canvas.height.div_ceil(channel.tall) {
                 for x in 0..canvas.width.div_ceil(channel.wide) {
                     let (a, b) = (
@@ -210,7 +223,7 @@ fn trails_differ_by_no_more_than_halved_chroma_explains() {
         let direct = drawn_on(canvas, format, &style, colorimetry);
         let before = written(canvas, format, colorimetry);
         let after = written(&shown, format, colorimetry);
-        for channel in paint::channels(format) {
+        for (_, channel) in paint::channels(format) {
             for y in 0..canvas.height.div_ceil(channel.tall) {
                 for x in 0..canvas.width.div_ceil(channel.wide) {
                     let of = |frame: &Frame| sample(frame, &channel, x, y);
@@ -354,10 +367,8 @@ fn blurred_people_cannot_be_told_from_each_other() {
             &[person(1, hidden)],
             Colorimetry::default(),
         );
-        let luma = paint::channels(format)[0];
-        let at = |planes: &Vec<Vec<u8>>, x: usize, y: usize| {
-            planes[0][y * frame.strides[0] + luma.offset + x * luma.step]
-        };
+        let luma = format.channels()[0];
+        let at = |planes: &Vec<Vec<u8>>, x: usize, y: usize| sample_of(&frame, planes, &luma, x, y);
         let spread = |planes: &Vec<Vec<u8>>| {
             let values = (40..120)
                 .flat_map(|y| (40..80).map(move |x| (x, y)))

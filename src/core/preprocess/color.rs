@@ -18,10 +18,13 @@ pub(super) struct YuvToRgb {
     bu: f32,
     zero: [f32; 3],
     grey_zero: f32,
+    /// Level of a sample of red, green or blue.
+    rgb: f32,
 }
 
 impl YuvToRgb {
-    pub(super) fn new(colorimetry: Colorimetry) -> Self {
+    /// `white` is the largest code in units of eight-bit codes ([`crate::core::image::Depth::white`]).
+    pub(super) fn new(colorimetry: Colorimetry, white: f64) -> Self {
         // Kr and Kb: ITU-R BT.601-7 §2.5.1, BT.709-6 §3.2.
         let (kr, kb) = match colorimetry.matrix {
             YuvMatrix::Bt601 => (0.299_f64, 0.114),
@@ -31,7 +34,7 @@ impl YuvToRgb {
         // Codes: BT.601-7 §2.5.3 (limited), JFIF 1.02 (full). Luma's zero, luma's span, chroma's span.
         let (black, luma, chroma) = match colorimetry.range {
             YuvRange::Limited => (16.0, 219.0, 224.0),
-            YuvRange::Full => (0.0, 255.0, 255.0),
+            YuvRange::Full => (0.0, white, white),
         };
         let (y, c) = (255.0 / luma, 255.0 / chroma);
         let rv = 2.0 * (1.0 - kr) * c;
@@ -50,12 +53,18 @@ impl YuvToRgb {
             bu,
             zero,
             grey_zero: grey_zero as f32,
+            rgb: (255.0 / white / one) as f32,
         }
     }
 
     /// A row of Y, U and V as rows of red, green and blue, 0..=255.
     pub(super) fn convert(&self, yuv: [&[u16]; 3], rgb: [&mut [f32]; 3]) {
         convert(self, yuv, rgb);
+    }
+
+    /// A row of red, green or blue samples as levels, 0..=255.
+    pub(super) fn widen(&self, samples: &[u16], levels: &mut [f32]) {
+        widen(samples, self.rgb, levels);
     }
 
     /// A row of grey samples as one row of levels, 0..=255.
@@ -78,11 +87,10 @@ fn convert(by: &YuvToRgb, [y, u, v]: [&[u16]; 3], [red, green, blue]: [&mut [f32
     }
 }
 
-/// A row of red, green or blue samples as levels, 0..=255.
 #[multiversion(targets("x86_64+avx2+fma"))]
-pub(super) fn widen(samples: &[u16], levels: &mut [f32]) {
+fn widen(samples: &[u16], gain: f32, levels: &mut [f32]) {
     for (&sample, level) in samples.iter().zip(levels) {
-        *level = f32::from(sample) * (1.0 / SAMPLE_ONE);
+        *level = f32::from(sample) * gain;
     }
 }
 
@@ -112,7 +120,7 @@ mod tests {
             (Bt601, Full, [76, 85, 255], [255.0, 0.0, 0.0]),
         ];
         for (matrix, range, yuv, expected) in cases {
-            let to_rgb = YuvToRgb::new(Colorimetry { matrix, range });
+            let to_rgb = YuvToRgb::new(Colorimetry { matrix, range }, 255.0);
             let [y, u, v] = yuv.map(|code: u16| [code << 8]);
             let (mut r, mut g, mut b) = ([0.0], [0.0], [0.0]);
             to_rgb.convert([&y, &u, &v], [&mut r, &mut g, &mut b]);

@@ -51,6 +51,29 @@ pub(super) fn mix_bytes(upper: &[u8], lower: &[u8], weight: u16, out: &mut [u16]
     }
 }
 
+/// Little-endian samples of two bytes, moved up by `lift` bits, as 8.8 samples.
+#[multiversion(targets("x86_64+avx2+fma"))]
+pub(super) fn lift_words(words: &[[u8; 2]], lift: u32, out: &mut [u16]) {
+    for (out, &word) in out.iter_mut().zip(words) {
+        *out = u16::from_le_bytes(word) << lift;
+    }
+}
+
+/// Two rows of little-endian samples as one row of 8.8 samples, `weight` being the share of the lower one.
+#[multiversion(targets("x86_64+avx2+fma"))]
+pub(super) fn mix_words(
+    upper: &[[u8; 2]],
+    lower: &[[u8; 2]],
+    lift: u32,
+    weight: u16,
+    out: &mut [u16],
+) {
+    let lifted = |word| u16::from_le_bytes(word) << lift;
+    for ((out, &upper), &lower) in out.iter_mut().zip(upper).zip(lower) {
+        *out = mix(lifted(upper), lifted(lower), weight);
+    }
+}
+
 /// Two rows of 8.8 samples as one, `weight` being the share of the lower one.
 #[multiversion(targets("x86_64+avx2+fma"))]
 pub(super) fn mix_rows(upper: &[u16], lower: &[u16], weight: u16, out: &mut [u16]) {

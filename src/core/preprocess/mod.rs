@@ -23,7 +23,7 @@ pub use tensor::TensorElement;
 
 use crate::core::{
     geometry::Rect,
-    image::{Colorimetry, ImageView, PixelFormat},
+    image::{Colorimetry, ColourModel, Depth, ImageView, PixelFormat},
 };
 use color::YuvToRgb;
 use sample::Sampler;
@@ -55,19 +55,18 @@ pub struct Preprocessor {
     prepared: Option<Prepared>,
     sampler: Sampler,
     writer: RowWriter,
-    to_rgb: (Colorimetry, YuvToRgb),
+    to_rgb: (Colorimetry, Depth, YuvToRgb),
 }
 
 impl Preprocessor {
     /// A preprocessor for a model's input.
     pub fn new(spec: InputSpec) -> Self {
-        let colorimetry = Colorimetry::default();
         Self {
             spec,
             prepared: None,
             sampler: Sampler::default(),
             writer: RowWriter::default(),
-            to_rgb: (colorimetry, YuvToRgb::new(colorimetry)),
+            to_rgb: conversion(Colorimetry::default(), PixelFormat::I420.depth()),
         }
     }
 
@@ -146,8 +145,9 @@ impl Preprocessor {
     }
 
     fn prepare(&mut self, view: &ImageView<'_>, plan: LetterboxPlan) {
-        if self.to_rgb.0 != view.colorimetry() {
-            self.to_rgb = (view.colorimetry(), YuvToRgb::new(view.colorimetry()));
+        let (colorimetry, depth) = (view.colorimetry(), view.format().depth());
+        if (self.to_rgb.0, self.to_rgb.1) != (colorimetry, depth) {
+            self.to_rgb = conversion(colorimetry, depth);
         }
         let wanted = Prepared {
             format: view.format(),
@@ -168,16 +168,24 @@ impl Preprocessor {
     fn convert_row(&mut self, format: PixelFormat) {
         let [a, b, c] = &self.sampler.channels;
         let [red, green, blue] = &mut self.writer.levels;
-        if format == PixelFormat::Gray8 {
-            self.to_rgb.1.convert_grey(a, red);
-            green.copy_from_slice(red);
-            blue.copy_from_slice(red);
-        } else if format.rgb_offsets().is_some() {
-            color::widen(a, red);
-            color::widen(b, green);
-            color::widen(c, blue);
-        } else {
-            self.to_rgb.1.convert([a, b, c], [red, green, blue]);
+        let by = &self.to_rgb.2;
+        match format.model() {
+            ColourModel::Grey => {
+                by.convert_grey(a, red);
+                green.copy_from_slice(red);
+                blue.copy_from_slice(red);
+            }
+            ColourModel::Rgb => {
+                by.widen(a, red);
+                by.widen(b, green);
+                by.widen(c, blue);
+            }
+            ColourModel::Yuv => by.convert([a, b, c], [red, green, blue]),
         }
     }
+}
+
+fn conversion(colorimetry: Colorimetry, depth: Depth) -> (Colorimetry, Depth, YuvToRgb) {
+    let by = YuvToRgb::new(colorimetry, depth.white());
+    (colorimetry, depth, by)
 }

@@ -14,71 +14,48 @@ use crate::core::{
 struct Component {
     /// 0, 1, 2: Y, U, V or red, green, blue.
     channel: usize,
-    /// Bytes from the row's start to the first sample.
+    /// Samples from the row's start to the component's first.
     offset: usize,
-    /// Bytes from sample to sample.
+    /// Samples from one of the component to the next.
     step: usize,
-    /// Half as many samples as the picture has columns.
-    half: bool,
+    /// Which of [`Sampler::columns`] its samples follow.
+    columns: usize,
 }
 
 /// The components that one memory plane holds.
 #[derive(Clone, Debug)]
 struct PlaneLayout {
     plane: usize,
-    /// Half as many rows as the picture.
-    half: bool,
+    /// Which of [`Sampler::rows`] its rows follow.
+    rows: usize,
     components: Vec<Component>,
+}
+
+/// Which axis serves samples that stand for 1, 2 or 4 px.
+fn axis_of(pixels: usize) -> usize {
+    pixels.trailing_zeros() as usize
 }
 
 /// Where the components of a format lie.
 fn layout(format: PixelFormat) -> Vec<PlaneLayout> {
-    let component = |channel, offset, step, half| Component {
-        channel,
-        offset,
-        step,
-        half,
-    };
-    let plane = |plane, half, components: &[Component]| PlaneLayout {
-        plane,
-        half,
-        components: components.to_vec(),
-    };
-    let luma = plane(0, false, &[component(0, 0, 1, false)]);
-    let planar = |channel, index| plane(index, true, &[component(channel, 0, 1, true)]);
-    let interleaved = |first: usize, second: usize| {
-        plane(
-            1,
-            true,
-            &[component(first, 0, 2, true), component(second, 1, 2, true)],
-        )
-    };
-    let packed = |y, u, v| {
-        vec![plane(
-            0,
-            false,
-            &[
-                component(0, y, 2, false),
-                component(1, u, 4, true),
-                component(2, v, 4, true),
-            ],
-        )]
-    };
-    match format {
-        PixelFormat::I420 => vec![luma, planar(1, 1), planar(2, 2)],
-        PixelFormat::Yv12 => vec![luma, planar(2, 1), planar(1, 2)],
-        PixelFormat::Nv12 => vec![luma, interleaved(1, 2)],
-        PixelFormat::Nv21 => vec![luma, interleaved(2, 1)],
-        PixelFormat::Yuy2 => packed(0, 1, 3),
-        PixelFormat::Uyvy => packed(1, 0, 2),
-        PixelFormat::Gray8 => vec![luma],
-        _ => {
-            let (offsets, step) = format.rgb_offsets().unwrap_or(([0, 1, 2], 3));
-            let [r, g, b] =
-                [0, 1, 2].map(|channel| component(channel, offsets[channel], step, false));
-            vec![plane(0, false, &[r, g, b])]
+    let mut planes: Vec<PlaneLayout> = Vec::new();
+    for (channel, from) in format.channels().into_iter().enumerate() {
+        let component = Component {
+            channel,
+            offset: from.offset,
+            step: from.step,
+            columns: axis_of(from.wide),
+        };
+        match planes.iter_mut().find(|plane| plane.plane == from.plane) {
+            Some(plane) => plane.components.push(component),
+            None => planes.push(PlaneLayout {
+                plane: from.plane,
+                rows: axis_of(from.tall),
+                components: vec![component],
+            }),
         }
     }
+    planes
 }
 
 /// The two rows of a plane last resized along x, for planes that are stretched downwards: each serves several outputs.
@@ -104,8 +81,8 @@ struct Scratch {
 pub(super) struct Sampler {
     format: Option<PixelFormat>,
     layout: Vec<PlaneLayout>,
-    /// Full and half resolution.
-    columns: [Axis; 2],
+    /// Full, half and a quarter of the resolution.
+    columns: [Axis; 3],
     /// Full and half resolution.
     rows: [Axis; 2],
     caches: [RowCache; 3],
@@ -134,6 +111,7 @@ impl Sampler {
         };
         self.columns[0].set(across, width);
         self.columns[1].set(across.halved(), width);
+        self.columns[2].set(across.halved().halved(), width);
         self.rows[0].set(down, height);
         self.rows[1].set(down.halved(), height);
         self.reserve(view, width);
@@ -168,7 +146,7 @@ impl Sampler {
     pub(super) fn read(&mut self, view: &ImageView<'_>, y: usize) {
         for index in 0..self.layout.len() {
             let layout = &self.layout[index];
-            let rows = &self.rows[usize::from(layout.half)];
+            let rows = &self.rows[layout.rows];
             let top = rows.first + rows.left[y] as usize;
             let weight = rows.weight[y];
             // Stretched: every source row serves several outputs, so the costly pass along x is done once a source row.
@@ -195,8 +173,11 @@ impl Sampler {
         let [component] = &layout.components[..] else {
             return false;
         };
+        if view.format().depth().bytes() > 1 {
+            return false;
+        }
         let row = view.row(layout.plane, top);
-        let axis = &self.columns[usize::from(component.half)];
+        let axis = &self.columns[component.columns];
         kernels::pick_exact(row, axis, &mut self.channels[component.channel])
     }
 
@@ -238,48 +219,62 @@ impl Sampler {
     }
 }
 
-/// The bytes of a plane's row that its components read.
-fn span(layout: &PlaneLayout, columns: &[Axis; 2]) -> std::ops::Range<usize> {
-    let bytes = |component: &Component| {
-        let axis = &columns[usize::from(component.half)];
+/// The samples of a plane's row that its components read.
+fn span(layout: &PlaneLayout, columns: &[Axis; 3]) -> std::ops::Range<usize> {
+    let samples = |component: &Component| {
+        let axis = &columns[component.columns];
         let start = axis.first * component.step + component.offset;
         start..start + (axis.count - 1) * component.step + 1
     };
-    let mut all = layout.components.iter().map(bytes);
+    let mut all = layout.components.iter().map(samples);
     let first = all.next().unwrap_or(0..0);
     all.fold(first, |a, b| a.start.min(b.start)..a.end.max(b.end))
 }
 
-/// Rows `top` and `top + 1` of a plane, mixed, as 8.8 samples of the bytes in [`span`].
+/// Rows `top` and `top + 1` of a plane, mixed, as 8.8 samples of those in [`span`].
 fn load(
     out: &mut [u16],
     view: &ImageView<'_>,
     layout: &PlaneLayout,
-    columns: &[Axis; 2],
+    columns: &[Axis; 3],
     top: usize,
     weight: u16,
 ) {
-    let span = span(layout, columns);
-    let upper = &view.row(layout.plane, top)[span.clone()];
-    let out = &mut out[..upper.len()];
-    if weight == 0 {
-        return kernels::widen(upper, out);
+    let (span, depth) = (span(layout, columns), view.format().depth());
+    let out = &mut out[..span.len()];
+    let bytes = span.start * depth.bytes()..span.end * depth.bytes();
+    let row = |y: usize| &view.row(layout.plane, y)[bytes.clone()];
+    match (depth.bytes(), weight) {
+        (1, 0) => kernels::widen(row(top), out),
+        (1, _) => kernels::mix_bytes(row(top), row(top + 1), weight, out),
+        _ => {
+            // Codes end up in the topmost bits.
+            let lift = u16::BITS - depth.bits - depth.shift;
+            let upper = words(row(top));
+            match weight {
+                0 => kernels::lift_words(upper, lift, out),
+                _ => kernels::mix_words(upper, words(row(top + 1)), lift, weight, out),
+            }
+        }
     }
-    let lower = &view.row(layout.plane, top + 1)[span];
-    kernels::mix_bytes(upper, lower, weight, out);
+}
+
+/// Samples of two bytes.
+fn words(row: &[u8]) -> &[[u8; 2]] {
+    row.as_chunks().0
 }
 
 /// The loaded row resized along x, a component at a time.
 fn resize_row(
     layout: &PlaneLayout,
-    columns: &[Axis; 2],
+    columns: &[Axis; 3],
     scratch: &mut Scratch,
     channels: &mut [Vec<u16>; 3],
 ) {
     let begin = span(layout, columns).start;
     let Scratch { source, taps } = scratch;
     for component in &layout.components {
-        let axis = &columns[usize::from(component.half)];
+        let axis = &columns[component.columns];
         let samples = &source[axis.first * component.step + component.offset - begin..];
         let out = &mut channels[component.channel];
         kernels::resize(samples, component.step, axis, taps, out);

@@ -76,39 +76,76 @@ impl Picture {
         .unwrap()
     }
 
-    /// One sample of a component (0, 1, 2: Y, U, V or red, green, blue), written out format by format on purpose.
+    /// One sample of a component (0, 1, 2: Y, U, V or red, green, blue) in units of eight-bit codes, written out format by
+    /// format on purpose.
     fn sample(&self, channel: usize, x: usize, y: usize) -> f64 {
         use PixelFormat::*;
         let at = |plane: usize, offset: usize, row: usize| {
             let (data, stride) = &self.planes[plane];
             f64::from(data[row * stride + offset])
         };
+        // A little-endian word, of which the code is the topmost bits or the lowest ones.
+        let word = |plane: usize, place: usize, row: usize| {
+            at(plane, 2 * place, row) + 256.0 * at(plane, 2 * place + 1, row)
+        };
+        let high = |plane, place| word(plane, place, y) / 256.0;
+        let low = |bits: i32, plane| {
+            let code = word(plane, x, y) as u32 & ((1 << bits) - 1);
+            f64::from(code) / f64::from(1 << (bits - 8))
+        };
+        let green_first = [2, 0, 1][channel];
         match (self.format, channel) {
             (I420 | Yv12 | Nv12 | Nv21 | Gray8, 0) => at(0, x, y),
-            (I420, _) => at(channel, x, y),
+            (Y42b | Y41b | Nv16 | Nv61 | Nv24, 0) => at(0, x, y),
+            (I420 | Y42b | Y41b, _) | (Y444, _) => at(channel, x, y),
             (Yv12, _) => at(3 - channel, x, y),
-            (Nv12, _) => at(1, 2 * x + channel - 1, y),
-            (Nv21, _) => at(1, 2 * x + 2 - channel, y),
-            (Yuy2, 0) => at(0, 2 * x, y),
+            (Nv12 | Nv16 | Nv24, _) => at(1, 2 * x + channel - 1, y),
+            (Nv21 | Nv61, _) => at(1, 2 * x + 2 - channel, y),
+            (Yuy2 | Yvyu, 0) => at(0, 2 * x, y),
             (Yuy2, _) => at(0, 4 * x + 2 * channel - 1, y),
+            (Yvyu, _) => at(0, 4 * x + 5 - 2 * channel, y),
             (Uyvy, 0) => at(0, 2 * x + 1, y),
             (Uyvy, _) => at(0, 4 * x + 2 * channel - 2, y),
+            (Vuya, _) => at(0, 4 * x + 2 - channel, y),
             (Rgb, _) => at(0, 3 * x + channel, y),
             (Bgr, _) => at(0, 3 * x + 2 - channel, y),
             (Rgbx | Rgba, _) => at(0, 4 * x + channel, y),
             (Bgrx | Bgra, _) => at(0, 4 * x + 2 - channel, y),
             (Xrgb | Argb, _) => at(0, 4 * x + 1 + channel, y),
             (Xbgr | Abgr, _) => at(0, 4 * x + 3 - channel, y),
-            (Gray8, _) => 128.0,
+            (Gbr, _) => at(green_first, x, y),
+            (Gbr10, _) => low(10, green_first),
+            (Gbr12, _) => low(12, green_first),
+            (I420_10 | I422_10 | Y444_10, _) => low(10, channel),
+            (I420_12 | I422_12 | Y444_12, _) => low(12, channel),
+            (P010 | P012 | Gray16, 0) => high(0, x),
+            (P010 | P012, _) => high(1, 2 * x + channel - 1),
+            (Y210, 0) => high(0, 2 * x),
+            (Y210, _) => high(0, 4 * x + 2 * channel - 1),
+            (Gray8 | Gray16, _) => 128.0,
         }
     }
 
-    fn halves(&self, channel: usize) -> (bool, bool) {
+    /// How many px a component's sample stands for, across and down.
+    fn pixels(&self, channel: usize) -> (usize, usize) {
         use PixelFormat::*;
         match self.format {
-            I420 | Yv12 | Nv12 | Nv21 => (channel > 0, channel > 0),
-            Yuy2 | Uyvy => (channel > 0, false),
-            _ => (false, false),
+            _ if channel == 0 => (1, 1),
+            I420 | Yv12 | Nv12 | Nv21 | I420_10 | I420_12 | P010 | P012 => (2, 2),
+            Yuy2 | Yvyu | Uyvy | Y42b | Nv16 | Nv61 | I422_10 | I422_12 | Y210 => (2, 1),
+            Y41b => (4, 1),
+            _ => (1, 1),
+        }
+    }
+
+    /// The level of white in full range, in units of eight-bit codes.
+    fn white(&self) -> f64 {
+        use PixelFormat::*;
+        match self.format {
+            I420_10 | I422_10 | Y444_10 | Gbr10 | P010 | Y210 => 1023.0 / 4.0,
+            I420_12 | I422_12 | Y444_12 | Gbr12 | P012 => 4095.0 / 16.0,
+            Gray16 => 65535.0 / 256.0,
+            _ => 255.0,
         }
     }
 
@@ -120,19 +157,18 @@ impl Picture {
         (i, j): (usize, usize),
         (n, m): (usize, usize),
     ) -> f64 {
-        let (half_x, half_y) = self.halves(channel);
-        let axis = |start: f64, length: f64, half: bool, limit: usize, i: usize, n: usize| {
-            let k = if half { 2.0 } else { 1.0 };
-            let limit = if half { limit.div_ceil(2) } else { limit };
-            let (start, length) = (start / k, length / k);
+        let (wide, tall) = self.pixels(channel);
+        let axis = |start: f64, length: f64, pixels: usize, limit: usize, i: usize, n: usize| {
+            let limit = limit.div_ceil(pixels);
+            let (start, length) = (start / pixels as f64, length / pixels as f64);
             let low = start.floor().min(limit as f64 - 1.0);
             let high = ((start + length).ceil() - 1.0).clamp(low, limit as f64 - 1.0);
             let at = (start + (i as f64 + 0.5) * length / n as f64 - 0.5).clamp(low, high);
             let left = at.floor() as usize;
             (left, (left + 1).min(high as usize), at - at.floor())
         };
-        let (x0, x1, fx) = axis(source[0], source[2], half_x, self.width, i, n);
-        let (y0, y1, fy) = axis(source[1], source[3], half_y, self.height, j, m);
+        let (x0, x1, fx) = axis(source[0], source[2], wide, self.width, i, n);
+        let (y0, y1, fy) = axis(source[1], source[3], tall, self.height, j, m);
         let row = |y| self.sample(channel, x0, y) * (1.0 - fx) + self.sample(channel, x1, y) * fx;
         row(y0) * (1.0 - fy) + row(y1) * fy
     }
@@ -140,8 +176,9 @@ impl Picture {
     /// Red, green and blue of an output, 0..=255.
     fn rgb(&self, source: [f64; 4], at: (usize, usize), size: (usize, usize)) -> [f64; 3] {
         let [a, b, c] = [0, 1, 2].map(|channel| self.resized(channel, source, at, size));
-        if self.format.rgb_offsets().is_some() {
-            return [a, b, c];
+        let white = self.white();
+        if self.format.model() == ColourModel::Rgb {
+            return [a, b, c].map(|level| level * 255.0 / white);
         }
         let (kr, kb) = match self.colorimetry.matrix {
             YuvMatrix::Bt601 => (0.299, 0.114),
@@ -149,7 +186,7 @@ impl Picture {
         };
         let (y, u, v) = match self.colorimetry.range {
             YuvRange::Limited => ((a - 16.0) / 219.0, (b - 128.0) / 224.0, (c - 128.0) / 224.0),
-            YuvRange::Full => (a / 255.0, (b - 128.0) / 255.0, (c - 128.0) / 255.0),
+            YuvRange::Full => (a / white, (b - 128.0) / white, (c - 128.0) / white),
         };
         let red = y + 2.0 * (1.0 - kr) * v;
         let blue = y + 2.0 * (1.0 - kb) * u;
@@ -352,34 +389,25 @@ fn a_whole_crop_is_the_squashed_frame() {
 fn one_color_is_the_same_in_all_formats() {
     // Orange, by the BT.601 limited matrix: Y 137, U 63, V 184 to the nearest code.
     let rgb = [230.0, 120.0, 10.0];
-    let codes = [137, 63, 184];
+    let codes = [137, 63, 184_u8];
     for format in PixelFormat::ALL {
-        if format == PixelFormat::Gray8 {
+        if format.model() == ColourModel::Grey {
             continue;
         }
+        let depth = format.depth();
+        let is_rgb = format.model() == ColourModel::Rgb;
+        let fill = if is_rgb { [230, 120, 10] } else { codes };
         let mut picture = Picture::noise(format, (9, 7), 3, 1);
-        let packed = |values: &[usize]| values.iter().map(|&v| v as u8).collect::<Vec<_>>();
-        let fills: Vec<Vec<u8>> = match (format, format.rgb_offsets()) {
-            (_, Some((offsets, size))) => {
-                let mut pixel = vec![99; size];
-                for (channel, offset) in offsets.into_iter().enumerate() {
-                    pixel[offset] = rgb[channel] as u8;
-                }
-                vec![pixel]
-            }
-            (PixelFormat::I420, _) => codes.map(|c| packed(&[c])).to_vec(),
-            (PixelFormat::Yv12, _) => [codes[0], codes[2], codes[1]]
-                .map(|c| packed(&[c]))
-                .to_vec(),
-            (PixelFormat::Nv12, _) => vec![packed(&codes[..1]), packed(&codes[1..])],
-            (PixelFormat::Nv21, _) => vec![packed(&codes[..1]), packed(&[codes[2], codes[1]])],
-            (PixelFormat::Yuy2, _) => vec![packed(&[codes[0], codes[1], codes[0], codes[2]])],
-            _ => vec![packed(&[codes[1], codes[0], codes[2], codes[0]])],
-        };
-        for ((data, stride), fill) in picture.planes.iter_mut().zip(fills) {
+        for (channel, code) in format.channels().into_iter().zip(fill) {
+            let code = depth.expanded(code, is_rgb, false) << depth.shift;
+            let (data, stride) = &mut picture.planes[channel.plane];
             for row in data.chunks_mut(*stride) {
-                for (byte, &value) in row.iter_mut().zip(fill.iter().cycle()) {
-                    *byte = value;
+                let samples = 9_usize.div_ceil(channel.wide);
+                for place in (0..samples).map(|i| channel.offset + i * channel.step) {
+                    match depth.bytes() {
+                        1 => row[place] = code as u8,
+                        _ => row[2 * place..][..2].copy_from_slice(&code.to_le_bytes()),
+                    }
                 }
             }
         }

@@ -155,6 +155,9 @@ pub struct TrackOutput {
     pub present: bool,
 }
 
+/// Times between frames of which the median counts.
+const STEPS: usize = 3;
+
 /// Follows the boxes of one camera.
 #[derive(Clone, Debug)]
 pub struct Tracker {
@@ -164,6 +167,8 @@ pub struct Tracker {
     time_ns: Option<u64>,
     /// Running mean of the time between frames, ns.
     interval_ns: f64,
+    /// The last times between frames, ns, newest last, as many as there were.
+    steps_ns: Vec<u64>,
     confidence: ConfidenceScale,
     stature: Statures,
     looks: ScoreScale,
@@ -183,6 +188,7 @@ impl Tracker {
             next_id: 1,
             time_ns: None,
             interval_ns: 0.0,
+            steps_ns: Vec::new(),
             stature: Statures::default(),
             looks: ScoreScale::default(),
             compared_ns: None,
@@ -196,6 +202,17 @@ impl Tracker {
         self.ended.extend(self.tracks.drain(..).map(|t| t.id));
         self.time_ns = None;
         self.interval_ns = 0.0;
+        self.steps_ns.clear();
+    }
+
+    /// The number of the next track.
+    pub fn next_number(&self) -> u32 {
+        self.next_id
+    }
+
+    /// Gives tracks numbers from `first` on.
+    pub fn number_from(&mut self, first: u32) {
+        self.next_id = first.max(1);
     }
 
     /// Changes how many sightings a track needs from now on.
@@ -289,10 +306,24 @@ impl Tracker {
             keep
         });
         if step > 0 {
-            let part = if self.interval_ns == 0.0 { 1.0 } else { 0.1 };
-            self.interval_ns += part * (step as f64 - self.interval_ns);
+            self.note_step(step);
         }
         step as f32 / 1e9
+    }
+
+    /// Takes a time between frames into the mean: the median of the last three, so that one jump in time does not count.
+    fn note_step(&mut self, step: u64) {
+        let is_settled = self.steps_ns.len() == STEPS;
+        if is_settled {
+            self.steps_ns.remove(0);
+        }
+        self.steps_ns.push(step);
+        let mut sorted = self.steps_ns.clone();
+        sorted.sort_unstable();
+        // Of two the shorter.
+        let typical = sorted[(sorted.len() - 1) / 2] as f64;
+        let part = if is_settled { 0.1 } else { 1.0 };
+        self.interval_ns += part * (typical - self.interval_ns);
     }
 
     /// How long a track may go unseen: as configured, but never less than a few frames of a slow camera.

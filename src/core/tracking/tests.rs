@@ -462,3 +462,27 @@ fn half_a_box_in_a_whole_one_begins_no_track_but_a_child_beside_does() {
     }
     assert_eq!(tracks, 6, "the child is followed");
 }
+
+#[test]
+fn a_jump_in_time_does_not_count_as_a_frame_rate() {
+    let interval = |times: &[u64]| {
+        let mut tracker = Tracker::new(TrackerConfig::default());
+        for &ms in times {
+            tracker.update(ms * 1_000_000, FRAME, &[]);
+        }
+        (tracker.interval_ns / 1e6).round()
+    };
+    // In mid-stream, and after the first frame (preroll).
+    let times = |jump_at: u64| -> Vec<u64> {
+        let jump = |i| if i >= jump_at { 2_500 } else { 0 };
+        (0..12).map(|i| i * 40 + jump(i)).collect()
+    };
+    assert_eq!(interval(&times(9)), 40.0);
+    assert_eq!(interval(&times(1)), 40.0);
+    // A rate that really changes does, within a few frames.
+    let slower: Vec<u64> = (0..10)
+        .map(|i| i * 40)
+        .chain((0..30).map(|i| 400 + i * 500))
+        .collect();
+    assert!(interval(&slower) > 400.0);
+}

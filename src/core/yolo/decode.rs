@@ -6,6 +6,9 @@ use crate::core::geometry::Rect;
 /// Most boxes of a frame that suppression looks at, the strongest first (Ultralytics' `max_nms`).
 pub const MAX_CANDIDATES: usize = 30_000;
 
+/// Coordinates that are all below this are fractions of the picture, not px.
+const FRACTIONS_BELOW: f32 = 2.0;
+
 /// Highest class number believed; more says that the layout is wrong.
 const MAX_CLASS: f32 = 65_535.0;
 
@@ -70,6 +73,8 @@ pub struct Decoded {
     pub not_finite: usize,
     /// Scores dropped because they were above 1: the layout is probably another one.
     pub implausible: usize,
+    /// Boxes dropped because they have no area or none inside the picture: the layout is probably another one.
+    pub misplaced: usize,
 }
 
 /// Why an output cannot be read.
@@ -125,6 +130,13 @@ impl Head {
         }
         let seen = sink.seen;
         keep_strongest(found, MAX_CANDIDATES);
+        if reader.are_fractions(found) {
+            let (sx, sy) = (self.input_width as f32, self.input_height as f32);
+            for detection in found.iter_mut() {
+                detection.rect = detection.rect.scaled(sx, sy);
+            }
+            found.retain(|detection| detection.rect.is_valid());
+        }
         Ok(seen)
     }
 }
@@ -169,10 +181,12 @@ impl Sink<'_> {
                 score: score.min(1.0),
                 class_id,
             });
-        } else if ![rect.x, rect.y, rect.w, rect.h]
+        } else if [rect.x, rect.y, rect.w, rect.h]
             .iter()
             .all(|v| v.is_finite())
         {
+            self.seen.misplaced += 1;
+        } else {
             self.seen.not_finite += 1;
         }
     }
@@ -398,21 +412,38 @@ impl<'a> Reader<'a> {
         let boxes = self.table(0, 4)?;
         let scores = self.column(1, boxes.rows)?;
         let labels = self.column(2, boxes.rows)?;
-        let (sx, sy) = self.detr_scale(&boxes);
         for (i, row) in boxes.iter().enumerate() {
-            let rect = Rect::from_corners(row[0], row[1], row[2], row[3]).scaled(sx, sy);
+            let rect = Rect::from_corners(row[0], row[1], row[2], row[3]);
             sink.labelled(class_number(labels[i]), scores[i], rect);
         }
         Ok(())
     }
 
-    /// Exports without `orig_target_sizes` give boxes as parts of the picture. No detector finds things in the first two
-    /// pixels only, so coordinates that are all below 2 are parts.
-    fn detr_scale(&self, boxes: &Table) -> (f32, f32) {
-        if boxes.data.iter().all(|&v| v < 2.0) {
-            (self.head.input_width as f32, self.head.input_height as f32)
-        } else {
-            (1.0, 1.0)
+    /// Some exports give boxes as fractions of the picture: DETR without `orig_target_sizes`, TensorFlow's. No detector has all
+    /// its boxes, found or not, in the first two pixels of the picture: coordinates that are all below 2 are fractions.
+    fn are_fractions(&self, found: &[Detection]) -> bool {
+        let is_below = |v: &f32| *v < FRACTIONS_BELOW;
+        let ends = |d: &Detection| [d.rect.right(), d.rect.bottom()];
+        if found.is_empty() || !found.iter().flat_map(ends).all(|end| is_below(&end)) {
+            return false;
+        }
+        let Ok(table) = self.table(0, 1) else {
+            return false;
+        };
+        let rows = |from: usize| {
+            let mut rows = table.iter();
+            rows.all(|row| row.iter().skip(from).take(4).all(is_below))
+        };
+        match self.head.layout {
+            Layout::Yolov8 => table.iter().take(4).flatten().all(is_below),
+            Layout::Yolov8Transposed
+            | Layout::Yolov5
+            | Layout::EndToEnd
+            | Layout::Detr
+            | Layout::Mmdeploy => rows(0),
+            Layout::EmbeddedNms => rows(1),
+            // Computed from the grid.
+            Layout::Yolox | Layout::Nanodet | Layout::Fastestdet => false,
         }
     }
 
@@ -668,9 +699,54 @@ mod tests {
             Decoded {
                 best_score: None,
                 not_finite: 84,
-                implausible: 0
+                ..Decoded::default()
             }
         );
+    }
+
+    #[test]
+    fn boxes_given_as_fractions_are_found_where_they_are() {
+        let expected = Rect::new(16.0, 8.0, 8.0, 32.0);
+        let [x, y, w, h] = [0.25, 0.125, 0.125, 0.5];
+        let centred = [x + w / 2.0, y + h / 2.0, w, h];
+        let corners = [x, y, x + w, y + h];
+        let with = |head: &[f32], tail: &[f32]| [head, tail].concat();
+        let cases = [
+            (Layout::Yolov8, with(&centred, &[0.9])),
+            (Layout::Yolov8Transposed, with(&centred, &[0.9])),
+            (Layout::Yolov5, with(&centred, &[0.9, 1.0])),
+            (Layout::EndToEnd, with(&corners, &[0.9, 0.0])),
+            (
+                Layout::EmbeddedNms,
+                with(&[0.0], &with(&corners, &[7.0, 0.9])),
+            ),
+        ];
+        for (layout, row) in cases {
+            // Rows of which the first alone is a box.
+            let (n, columns) = (84, row.len());
+            let mut data = vec![0.0; n * columns];
+            for (i, v) in row.iter().enumerate() {
+                let is_first = layout == Layout::Yolov8;
+                data[if is_first { i * n } else { i }] = *v;
+            }
+            let shape = match layout {
+                Layout::Yolov8 => vec![1, columns, n],
+                Layout::EmbeddedNms => vec![n, columns],
+                _ => vec![1, n, columns],
+            };
+            let head = head(&shape, layout, 64);
+            let (found, _) = decode(&head, &shape, &data, &[]);
+            assert_eq!(found.len(), 1, "{layout}");
+            assert_eq!(found[0].rect, expected, "{layout}");
+            // One box elsewhere, found or not, and all are px.
+            let far = match layout {
+                Layout::Yolov8 => n - 1,
+                _ => data.len() - columns + 1,
+            };
+            data[far] = 63.0;
+            let (found, _) = decode(&head, &shape, &data, &[]);
+            assert!(found[0].rect.right() < 1.0, "{layout}");
+        }
     }
 
     #[test]

@@ -111,7 +111,7 @@ pub struct Hints {
     pub input_height: usize,
     /// Number of classes, when metadata or a labels file name them.
     pub classes: Option<usize>,
-    /// Metadata `end2end`.
+    /// Metadata `end2end`, or `nms` among the export's arguments: suppression is part of the model.
     pub end2end: Option<bool>,
     /// Metadata `task`: `detect`, `segment`, `pose`, …
     pub task: Option<String>,
@@ -172,6 +172,12 @@ const ANCHORS: usize = 3;
 
 /// Classes of COCO: what a model without names most often has.
 const COCO_CLASSES: usize = 80;
+
+/// Numbers of a suppressed box: x0, y0, x1, y1, score, class.
+const SUPPRESSED: usize = 6;
+
+/// Numbers behind them in a pose model of COCO: x, y and visibility of 17 key points.
+const KEY_POINTS: usize = 17 * 3;
 
 /// How a model's outputs are to be read: the layout and the numbers that its shape leaves open.
 #[derive(Clone, Debug, PartialEq)]
@@ -350,7 +356,7 @@ impl Outputs<'_> {
 
     /// Rows that no known grid explains: suppressed boxes, or a head of unusual strides whose classes are named.
     fn off_grid_candidates(&self, a: Option<usize>, b: Option<usize>) -> Vec<Layout> {
-        if b == Some(6) {
+        if b.is_some_and(|columns| self.are_suppressed(columns)) {
             return vec![Layout::EndToEnd];
         }
         let (Some(a), Some(b), Some(classes)) = (a, b, self.hints.classes) else {
@@ -362,6 +368,13 @@ impl Outputs<'_> {
             () if b == 5 + classes && a > b => vec![Layout::Yolov5],
             () => Vec::new(),
         }
+    }
+
+    /// True for columns of suppressed boxes: six numbers alone, with the mask coefficients of a second output, or with the
+    /// 17 key points of COCO.
+    fn are_suppressed(&self, columns: usize) -> bool {
+        let masks = self.mask_coefficients();
+        columns == SUPPRESSED + masks || (masks == 0 && columns == SUPPRESSED + KEY_POINTS)
     }
 
     /// Checks one layout against the outputs; the error is the reason.
@@ -405,11 +418,13 @@ impl Outputs<'_> {
 
     fn fit_end_to_end(&self) -> Result<Head, String> {
         let table = self.table().ok_or("no output is [1,N,6]")?;
-        match table.b {
-            Some(6) => {}
-            // Mask coefficients or key points follow the class; only metadata can say so.
-            Some(more) if more > 6 && self.hints.end2end == Some(true) => {}
-            _ => return Err("end-to-end rows have 6 numbers".into()),
+        let columns = table.b.ok_or("the number of columns is not known")?;
+        // Mask coefficients or key points follow the class. What the metadata or the user says is believed.
+        let is_said = self.hints.end2end == Some(true) || self.hints.layout.is_some();
+        if columns < SUPPRESSED || !(is_said || self.are_suppressed(columns)) {
+            return Err(format!(
+                "end-to-end rows have {SUPPRESSED} numbers or more, not {columns}"
+            ));
         }
         Ok(self.head(Layout::EndToEnd, self.hints.classes, vec![table.index]))
     }
@@ -701,6 +716,21 @@ mod tests {
                 (EndToEnd, None),
             ),
             (
+                &[("output0", &[1, 300, 57])],
+                hints(640, None),
+                (EndToEnd, None),
+            ),
+            (
+                &[("output0", &[1, 300, 38]), ("output1", &[1, 32, 160, 160])],
+                hints(640, None),
+                (EndToEnd, None),
+            ),
+            (
+                &[("output0", &[1, 300, 38]), ("output1", &[1, 32, 160, 160])],
+                hints(640, Some(80)),
+                (EndToEnd, Some(80)),
+            ),
+            (
                 &[("output", &[1, 25200, 85])],
                 hints(640, None),
                 (Yolov5, Some(80)),
@@ -812,6 +842,19 @@ mod tests {
             &hints(Some(true), Some("segment"), Some(80)),
             (Layout::EndToEnd, Some(80)),
         );
+        // Key points of another kind are only known from metadata, or from whoever sets the layout.
+        let hands: Outputs = &[("o", &[1, 300, 69])];
+        check(
+            hands,
+            &hints(Some(true), Some("pose"), Some(1)),
+            (Layout::EndToEnd, Some(1)),
+        );
+        let told = Hints {
+            layout: Some(Layout::EndToEnd),
+            ..hints(None, None, None)
+        };
+        check(hands, &told, (Layout::EndToEnd, None));
+        check(masks, &told, (Layout::EndToEnd, None));
         let pose: Outputs = &[("o", &[1, 56, 756])];
         check(
             pose,

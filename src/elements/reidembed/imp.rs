@@ -74,6 +74,7 @@ impl TryFrom<Settings> for Config {
             request: EmbedderRequest {
                 model,
                 instance_id: settings.model.instance_id,
+                batch: settings.batch_size as usize,
             },
         })
     }
@@ -273,7 +274,7 @@ fn selection_properties(defaults: &Settings) -> Vec<glib::ParamSpec> {
             .build(),
         glib::ParamSpecUInt::builder("batch-size")
             .nick("Batch size")
-            .blurb("Most crops that go through the model at once, 1 to 256; models with a fixed batch keep theirs. Can be changed in PLAYING")
+            .blurb("Most crops that go through the model at once, 1 to 256; models with a fixed batch keep theirs. On cuda and tensorrt batches are filled up to this size: a change takes seconds to minutes there. Can be changed in PLAYING")
             .minimum(1)
             .maximum(MAX_BATCH as u32)
             .default_value(defaults.batch_size)

@@ -16,6 +16,7 @@ use crate::{
         overlay::{Blur, DEFAULT_FORMAT, FormatError, Overlay, Style},
         person::Person,
     },
+    fonts::SystemLetters,
     media::{self, FrameError, FrameSize, caps, frame::MappedFrameMut},
     sync::lock,
 };
@@ -207,7 +208,7 @@ impl BaseTransformImpl for ReidOverlay {
         })?;
         *self.state() = Some(State {
             style,
-            overlay: Overlay::default(),
+            overlay: Overlay::with_letters(Box::new(SystemLetters)),
             info: None,
             time_ns: 0,
             warned: false,

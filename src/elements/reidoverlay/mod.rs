@@ -12,7 +12,8 @@
 //! `label-format` is a text with placeholders: `{id}` (17), `{name}` (the name that was given, else P17), `{track}` (the number in
 //! this camera), `{state}` (pending, new, matched), `{score}` and `{margin}` (similarities of the recognition),
 //! `{confidence}` (the detector's score), `{class}`. People without an identity have no label; `show-scores` writes the
-//! detector's score for everybody.
+//! detector's score for everybody. Letters that the element's own font (Latin, Greek, Cyrillic) lacks come from the fonts of
+//! the system; a name that no font can write is shown as the id.
 //!
 //! # Privacy
 //! `blur` makes people unrecognisable by large squares, in the picture itself. In doubt it hides: identities that are

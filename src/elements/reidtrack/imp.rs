@@ -23,6 +23,7 @@ use crate::{
     store::{
         Location, Notice, StoreError,
         registry::{self, SharedGallery},
+        without_password,
     },
     sync::lock,
 };
@@ -106,6 +107,8 @@ struct State {
     info: Option<gst_video::VideoInfo>,
     /// Made at the first frame of a stream.
     stream: Option<Stream>,
+    /// The number that the next stream's first track gets: numbers go on while the element runs.
+    next_track: u32,
     /// The time of the last frame, for those without a time stamp, ns.
     last_ns: Option<u64>,
 }
@@ -155,7 +158,18 @@ impl ObjectImpl for ReidTrack {
             "gallery-location" => settings.gallery_location = text(),
             "camera" => settings.camera = text(),
             "match-threshold" => {
-                settings.match_threshold = value.get().expect("checked by GObject");
+                let threshold: f32 = value.get().expect("checked by GObject");
+                // Before the start it is an error there; a running stream keeps what it has.
+                let is_neither = threshold < 0.0 && threshold != AUTO;
+                if is_neither && self.state().is_some() {
+                    gst::warning!(
+                        CAT,
+                        imp = self,
+                        "match-threshold={threshold} is neither a cosine from 0 to 1 nor -1: ignored"
+                    );
+                    return;
+                }
+                settings.match_threshold = threshold;
             }
             "max-identities" => settings.max_identities = value.get().expect("checked by GObject"),
             "max-age" => settings.max_age = value.get().expect("checked by GObject"),
@@ -177,7 +191,8 @@ impl ObjectImpl for ReidTrack {
         let settings = self.settings();
         match pspec.name() {
             "gallery" => settings.gallery.to_value(),
-            "gallery-location" => settings.gallery_location.to_value(),
+            // A password is not for whoever looks at a pipeline, or draws it.
+            "gallery-location" => without_password(&settings.gallery_location).to_value(),
             "camera" => settings.camera.to_value(),
             "match-threshold" => settings.match_threshold.to_value(),
             "max-identities" => settings.max_identities.to_value(),
@@ -211,7 +226,7 @@ fn gallery_properties(defaults: &Settings) -> Vec<glib::ParamSpec> {
             .build(),
         glib::ParamSpecString::builder("gallery-location")
             .nick("Gallery location")
-            .blurb("Where the gallery is kept: sqlite:///path/to/file (one process at a time), postgresql://user@host/database (any number of machines); empty: in memory, gone with the pipeline. Elements that give the same place share its people. Can be changed in NULL and READY")
+            .blurb("Where the gallery is kept: sqlite:///path/to/file (one process at a time), postgresql://user@host/database (any number of machines); empty: in memory, gone with the pipeline. Elements that give the same place share its people. Reads without its password. Can be changed in NULL and READY")
             .default_value(Some(defaults.gallery_location.as_str()))
             .mutable_ready()
             .build(),
@@ -422,6 +437,15 @@ impl BaseTransformImpl for ReidTrack {
                 ("thumbnails are kept where the gallery is: set gallery-location, or thumbnails=false")
             ));
         }
+        if settings.match_threshold < 0.0 && settings.match_threshold != AUTO {
+            return Err(gst::error_msg!(
+                gst::ResourceError::Settings,
+                (
+                    "match-threshold={} is neither a cosine from 0 to 1 nor -1, which learns it: correct match-threshold",
+                    settings.match_threshold
+                )
+            ));
+        }
         let topology = read_topology(&settings.topology)
             .map_err(|what| gst::error_msg!(gst::ResourceError::Settings, ("{what}")))?;
         let gallery = self
@@ -438,6 +462,7 @@ impl BaseTransformImpl for ReidTrack {
             stream_id: None,
             info: None,
             stream: None,
+            next_track: 1,
             last_ns: None,
         });
         Ok(())
@@ -551,12 +576,19 @@ impl State {
             camera,
             stream_id,
             stream,
+            next_track,
             ..
         } = self;
         stream.get_or_insert_with(|| {
             let name = camera.as_deref().or(stream_id.as_deref());
             let name = name.unwrap_or("camera");
-            Stream::new(gallery.clone(), name, tracker.clone(), *thumbnails)
+            Stream::new(
+                gallery.clone(),
+                name,
+                tracker.clone(),
+                *thumbnails,
+                *next_track,
+            )
         })
     }
 
@@ -575,6 +607,7 @@ impl State {
     fn close(&mut self) -> Option<News> {
         self.last_ns = None;
         let stream = self.stream.take()?;
+        self.next_track = stream.next_track();
         Some(News {
             camera: stream.name(),
             events: stream.close(),
@@ -821,6 +854,7 @@ fn resource(error: &StoreError) -> gst::ResourceError {
         StoreError::NoFolder { .. } | StoreError::Missing { .. } => gst::ResourceError::NotFound,
         StoreError::ReadOnly { .. } => gst::ResourceError::OpenWrite,
         StoreError::Full { .. } => gst::ResourceError::NoSpaceLeft,
+        StoreError::NotErased { .. } => gst::ResourceError::Write,
         StoreError::Locked { .. } | StoreError::InUse { .. } => gst::ResourceError::Busy,
         StoreError::Denied { .. } => gst::ResourceError::NotAuthorized,
         StoreError::CannotOpen { .. }

@@ -84,14 +84,17 @@ impl Stream {
         name: &str,
         config: TrackerConfig,
         thumbnails: bool,
+        first_track: u32,
     ) -> Self {
         let use_looks = config.use_appearance;
+        let mut tracker = Tracker::new(config);
+        tracker.number_from(first_track);
         let camera = gallery.lock().attach(name, use_looks);
         Self {
             gallery,
             camera,
             name: name.into(),
-            tracker: Tracker::new(config),
+            tracker,
             use_looks,
             has_meta: false,
             classes: Vec::new(),
@@ -105,6 +108,11 @@ impl Stream {
     /// The camera's name.
     pub fn name(&self) -> Arc<str> {
         self.name.clone()
+    }
+
+    /// The number that the next track gets.
+    pub fn next_track(&self) -> u32 {
+        self.tracker.next_number()
     }
 
     pub fn set_min_hits(&mut self, min_hits: u32) {

@@ -14,7 +14,7 @@ use super::DetectLayout;
 use crate::{
     core::{
         person::Person,
-        yolo::{Detection, Health},
+        yolo::{Detection, Health, Remark},
     },
     elements::model::ModelSettings,
     inference::{
@@ -379,6 +379,9 @@ impl BaseTransformImpl for YoloDetect {
             // The first frame after a seek is looked at.
             state.skipped = u32::MAX;
         }
+        if event.type_() == gst::EventType::Eos {
+            self.note_end();
+        }
         self.parent_sink_event(event)
     }
 
@@ -458,12 +461,28 @@ impl YoloDetect {
         self.stats().add(outcome, found);
         gst::trace!(CAT, imp = self, "{found} found, {outcome:?}");
         if let Some(remark) = worker.health.note(&outcome.decoded, found, threshold) {
-            gst::element_imp_warning!(
-                self,
-                gst::StreamError::Failed,
-                ("{}: {remark}", worker.detector.info().path.display())
-            );
+            self.warn(&worker.detector, &remark);
         }
+    }
+
+    /// Says at the end of a short stream that nothing was found in it.
+    fn note_end(&self) {
+        let worker = self.state().as_mut().and_then(|state| state.worker.take());
+        let Some(mut worker) = worker else { return };
+        if let Some(remark) = worker.health.at_end() {
+            self.warn(&worker.detector, &remark);
+        }
+        if let Some(state) = self.state().as_mut() {
+            state.worker = Some(worker);
+        }
+    }
+
+    fn warn(&self, detector: &Detector, remark: &Remark) {
+        gst::element_imp_warning!(
+            self,
+            gst::StreamError::Failed,
+            ("{}: {remark}", detector.info().path.display())
+        );
     }
 
     /// Posts the fault and gives the flow error that goes with it.

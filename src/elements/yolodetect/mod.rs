@@ -15,7 +15,8 @@
 //!
 //! # Messages
 //! Besides errors, the element posts a warning, once each, when nothing ever passes `threshold` (with the best score
-//! seen), when all scores are zero, and when the model gives NaN or scores above 1.
+//! seen; at the end of a stream that is shorter than 250 frames), when every box lies outside of the picture, when all scores are
+//! zero, and when the model gives NaN or scores above 1. Boxes as fractions of the picture are recognised.
 //!
 //! # Statistics
 //! The property `stats` is a structure with `frames`, `inferences`, `detections`, `not-finite`, `implausible` (uint64,

@@ -6,6 +6,7 @@
 //! kept, and the two become one. Numbers come in blocks that the server hands out once. While it cannot be reached, people
 //! get numbers of the process's own making, which are replaced when it returns.
 
+mod erase;
 mod layout;
 mod records;
 mod search;
@@ -21,7 +22,11 @@ use std::{
 
 use postgres::{Client, Transaction, fallible_iterator::FallibleIterator};
 
-use self::{records::News, target::Target};
+use self::{
+    erase::{Deletion, NotErased},
+    records::News,
+    target::Target,
+};
 use super::{
     KeptPerson, KeptSighting, StoreError,
     archive::{Purpose, Records},
@@ -51,13 +56,8 @@ const LOW: u32 = 64;
 const BLOCK: i64 = 128;
 /// The writer that is a user's correction.
 const USER: i64 = 0;
-/// Frees what was deleted, then writes the tables anew without it: its bytes would otherwise stay in the files until something
-/// else takes their place. The second alone would keep what a transaction in any database of the server may still see.
-/// One statement each, since several at once would be a transaction.
-const ERASE: [&str; 2] = [
-    "VACUUM reid_prototypes, reid_sightings, reid_identities, reid_thumbnails",
-    "VACUUM (FULL) reid_prototypes, reid_sightings, reid_identities, reid_thumbnails",
-];
+/// How long to wait before what could not be erased is tried again.
+const ERASE_EVERY: Duration = Duration::from_secs(3);
 /// Statements that take longer are given up: others wait for the turn.
 const LIMITS: &str = "SET statement_timeout = '20s'; SET lock_timeout = '10s'; \
     SET idle_in_transaction_session_timeout = '20s'; SET client_min_messages = warning";
@@ -74,7 +74,8 @@ pub(super) struct Postgres {
     written: Instant,
     looked: Instant,
     swept: Instant,
-    must_erase: bool,
+    /// What is still to be erased, and when it was last tried.
+    to_erase: Option<(Deletion, Option<Instant>)>,
 }
 
 /// A failure: of the server, or of what is kept there.
@@ -110,7 +111,7 @@ impl Postgres {
             written: now,
             looked: now,
             swept: now,
-            must_erase: false,
+            to_erase: None,
         })
     }
 
@@ -313,9 +314,6 @@ impl Postgres {
         let Some(session) = &mut self.session else {
             return Ok(());
         };
-        if std::mem::take(&mut self.must_erase) {
-            erase(session);
-        }
         if self.swept.elapsed() < SWEEP {
             return Ok(());
         }
@@ -347,14 +345,15 @@ impl Postgres {
         let due = self.written.elapsed() >= WRITE_EVERY && lock(gallery).has_changes();
         let look = self.looked.elapsed() >= LOOK_EVERY;
         if !(news || is_urgent || due || look || all) {
-            return Ok(());
+            return self.erase();
         }
         loop {
             let mut taken = Vec::new();
             match self.turn(gallery, &mut taken) {
                 Ok(turn) => {
                     self.version = turn.version.max(self.version);
-                    self.must_erase |= turn.forgot;
+                    self.note_deletion(turn.forgot)
+                        .map_err(|error| self.target.fault(&error))?;
                     if !turn.more {
                         break;
                     }
@@ -368,7 +367,43 @@ impl Postgres {
         }
         (self.written, self.looked) = (Instant::now(), Instant::now());
         self.sweep(gallery)
-            .map_err(|error| self.target.fault(&error))
+            .map_err(|error| self.target.fault(&error))?;
+        self.erase()
+    }
+
+    /// Remembers that something was deleted of which no byte is to stay.
+    fn note_deletion(&mut self, forgot: bool) -> Result<(), postgres::Error> {
+        let Some(session) = self.session.as_mut().filter(|_| forgot) else {
+            return Ok(());
+        };
+        // The newest counts: whoever may see what went before may see this.
+        self.to_erase = Some((Deletion::now(session)?, None));
+        Ok(())
+    }
+
+    /// Writes the tables anew where something is to be erased. An error until that is done.
+    fn erase(&mut self) -> Result<(), StoreError> {
+        let (Some(session), Some((deletion, tried))) = (&mut self.session, &mut self.to_erase)
+        else {
+            return Ok(());
+        };
+        if tried.is_some_and(|tried| tried.elapsed() < ERASE_EVERY) {
+            return Err(self.target.not_erased("it is tried again"));
+        }
+        match deletion.erase(session) {
+            Ok(()) => self.to_erase = None,
+            Err(NotErased::Yet(cause)) => {
+                *tried = Some(Instant::now());
+                let cause = format!("{cause}; it is tried again");
+                return Err(self.target.not_erased(&cause));
+            }
+            // Trying again would not help.
+            Err(NotErased::Allowed(cause)) => {
+                self.to_erase = None;
+                return Err(self.target.not_erased(&cause));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -452,7 +487,13 @@ impl Records for Archive {
             .iter()
             .any(|(_, fate)| *fate == Fate::Forgotten)
         {
-            erase(&mut self.session);
+            let deletion =
+                Deletion::now(&mut self.session).map_err(|error| self.target.fault(&error))?;
+            deletion.erase(&mut self.session).map_err(|fault| {
+                let (NotErased::Yet(cause) | NotErased::Allowed(cause)) = fault;
+                self.target
+                    .not_erased(&format!("{cause}. {}", erase::BY_HAND))
+            })?;
         }
         Ok(())
     }
@@ -480,14 +521,6 @@ pub(super) fn make(uri: &str) -> Result<(), StoreError> {
     let mut session = target.connect()?;
     search::install(&mut session);
     prepare(&mut session, &target).map_err(|fault| told(&target, fault))
-}
-
-/// Takes the bytes of what was deleted out of the tables' files, as far as this user may and time allows; the server's own
-/// vacuum does the rest later.
-fn erase(session: &mut Client) {
-    for statement in ERASE {
-        let _ = session.batch_execute(statement);
-    }
 }
 
 fn told(target: &Target, fault: Fault) -> StoreError {

@@ -59,6 +59,14 @@ impl Target {
         &self.shown
     }
 
+    /// What was deleted may still lie in the files.
+    pub fn not_erased(&self, cause: &str) -> StoreError {
+        StoreError::NotErased {
+            place: self.shown.clone(),
+            cause: cause.to_owned(),
+        }
+    }
+
     /// A connection. Takes a few seconds at most.
     pub fn connect(&self) -> Result<postgres::Client, StoreError> {
         let connection = if self.tls.proof == Proof::Off {

@@ -7,11 +7,14 @@ use std::{
     path::Path,
 };
 
-use gstreid::core::{
-    colour::Rgb,
-    image::{Colorimetry, PixelFormat},
-    image_mut::{ImageMut, PlaneMut},
-    overlay::{Area, Painter, TextCache, readable_on},
+use gstreid::{
+    core::{
+        colour::Rgb,
+        image::{Colorimetry, PixelFormat},
+        image_mut::{ImageMut, PlaneMut},
+        overlay::{Area, Painter, TextCache, readable_on},
+    },
+    fonts::SystemLetters,
 };
 use serde_json::json;
 
@@ -248,7 +251,10 @@ impl Confusion {
             vec![plane],
             Colorimetry::default(),
         )?;
-        let (mut painter, mut texts) = (Painter::new(&mut image), TextCache::default());
+        let (mut painter, mut texts) = (
+            Painter::new(&mut image),
+            TextCache::with_letters(Box::new(SystemLetters)),
+        );
         let black = Rgb { r: 0, g: 0, b: 0 };
         let mut text =
             |painter: &mut Painter<'_, '_>, words: &str, x: usize, y: usize, colour: Rgb| {
