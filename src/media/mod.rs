@@ -11,7 +11,7 @@ pub mod roi;
 pub use frame::{FrameError, MappedFrame};
 pub use people::{FrameSize, PeopleMeta};
 
-use crate::core::person::Person;
+use crate::core::{geometry::Rect, person::Person};
 
 /// Region type under which `reidtestsrc` attaches the truth. Never read as a detection, never published.
 pub const TRUTH_ROI_TYPE: &str = "reid-truth";
@@ -35,15 +35,38 @@ fn read_analytics(_: &gst::BufferRef) -> Option<Vec<Person>> {
     None
 }
 
-/// Attaches `people` to the buffer, in place of what was there, and mirrors them to region-of-interest metas.
+/// Attaches `people` to the buffer, in place of what was there, and mirrors them to region-of-interest metas. Regions
+/// that are there for the same boxes are completed.
 pub fn write_people(
     buffer: &mut gst::BufferRef,
     frame: FrameSize,
     people: Vec<Person>,
     origin: &roi::Origin,
 ) {
-    roi::mirror(buffer, frame, &people, origin);
+    attach(buffer, frame, people, None, origin);
+}
+
+/// Like [`write_people`], for people whose boxes have moved: `before` are the boxes of [`read_people`], which the first
+/// of `people` had; the others are new on this buffer. Regions that are there for `before` follow.
+pub fn rewrite_people(
+    buffer: &mut gst::BufferRef,
+    frame: FrameSize,
+    people: Vec<Person>,
+    before: &[Rect],
+    origin: &roi::Origin,
+) {
+    attach(buffer, frame, people, Some(before), origin);
+}
+
+fn attach(
+    buffer: &mut gst::BufferRef,
+    frame: FrameSize,
+    people: Vec<Person>,
+    before: Option<&[Rect]>,
+    origin: &roi::Origin,
+) {
+    roi::mirror(buffer, frame, &people, before, origin);
     #[cfg(feature = "v1_24")]
-    analytics::mirror(buffer, frame, &people);
+    analytics::mirror(buffer, frame, &people, before);
     PeopleMeta::set(buffer, frame, people);
 }

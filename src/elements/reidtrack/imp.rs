@@ -14,6 +14,7 @@ use gst_base::{prelude::*, subclass::prelude::*};
 use super::stream::{FrameTime, Stream, Sums, Wanted};
 use crate::{
     core::{
+        geometry::Rect,
         identity::{Event, GalleryConfig, GalleryError, MAX_IDENTITIES, topology::Topology},
         person::IdentityId,
         thumbnail::Thumbnail,
@@ -514,6 +515,7 @@ impl BaseTransformImpl for ReidTrack {
             return Err(gst::FlowError::Error);
         }
         let is_meta = buffer.meta::<PeopleMeta>().is_some();
+        let before: Vec<Rect> = people.iter().flatten().map(|p| p.rect).collect();
         let stream = state.stream();
         let camera = stream.name();
         let (people, events) = stream.frame(people, is_meta, size, time);
@@ -533,7 +535,7 @@ impl BaseTransformImpl for ReidTrack {
                 detector: None,
                 camera: Some(camera),
             };
-            media::write_people(buffer, size, people, &origin);
+            media::rewrite_people(buffer, size, people, &before, &origin);
         }
         self.warn(&news.gallery);
         self.tell(Some(news));
