@@ -3,10 +3,12 @@
 #[path = "common/played.rs"]
 mod played;
 
+use std::{collections::BTreeMap, fs};
+
 use gst::prelude::*;
 use gst_video::VideoRegionOfInterestMeta;
 use gstreid::media::PeopleMeta;
-use played::{collect, parse, play, watch};
+use played::{collect, parse, play, play_well, watch};
 
 /// A region as others see it.
 #[derive(Clone, Debug)]
@@ -150,4 +152,78 @@ fn what_another_detector_wrote_stays_with_the_person_who_walks() {
         moved += usize::from(region.rect.0.abs_diff(50 + 9 * i as u32) > 1);
     }
     assert!(moved > 3, "the tracker moved {moved} boxes");
+}
+
+/// Makes the sink `end` take a crop that is only noted on the buffer, as those that draw by themselves do.
+fn take_crops(pipeline: &gst::Pipeline) {
+    let pad = pipeline.by_name("end").unwrap().static_pad("sink").unwrap();
+    pad.add_probe(gst::PadProbeType::QUERY_DOWNSTREAM, |_, info| {
+        let Some(query) = info.query_mut() else {
+            return gst::PadProbeReturn::Ok;
+        };
+        let gst::QueryViewMut::Allocation(query) = query.view_mut() else {
+            return gst::PadProbeReturn::Ok;
+        };
+        query.add_allocation_meta::<gst_video::VideoMeta>(None);
+        query.add_allocation_meta::<gst_video::VideoCropMeta>(None);
+        gst::PadProbeReturn::Handled
+    });
+}
+
+/// Left edges of people by time and number, as `reidpublish` writes them behind `rest`, and whether buffers say crops.
+fn edges(rest: &str) -> (BTreeMap<(u64, u64), i64>, bool) {
+    let folder = tempfile::tempdir().unwrap();
+    let lines = folder.path().join("lines");
+    let pipeline = parse(&format!(
+        "reidtestsrc attach=detections pattern=crowd num-buffers=30 ! video/x-raw,format=I420,width=640,height=480 ! queue \
+         ! reidtrack ! {rest} ! reidpublish location={} ! fakesink name=end",
+        lines.display()
+    ));
+    take_crops(&pipeline);
+    let crops = collect(&pipeline, "end", |buffer| {
+        buffer.meta::<gst_video::VideoCropMeta>().is_some()
+    });
+    assert_eq!(play(&pipeline).error, None, "{rest}");
+    let mut found = BTreeMap::new();
+    for line in fs::read_to_string(lines).unwrap().lines() {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        let time = line["timestamp"].as_u64().unwrap();
+        for object in line["objects"].as_array().unwrap() {
+            let Some(id) = object["id"].as_u64() else {
+                continue; // not decided yet
+            };
+            let key = (time, id);
+            found.insert(key, object["x"].as_i64().unwrap());
+        }
+    }
+    let crops = crops.lock().unwrap().clone();
+    (found, crops.contains(&true))
+}
+
+#[test]
+fn boxes_are_where_a_noted_crop_has_put_them() {
+    let (whole, _) = edges("identity");
+    let (cut, is_noted) = edges("videocrop left=100");
+    assert!(is_noted, "videocrop has copied the picture");
+    assert!(!cut.is_empty() && cut.len() < whole.len() + 1);
+    for (key, x) in cut {
+        assert_eq!(x, (whole[&key] - 100).max(0), "{key:?}");
+    }
+}
+
+#[test]
+fn who_looks_at_pixels_asks_for_the_picture_of_the_caps() {
+    for element in ["yolodetect", "reidembed", "reidtrack", "reidoverlay"] {
+        let launch = format!(
+            "videotestsrc num-buffers=2 ! video/x-raw,format=I420,width=320,height=240 ! videocrop left=100 ! {element} ! fakesink name=end"
+        );
+        let pipeline = parse(&launch);
+        take_crops(&pipeline);
+        let crops = collect(&pipeline, "end", |buffer| {
+            buffer.meta::<gst_video::VideoCropMeta>().is_some()
+        });
+        assert_eq!(play(&pipeline).error, None, "{launch}");
+        assert_eq!(*crops.lock().unwrap(), [false; 2], "{element}");
+    }
+    play_well("videotestsrc num-buffers=2 ! reidoverlay ! fakesink");
 }

@@ -243,6 +243,23 @@ impl BaseTransformImpl for ReidOverlay {
         self.parent_sink_event(event)
     }
 
+    /// Strides are honoured; a crop is taken out of the picture before it is drawn into.
+    fn propose_allocation(
+        &self,
+        decide_query: Option<&gst::query::Allocation>,
+        query: &mut gst::query::Allocation,
+    ) -> Result<(), gst::LoggableError> {
+        self.parent_propose_allocation(decide_query, query)?;
+        crate::elements::refuse_crop(query);
+        if query
+            .find_allocation_meta::<gst_video::VideoMeta>()
+            .is_none()
+        {
+            query.add_allocation_meta::<gst_video::VideoMeta>(None);
+        }
+        Ok(())
+    }
+
     /// Draws on a buffer only when there is something to draw: then it is made writable, else it passes as it is.
     fn generate_output(&self) -> Result<GenerateOutputSuccess, gst::FlowError> {
         let Some(buffer) = self.take_queued_buffer() else {

@@ -491,6 +491,15 @@ impl BaseTransformImpl for ReidTrack {
         self.parent_sink_event(event)
     }
 
+    /// The picture is not touched: whoever is downstream says how it wants its buffers.
+    fn propose_allocation(
+        &self,
+        _decide_query: Option<&gst::query::Allocation>,
+        query: &mut gst::query::Allocation,
+    ) -> Result<(), gst::LoggableError> {
+        crate::elements::ask_downstream(&CAT, self.obj().src_pad(), query)
+    }
+
     fn transform_ip(
         &self,
         buffer: &mut gst::BufferRef,
