@@ -9,9 +9,9 @@ pub mod people;
 pub mod roi;
 
 pub use frame::{FrameError, MappedFrame};
-pub use people::{FrameSize, PeopleMeta};
+pub use people::{FrameSize, PeopleMeta, Viewpoint};
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use crate::core::{geometry::Rect, person::Person};
 
@@ -125,6 +125,22 @@ fn attach(
     #[cfg(feature = "v1_24")]
     analytics::mirror(buffer, frame, &people, before);
     PeopleMeta::set(buffer, frame, people);
+    if let Some(camera) = &origin.camera
+        && let Some(mut meta) = buffer.meta_mut::<PeopleMeta>()
+    {
+        meta.viewpoint_mut().camera = Some(camera.clone());
+    }
+}
+
+/// Whose view the picture of a buffer is, as far as `reidtrack` has said it: in our own meta, which converters keep, else
+/// in the regions.
+pub fn viewpoint(buffer: &gst::BufferRef) -> Viewpoint {
+    let known = buffer.meta::<PeopleMeta>();
+    let mut viewpoint = known.map_or_else(Viewpoint::default, |meta| meta.viewpoint().clone());
+    if viewpoint.camera.is_none() {
+        viewpoint.camera = roi::camera(buffer).map(Arc::from);
+    }
+    viewpoint
 }
 
 #[cfg(test)]

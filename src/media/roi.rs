@@ -155,7 +155,7 @@ fn drop_outdated(buffer: &mut gst::BufferRef) {
 }
 
 /// The name of the camera that `reidtrack` wrote beside its identities, if any of them is there.
-pub fn camera(buffer: &gst::BufferRef) -> Option<String> {
+pub(super) fn camera(buffer: &gst::BufferRef) -> Option<String> {
     buffer
         .iter_meta::<VideoRegionOfInterestMeta>()
         .find_map(|meta| meta.param(REID)?.get::<String>("camera").ok())

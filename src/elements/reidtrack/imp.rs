@@ -545,6 +545,9 @@ impl BaseTransformImpl for ReidTrack {
                 camera: Some(camera),
             };
             media::rewrite_people(buffer, size, people, &before, &origin);
+            if let Some(mut meta) = buffer.meta_mut::<PeopleMeta>() {
+                meta.viewpoint_mut().gallery_ns = Some(time.gallery_ns);
+            }
         }
         self.warn(&news.gallery);
         self.tell(Some(news));
