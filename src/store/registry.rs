@@ -12,6 +12,7 @@ use std::{
 
 use super::{
     Location, StoreError,
+    cameras::CameraNames,
     keeper::{Keeper, ModelLock, Notice, described},
     postgres::Postgres,
     sqlite::{Access, Sqlite},
@@ -37,6 +38,7 @@ pub struct SharedGallery {
     name: String,
     location: Location,
     gallery: Arc<Mutex<Gallery>>,
+    cameras: Arc<CameraNames>,
     kept: Option<Kept>,
 }
 
@@ -53,6 +55,7 @@ impl SharedGallery {
             name: name.to_owned(),
             location: Location::Memory,
             gallery: Arc::new(Mutex::new(Gallery::new(config))),
+            cameras: Arc::default(),
             kept: None,
         })
     }
@@ -91,6 +94,7 @@ impl SharedGallery {
             name: name.to_owned(),
             location: location.clone(),
             gallery,
+            cameras: Arc::default(),
             kept: Some(Kept { keeper, model }),
         }))
     }
@@ -103,6 +107,11 @@ impl SharedGallery {
     /// Where it is kept.
     pub fn location(&self) -> &Location {
         &self.location
+    }
+
+    /// The names of the cameras that it has in this process.
+    pub fn cameras(&self) -> &Arc<CameraNames> {
+        &self.cameras
     }
 
     /// The gallery itself. A neighbour's panic does not stop this camera. Hold it for one frame's decisions and for nothing

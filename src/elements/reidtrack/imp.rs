@@ -11,7 +11,10 @@ use std::{
 
 use gst_base::{prelude::*, subclass::prelude::*};
 
-use super::stream::{FrameTime, Stream, Sums, Wanted};
+use super::{
+    source::Source,
+    stream::{FrameTime, Stream, Sums, Wanted},
+};
 use crate::{
     core::{
         geometry::Rect,
@@ -23,6 +26,7 @@ use crate::{
     media::{self, FrameSize, MappedFrame, PeopleMeta, caps, roi::Origin},
     store::{
         Location, Notice, StoreError,
+        cameras::CameraName,
         registry::{self, SharedGallery},
     },
     sync::lock,
@@ -102,8 +106,10 @@ struct State {
     thumbnails: bool,
     /// The name that the user gave the camera.
     camera: Option<String>,
-    /// The id of the stream, once it has started.
-    stream_id: Option<String>,
+    /// Where the stream comes from, once it has started.
+    source: Source,
+    /// The camera's name in the gallery, held while the stream runs.
+    name: Option<CameraName>,
     info: Option<gst_video::VideoInfo>,
     /// Made at the first frame of a stream.
     stream: Option<Stream>,
@@ -258,7 +264,7 @@ fn tracker_properties(defaults: &Settings) -> Vec<glib::ParamSpec> {
     vec![
         glib::ParamSpecString::builder("camera")
             .nick("Camera")
-            .blurb("Name of the camera; empty: the id of the stream. Can be changed in NULL and READY")
+            .blurb("Name of the camera; empty: that of the file or device, or host and end of the path of a network stream, else of the element, made unique in the gallery. Can be changed in NULL and READY")
             .default_value(Some(defaults.camera.as_str()))
             .mutable_ready()
             .build(),
@@ -436,7 +442,8 @@ impl BaseTransformImpl for ReidTrack {
             tracker: settings.tracker(),
             thumbnails: settings.thumbnails,
             camera: Some(settings.camera).filter(|name| !name.is_empty()),
-            stream_id: None,
+            source: Source::unknown(&self.obj().name()),
+            name: None,
             info: None,
             stream: None,
             last_ns: None,
@@ -474,11 +481,12 @@ impl BaseTransformImpl for ReidTrack {
 
     fn sink_event(&self, event: gst::Event) -> bool {
         let news = match event.view() {
-            gst::EventView::StreamStart(start) => {
+            gst::EventView::StreamStart(_) => {
+                let source = Source::of(self.obj().sink_pad());
                 let mut state = self.state();
                 state.as_mut().and_then(|state| {
                     let news = state.close();
-                    state.stream_id = Some(start.stream_id().to_string());
+                    state.source = source.unwrap_or_else(|| Source::unknown(&self.obj().name()));
                     news
                 })
             }
@@ -525,6 +533,7 @@ impl BaseTransformImpl for ReidTrack {
         }
         let is_meta = buffer.meta::<PeopleMeta>().is_some();
         let before: Vec<Rect> = people.iter().flatten().map(|p| p.rect).collect();
+        let begins = state.stream.is_none();
         let stream = state.stream();
         let camera = stream.name();
         let (people, events) = stream.frame(people, is_meta, size, time);
@@ -535,7 +544,11 @@ impl BaseTransformImpl for ReidTrack {
             events,
         };
         let info = state.info.clone().filter(|_| !wanted.is_empty());
+        let is_shared = state.name.as_ref().is_some_and(CameraName::is_shared);
         drop(guard);
+        if begins && is_shared {
+            self.warn_of_shared_name(&camera, &news.gallery);
+        }
         if let Some(info) = info {
             self.take_thumbnails(buffer, &info, &wanted, &news.gallery);
         }
@@ -563,14 +576,19 @@ impl State {
             tracker,
             thumbnails,
             camera,
-            stream_id,
+            source,
+            name,
             stream,
             ..
         } = self;
         stream.get_or_insert_with(|| {
-            let name = camera.as_deref().or(stream_id.as_deref());
-            let name = name.unwrap_or("camera");
-            Stream::new(gallery.clone(), name, tracker.clone(), *thumbnails)
+            let cameras = gallery.cameras();
+            let is_on_server = matches!(gallery.location(), Location::Postgres(_));
+            let name = name.insert(match camera {
+                Some(chosen) => cameras.chosen(chosen),
+                None => cameras.unique(&source.name_for(is_on_server)),
+            });
+            Stream::new(gallery.clone(), name.name(), tracker.clone(), *thumbnails)
         })
     }
 
@@ -588,6 +606,7 @@ impl State {
     /// Lets the camera go.
     fn close(&mut self) -> Option<News> {
         self.last_ns = None;
+        self.name = None;
         let stream = self.stream.take()?;
         Some(News {
             camera: stream.name(),
@@ -727,6 +746,17 @@ impl ReidTrack {
                 )
             );
         }
+    }
+
+    fn warn_of_shared_name(&self, camera: &str, gallery: &SharedGallery) {
+        gst::element_imp_warning!(
+            self,
+            gst::ResourceError::Settings,
+            (
+                "camera={camera} is the name of another element of gallery '{}', too: nobody can tell where people were seen. Give each element a camera of its own",
+                gallery.name()
+            )
+        );
     }
 
     /// Says what is the matter with the place that the gallery is kept in. No lock is held here.
