@@ -1,5 +1,6 @@
 //! What the elements say when a pipeline runs and does not do what its user expects: each once, with the remedy.
 
+mod common;
 #[path = "common/played.rs"]
 mod played;
 
@@ -9,9 +10,24 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use common::root;
 use gst::prelude::*;
 use gst_video::VideoRegionOfInterestMeta;
 use played::{Said, collect, parse, play, play_well, watch};
+
+fn fixture(name: &str) -> String {
+    let path = root().join("tests/fixtures").join(name);
+    assert!(path.is_file(), "{} is missing", path.display());
+    path.display().to_string()
+}
+
+/// The smallest embedder there is.
+fn embedder() -> String {
+    format!(
+        "reidembed name=embed threads=1 model={}",
+        fixture("embed/open.onnx")
+    )
+}
 
 /// What is said of a launch line about a thing.
 fn check_said(launch: &str, word: &str, times: usize) -> Said {
@@ -22,6 +38,106 @@ fn check_said(launch: &str, word: &str, times: usize) -> Said {
 
 const PEOPLE: &str =
     "reidtestsrc attach=detections pattern=crowd num-buffers=20 ! video/x-raw,width=320,height=240";
+
+#[test]
+fn a_tracker_without_vectors_says_so() {
+    let embed = embedder();
+    let word = "Put reidembed between";
+    check_said(&format!("{PEOPLE} ! queue ! reidtrack ! fakesink"), word, 1);
+    let said = check_said(
+        &format!("{PEOPLE} ! queue ! reidtrack ! {embed} ! queue ! fakesink"),
+        word,
+        1,
+    );
+    assert_eq!(
+        said.warnings_of("put reidembed before it").len(),
+        1,
+        "{said:?}"
+    );
+    for good in [
+        format!("{PEOPLE} ! queue ! {embed} ! queue ! reidtrack ! fakesink"),
+        format!("{PEOPLE} ! queue ! reidtrack motion-only=true ! fakesink"),
+        // Too small for the embedder, which is there all the same.
+        format!("{PEOPLE} ! queue ! {embed} min-height=1000 ! queue ! reidtrack ! fakesink"),
+    ] {
+        let said = play_well(&good);
+        assert!(said.warnings.is_empty(), "{good}: {said:?}");
+    }
+}
+
+/// Plays `rest` behind another detector, whose regions have these classes.
+fn behind_detector(classes: &'static [&'static str], rest: &str) -> gst::Pipeline {
+    let pipeline = parse(&format!(
+        "videotestsrc num-buffers=20 ! video/x-raw,format=I420,width=640,height=480,framerate=25/1 ! identity name=detector ! queue ! {rest}"
+    ));
+    watch(&pipeline, "detector", move |buffer| {
+        for (i, class) in classes.iter().enumerate() {
+            let rect = (20 + 120 * i as u32, 100, 60, 150);
+            VideoRegionOfInterestMeta::add(buffer, class, rect);
+        }
+    });
+    pipeline
+}
+
+/// How many boxes are embedded, and what is said.
+fn embedded(class: &'static [&'static str], setting: &str) -> (u64, Said) {
+    let embed = embedder();
+    let rest = format!("{embed} {setting} ! queue ! reidtrack ! fakesink");
+    let pipeline = behind_detector(class, &rest);
+    let embed = pipeline.by_name("embed").unwrap();
+    let said = play(&pipeline);
+    assert_eq!(said.error, None);
+    let stats: gst::Structure = embed.property("stats");
+    (stats.get("embedded").unwrap(), said)
+}
+
+#[test]
+fn people_are_embedded_whatever_another_detector_calls_them() {
+    for class in [
+        &["person"],
+        &["pedestrian"],
+        &["Human"],
+        &["people"],
+        &["0"],
+        &[""],
+    ] {
+        let (count, said) = embedded(class, "");
+        assert!(
+            count == 20 && said.warnings.is_empty(),
+            "{class:?}: {count} {said:?}"
+        );
+    }
+    let (count, said) = embedded(&["car", "dog"], "");
+    assert_eq!((count, said.warnings.len()), (0, 1), "{said:?}");
+    let text = &said.warnings[0];
+    assert!(
+        text.contains("'car', 'dog'") && text.contains("Set object-class"),
+        "{text}"
+    );
+    let (count, said) = embedded(&["pedestrian"], "object-class=person");
+    assert_eq!((count, said.warnings.len()), (0, 1), "{said:?}");
+    let (count, said) = embedded(&["car"], "object-class=car");
+    assert!(count == 20 && said.warnings.is_empty(), "{said:?}");
+}
+
+#[test]
+fn two_models_in_one_gallery_are_noticed() {
+    let camera = |name: &str, model: &str| {
+        format!(
+            "{PEOPLE} ! queue ! reidembed threads=1 model={} ! queue ! reidtrack gallery=two-models camera={name} ! fakesink ",
+            fixture(model)
+        )
+    };
+    let word = "vectors of another model";
+    let both = camera("a", "embed/open.onnx") + &camera("b", "embed/nhwc.onnx");
+    let said = check_said(&both, word, 1);
+    assert!(
+        said.warnings[0].contains("gallery 'two-models'"),
+        "{said:?}"
+    );
+    let same = camera("a", "embed/open.onnx") + &camera("b", "embed/open.onnx");
+    check_said(&same, word, 0);
+}
 
 /// The names of the cameras in the regions of a pipeline with sinks `end0`, `end1`.
 fn cameras(pipeline: &gst::Pipeline, count: usize) -> Vec<BTreeSet<String>> {

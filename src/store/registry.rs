@@ -6,7 +6,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, LazyLock, Mutex, MutexGuard, Weak},
+    sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, Weak},
     time::Duration,
 };
 
@@ -39,6 +39,8 @@ pub struct SharedGallery {
     location: Location,
     gallery: Arc<Mutex<Gallery>>,
     cameras: Arc<CameraNames>,
+    /// The model of the first vector that came.
+    first_model: OnceLock<ModelFingerprint>,
     kept: Option<Kept>,
 }
 
@@ -56,6 +58,7 @@ impl SharedGallery {
             location: Location::Memory,
             gallery: Arc::new(Mutex::new(Gallery::new(config))),
             cameras: Arc::default(),
+            first_model: OnceLock::new(),
             kept: None,
         })
     }
@@ -95,6 +98,7 @@ impl SharedGallery {
             location: location.clone(),
             gallery,
             cameras: Arc::default(),
+            first_model: OnceLock::new(),
             kept: Some(Kept { keeper, model }),
         }))
     }
@@ -132,6 +136,11 @@ impl SharedGallery {
                 theirs,
                 ours: described(model, None),
             })
+    }
+
+    /// Whether vectors of `model` meet those of another one here, with which they are never compared.
+    pub fn has_other_model(&self, model: ModelFingerprint) -> bool {
+        *self.first_model.get_or_init(|| model) != model
     }
 
     /// What users should know about the place it is kept in; each is given once, to whoever asks first.

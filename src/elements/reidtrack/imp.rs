@@ -19,7 +19,7 @@ use crate::{
     core::{
         geometry::Rect,
         identity::{Event, GalleryConfig, GalleryError, MAX_IDENTITIES, topology::Topology},
-        person::IdentityId,
+        person::{IdentityId, Person, Subject},
         thumbnail::Thumbnail,
         tracking::TrackerConfig,
     },
@@ -115,6 +115,16 @@ struct State {
     stream: Option<Stream>,
     /// The time of the last frame, for those without a time stamp, ns.
     last_ns: Option<u64>,
+    said: Said,
+}
+
+/// What has been said already.
+#[derive(Default)]
+struct Said {
+    /// That nobody is described.
+    no_vectors: bool,
+    /// That another model is about.
+    other_model: bool,
 }
 
 /// What happened, and where.
@@ -447,6 +457,7 @@ impl BaseTransformImpl for ReidTrack {
             info: None,
             stream: None,
             last_ns: None,
+            said: Said::default(),
         });
         Ok(())
     }
@@ -533,6 +544,7 @@ impl BaseTransformImpl for ReidTrack {
         }
         let is_meta = buffer.meta::<PeopleMeta>().is_some();
         let before: Vec<Rect> = people.iter().flatten().map(|p| p.rect).collect();
+        let remark = state.remark(people.as_deref().unwrap_or_default());
         let begins = state.stream.is_none();
         let stream = state.stream();
         let camera = stream.name();
@@ -548,6 +560,9 @@ impl BaseTransformImpl for ReidTrack {
         drop(guard);
         if begins && is_shared {
             self.warn_of_shared_name(&camera, &news.gallery);
+        }
+        if let Some(remark) = remark {
+            gst::element_imp_warning!(self, gst::StreamError::Failed, ("{remark}"));
         }
         if let Some(info) = info {
             self.take_thumbnails(buffer, &info, &wanted, &news.gallery);
@@ -569,6 +584,31 @@ impl BaseTransformImpl for ReidTrack {
 }
 
 impl State {
+    /// What keeps these people from being recognised, if anything; each is said once.
+    fn remark(&mut self, people: &[Person]) -> Option<String> {
+        if people.is_empty() || !self.tracker.use_appearance {
+            return None;
+        }
+        let is_described = |p: &Person| p.embedding.is_some() || p.subject != Subject::Unknown;
+        if !people.iter().any(is_described) {
+            let first = !std::mem::replace(&mut self.said.no_vectors, true);
+            return first.then(|| {
+                "nobody is recognised: people come without vectors of their appearance. Put reidembed between the detector and reidtrack, with nothing between them that drops metadata, or set motion-only=true".to_owned()
+            });
+        }
+        let model = people.iter().find_map(|p| p.embedding.as_ref())?.model();
+        if !self.gallery.has_other_model(model) {
+            return None;
+        }
+        let first = !std::mem::replace(&mut self.said.other_model, true);
+        first.then(|| {
+            format!(
+                "gallery '{}' has vectors of another model: whom one model has described, the other does not recognise. Give every reidembed of a gallery the same model",
+                self.gallery.name()
+            )
+        })
+    }
+
     /// The camera's stream, begun when there is none.
     fn stream(&mut self) -> &mut Stream {
         let Self {

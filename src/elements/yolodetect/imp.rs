@@ -13,7 +13,7 @@ use gst_base::{prelude::*, subclass::prelude::*};
 use super::DetectLayout;
 use crate::{
     core::{
-        person::Person,
+        person::{PERSON, Person},
         yolo::{Detection, Health},
     },
     elements::model::ModelSettings,
@@ -41,7 +41,8 @@ struct Settings {
     model: ModelSettings,
     labels_file: Option<String>,
     layout: DetectLayout,
-    object_class: String,
+    /// `None` when nobody set it.
+    object_class: Option<String>,
     threshold: f32,
     iou_threshold: f32,
     max_detections: u32,
@@ -54,7 +55,7 @@ impl Default for Settings {
             model: ModelSettings::default(),
             labels_file: None,
             layout: DetectLayout::Auto,
-            object_class: "person".into(),
+            object_class: None,
             // Those of Ultralytics' `predict`, but for the suppression's, which is YOLOv5's and DL Streamer's.
             threshold: 0.25,
             iou_threshold: 0.45,
@@ -67,7 +68,7 @@ impl Default for Settings {
 /// What `start` makes of the settings.
 struct Config {
     request: DetectorRequest,
-    object_class: String,
+    object_class: Option<String>,
 }
 
 impl TryFrom<Settings> for Config {
@@ -199,10 +200,7 @@ impl ObjectImpl for YoloDetect {
         match pspec.name() {
             "labels-file" => settings.labels_file = value.get().expect("checked by GObject"),
             "layout" => settings.layout = value.get().expect("checked by GObject"),
-            "object-class" => {
-                let classes: Option<String> = value.get().expect("checked by GObject");
-                settings.object_class = classes.unwrap_or_default();
-            }
+            "object-class" => settings.object_class = value.get().expect("checked by GObject"),
             "threshold" => settings.threshold = value.get().expect("checked by GObject"),
             "iou-threshold" => settings.iou_threshold = value.get().expect("checked by GObject"),
             "max-detections" => settings.max_detections = value.get().expect("checked by GObject"),
@@ -224,7 +222,11 @@ impl ObjectImpl for YoloDetect {
         match pspec.name() {
             "labels-file" => settings.labels_file.to_value(),
             "layout" => settings.layout.to_value(),
-            "object-class" => settings.object_class.to_value(),
+            "object-class" => settings
+                .object_class
+                .as_deref()
+                .unwrap_or(PERSON)
+                .to_value(),
             "threshold" => settings.threshold.to_value(),
             "iou-threshold" => settings.iou_threshold.to_value(),
             "max-detections" => settings.max_detections.to_value(),
@@ -255,8 +257,8 @@ fn detection_properties(defaults: &Settings) -> Vec<glib::ParamSpec> {
     vec![
         glib::ParamSpecString::builder("object-class")
             .nick("Object class")
-            .blurb("Names of the classes to find, separated by commas; empty: all. Can be changed in NULL and READY")
-            .default_value(Some(defaults.object_class.as_str()))
+            .blurb("Names of the classes to find, separated by commas; not set: person, or what else the model calls people (pedestrian, human, …); empty: all. Can be changed in NULL and READY")
+            .default_value(Some(PERSON))
             .mutable_ready()
             .build(),
         glib::ParamSpecFloat::builder("threshold")
@@ -489,7 +491,10 @@ impl Worker {
     fn open(config: Config) -> Result<Self, InferenceError> {
         let path: PathBuf = config.request.model.path.clone();
         let mut detector = Detector::open(config.request)?;
-        detector.look_for(&config.object_class)?;
+        match &config.object_class {
+            Some(classes) => detector.look_for(classes)?,
+            None => detector.look_for_people()?,
+        }
         let labels = &detector.facts().labels;
         let name = path.file_stem().map(|stem| stem.to_string_lossy().into());
         Ok(Self {
