@@ -13,6 +13,7 @@ use std::{
 use common::root;
 use gst::prelude::*;
 use gst_video::VideoRegionOfInterestMeta;
+use gstreid::media::PeopleMeta;
 use played::{Said, collect, parse, play, play_well, watch};
 
 fn fixture(name: &str) -> String {
@@ -118,6 +119,37 @@ fn people_are_embedded_whatever_another_detector_calls_them() {
     assert_eq!((count, said.warnings.len()), (0, 1), "{said:?}");
     let (count, said) = embedded(&["car"], "object-class=car");
     assert!(count == 20 && said.warnings.is_empty(), "{said:?}");
+}
+
+/// Classes that carry an identity, and those that carry a track.
+fn identified(embed: &str) -> (BTreeSet<String>, BTreeSet<String>) {
+    let rest = format!(
+        "{embed} ! queue ! reidtrack ! queue ! reidpublish location=/dev/null ! fakesink name=end"
+    );
+    let pipeline = behind_detector(&["person", "car", "dog"], &rest);
+    let people = collect(&pipeline, "end", |buffer| {
+        buffer.meta::<PeopleMeta>().unwrap().people().to_vec()
+    });
+    assert_eq!(play(&pipeline).error, None);
+    let last = people.lock().unwrap().pop().unwrap();
+    let named = |has: &dyn Fn(&gstreid::core::person::Person) -> bool| {
+        let having = last.iter().filter(|person| has(person));
+        having.map(|person| person.label.to_string()).collect()
+    };
+    (
+        named(&|p| p.identity.is_some()),
+        named(&|p| p.track.is_some()),
+    )
+}
+
+#[test]
+fn cars_and_dogs_are_followed_and_get_no_peoples_numbers() {
+    let set = |names: &[&str]| names.iter().map(|&n| n.to_owned()).collect::<BTreeSet<_>>();
+    let all = set(&["person", "car", "dog"]);
+    assert_eq!(identified(&embedder()), (set(&["person"]), all.clone()));
+    // Whoever asks for all gets all.
+    let everything = format!("{} object-class=\"\"", embedder());
+    assert_eq!(identified(&everything), (all.clone(), all));
 }
 
 #[test]
