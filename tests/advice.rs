@@ -6,6 +6,7 @@ mod played;
 
 use std::{
     collections::BTreeSet,
+    fs,
     path::Path,
     sync::{Arc, Mutex},
 };
@@ -234,4 +235,113 @@ fn two_cameras_of_one_name_are_noticed() {
     let word = "is the name of another element";
     check_said(&(camera("door") + &camera("door")), word, 1);
     check_said(&(camera("door") + &camera("hall")), word, 0);
+}
+
+#[test]
+fn an_exclamation_mark_for_a_value_is_explained() {
+    for (element, property) in [
+        (
+            format!("yolodetect model={}", fixture("yolo/yolov8.onnx")),
+            "object-class",
+        ),
+        (
+            format!("yolodetect model={}", fixture("yolo/yolov8.onnx")),
+            "labels-file",
+        ),
+        (embedder(), "object-class"),
+        ("reidtrack".to_owned(), "gallery"),
+        ("reidtrack".to_owned(), "camera"),
+        ("reidoverlay".to_owned(), "blur-except"),
+        ("reidpublish".to_owned(), "location"),
+    ] {
+        let launch = format!("videotestsrc num-buffers=2 ! {element} {property}= ! fakesink");
+        let error = play(&parse(&launch)).error.unwrap_or_default();
+        let expected = format!("{property} is '!'");
+        assert!(
+            error.contains(&expected) && error.contains("Write"),
+            "{launch}: {error}"
+        );
+    }
+    assert!(
+        !Path::new("!").exists(),
+        "reidpublish wrote into a file called '!'"
+    );
+}
+
+#[test]
+fn boxes_that_never_arrive_are_missed() {
+    let word = "put them before the detector";
+    for lost in ["videoflip video-direction=180", "videocrop left=10"] {
+        check_said(
+            &format!(
+                "{PEOPLE} ! {lost} ! queue ! reidtrack motion-only=true ! reidpublish location=/dev/null ! fakesink"
+            ),
+            word,
+            2,
+        );
+    }
+    // Long before the end, and once.
+    let frames = "reidtestsrc num-buffers=600 ! video/x-raw,width=32,height=32";
+    check_said(&format!("{frames} ! reidtrack ! fakesink"), word, 1);
+    for good in [
+        format!("{PEOPLE} ! reidtrack motion-only=true ! reidpublish location=/dev/null ! fakesink"),
+        "reidtestsrc attach=detections people=0 num-buffers=300 ! video/x-raw,width=32,height=32 ! reidtrack ! reidpublish location=/dev/null ! fakesink".to_owned(),
+    ] {
+        check_said(&good, word, 0);
+    }
+}
+
+#[test]
+fn blurring_nobody_is_said_on_the_bus() {
+    let word = "nobody in it is hidden";
+    let frames = "reidtestsrc num-buffers=5 ! video/x-raw,width=64,height=48";
+    check_said(
+        &format!("{frames} ! reidoverlay blur=all ! fakesink"),
+        word,
+        1,
+    );
+    check_said(&format!("{frames} ! reidoverlay ! fakesink"), word, 0);
+    check_said(
+        &format!("{PEOPLE} ! reidoverlay blur=all ! fakesink"),
+        word,
+        0,
+    );
+}
+
+#[test]
+fn a_picture_that_is_to_be_turned_is_noticed() {
+    let detect = format!(
+        "yolodetect threads=1 model={} object-class=\"\"",
+        fixture("yolo/yolov8.onnx")
+    );
+    let turned = "videotestsrc num-buffers=3 ! video/x-raw,width=64,height=48 ! taginject tags=\"image-orientation=(string)rotate-90\"";
+    let word = "video-direction=auto";
+    let said = check_said(&format!("{turned} ! queue ! {detect} ! fakesink"), word, 1);
+    assert!(said.warnings_of(word)[0].contains("rotate-90"), "{said:?}");
+    check_said(
+        &format!("{turned} ! videoflip video-direction=auto ! queue ! {detect} ! fakesink"),
+        word,
+        0,
+    );
+}
+
+#[test]
+fn a_model_for_a_newer_runtime_is_told_without_signatures() {
+    let mut bytes = fs::read(fixture("yolo/yolov8.onnx")).unwrap();
+    // The first field of a model is its IR version.
+    assert_eq!(bytes[0], 8);
+    bytes[1] = 99;
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("newer.onnx");
+    fs::write(&model, bytes).unwrap();
+    let launch = format!(
+        "videotestsrc ! yolodetect model={} ! fakesink",
+        model.display()
+    );
+    let error = play(&parse(&launch)).error.unwrap_or_default();
+    assert!(
+        error.contains("newer ONNX Runtime") && error.contains("IR version: 99"),
+        "{error}"
+    );
+    assert!(!error.contains("::") && !error.contains(".cc:"), "{error}");
 }

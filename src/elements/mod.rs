@@ -8,6 +8,7 @@ pub mod reidoverlay;
 pub mod reidpublish;
 pub mod reidtestsrc;
 pub mod reidtrack;
+mod silence;
 pub mod yolodetect;
 
 /// Who made the elements, as `gst-inspect-1.0` shows it.

@@ -14,7 +14,7 @@ use crate::{
         geometry::Rect,
         person::{PERSON, Person, Subject},
     },
-    elements::model::ModelSettings,
+    elements::{model::ModelSettings, silence::refuse_swallowed_links},
     inference::{
         CropError, EmbedOutcome, Embedder, EmbedderRequest, InferenceError, embedder::MAX_BATCH,
         models,
@@ -331,6 +331,7 @@ impl BaseTransformImpl for ReidEmbed {
     const TRANSFORM_IP_ON_PASSTHROUGH: bool = false;
 
     fn start(&self) -> Result<(), gst::ErrorMessage> {
+        refuse_swallowed_links(&*self.obj())?;
         let settings = self.settings().clone();
         let mut embedder = Config::try_from(settings)
             .and_then(|config| Embedder::open(&config.request))

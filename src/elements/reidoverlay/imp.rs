@@ -16,6 +16,7 @@ use crate::{
         overlay::{Blur, DEFAULT_FORMAT, FormatError, Overlay, Style},
         person::Person,
     },
+    elements::silence::refuse_swallowed_links,
     media::{self, FrameError, FrameSize, caps, frame::MappedFrameMut},
     sync::lock,
 };
@@ -201,6 +202,7 @@ impl BaseTransformImpl for ReidOverlay {
     const TRANSFORM_IP_ON_PASSTHROUGH: bool = false;
 
     fn start(&self) -> Result<(), gst::ErrorMessage> {
+        refuse_swallowed_links(&*self.obj())?;
         let style = self.settings().style();
         let style = style.map_err(|error| {
             gst::error_msg!(gst::ResourceError::Settings, ("label-format: {error}"))
@@ -265,12 +267,21 @@ impl BaseTransformImpl for ReidOverlay {
         let Some(buffer) = self.take_queued_buffer() else {
             return Ok(GenerateOutputSuccess::NoOutput);
         };
-        let drawn = {
+        let (drawn, shows_everybody) = {
             let mut state = self.state();
             let state = state.as_mut().ok_or(gst::FlowError::Flushing)?;
             let info = state.info.clone().ok_or(gst::FlowError::NotNegotiated)?;
-            self.draw(state, &info, buffer)
+            let warned = state.warned;
+            let drawn = self.draw(state, &info, buffer);
+            (drawn, state.warned && !warned)
         };
+        if shows_everybody {
+            gst::element_imp_warning!(
+                self,
+                gst::StreamError::Failed,
+                ("blur is on and a frame says nothing of people, so nobody in it is hidden: put a detector (yolodetect) in front; videocrop, videoflip, compositor and others that change the picture drop what was found")
+            );
+        }
         drawn.map(GenerateOutputSuccess::Buffer).map_err(|error| {
             gst::element_imp_error!(self, gst::StreamError::Format, ("{error}"));
             gst::FlowError::Error
@@ -297,11 +308,6 @@ impl ReidOverlay {
         state.time_ns = buffer.pts().map_or(state.time_ns, gst::ClockTime::nseconds);
         if people.is_none() && state.style.blur != Blur::Nobody && !state.warned {
             state.warned = true;
-            gst::warning!(
-                CAT,
-                imp = self,
-                "blur is on and a frame carries no list of people: is a detector in front?"
-            );
         }
         let plan = state
             .overlay

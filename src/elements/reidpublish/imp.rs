@@ -12,7 +12,11 @@ use gst_base::{prelude::*, subclass::prelude::*};
 
 use super::{PublishFormat, output::Output};
 use crate::{
-    core::publish::{FrameFacts, Timeline, json_line, mot_lines},
+    core::{
+        person::Person,
+        publish::{FrameFacts, Timeline, json_line, mot_lines},
+    },
+    elements::silence::{Silence, refuse_swallowed_links},
     media::{self, FrameSize, Viewpoint, caps},
     sync::lock,
 };
@@ -60,6 +64,7 @@ struct State {
     timeline: Timeline,
     /// Frames come as they are taken: then the pipeline's clock says when that was.
     is_live: bool,
+    silence: Silence,
 }
 
 #[derive(Default)]
@@ -169,6 +174,7 @@ impl BaseTransformImpl for ReidPublish {
     const TRANSFORM_IP_ON_PASSTHROUGH: bool = true;
 
     fn start(&self) -> Result<(), gst::ErrorMessage> {
+        refuse_swallowed_links(&*self.obj())?;
         let settings = self.settings().clone();
         if settings.format == PublishFormat::DeepstreamMinimal {
             return Err(gst::error_msg!(
@@ -186,6 +192,7 @@ impl BaseTransformImpl for ReidPublish {
             frames: 0,
             timeline: Timeline::default(),
             is_live: false,
+            silence: Silence::default(),
         });
         Ok(())
     }
@@ -239,7 +246,11 @@ impl BaseTransformImpl for ReidPublish {
                 }
             }
             // Before the event goes on: whoever waits for EOS finds the file complete.
-            gst::EventView::Eos(_) => self.flush(),
+            gst::EventView::Eos(_) => {
+                self.flush();
+                let silence = self.state().as_mut().and_then(|s| s.silence.end());
+                self.warn(silence);
+            }
             _ => {}
         }
         self.parent_sink_event(event)
@@ -250,12 +261,16 @@ impl BaseTransformImpl for ReidPublish {
         buffer: &gst::Buffer,
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
         let times = self.times(buffer);
-        let failed = {
+        let (failed, silence) = {
             let mut state = self.state();
             let state = state.as_mut().ok_or(gst::FlowError::Flushing)?;
             let frame = state.frame.ok_or(gst::FlowError::NotNegotiated)?;
-            state.publish(frame, buffer, times)
+            let people = media::read_people(buffer, frame);
+            let silence = state.silence.note(people.is_some());
+            let people = people.unwrap_or_default();
+            (state.publish(frame, &people, buffer, times), silence)
         };
+        self.warn(silence);
         match failed {
             Some(failure) => {
                 self.post(failure);
@@ -290,11 +305,11 @@ impl State {
     fn publish(
         &mut self,
         frame: FrameSize,
+        people: &[Person],
         buffer: &gst::BufferRef,
         times: Times,
     ) -> Option<Failure> {
         self.frames += 1;
-        let people = media::read_people(buffer, frame).unwrap_or_default();
         let Viewpoint { camera, gallery_ns } = media::viewpoint(buffer);
         let timestamp_ns = times.stream.map(|stream| {
             self.timeline
@@ -315,9 +330,9 @@ impl State {
             ..
         } = self.settings;
         let text = match self.settings.format {
-            PublishFormat::Mot => mot_lines(self.frames, &people),
+            PublishFormat::Mot => mot_lines(self.frames, people),
             PublishFormat::JsonLines | PublishFormat::DeepstreamMinimal => {
-                json_line(&facts, &people, add_empty, add_embeddings)
+                json_line(&facts, people, add_empty, add_embeddings)
                     .map_or_else(String::new, |line| line + "\n")
             }
         };
@@ -387,6 +402,12 @@ impl ReidPublish {
         });
         if let Some(failure) = failed {
             self.post(failure);
+        }
+    }
+
+    fn warn(&self, silence: Option<String>) {
+        if let Some(silence) = silence {
+            gst::element_imp_warning!(self, gst::StreamError::Failed, ("{silence}"));
         }
     }
 

@@ -23,6 +23,7 @@ use crate::{
         thumbnail::Thumbnail,
         tracking::TrackerConfig,
     },
+    elements::silence::{Silence, refuse_swallowed_links},
     media::{self, FrameSize, MappedFrame, PeopleMeta, caps, roi::Origin},
     store::{
         Location, Notice, StoreError,
@@ -116,6 +117,7 @@ struct State {
     /// The time of the last frame, for those without a time stamp, ns.
     last_ns: Option<u64>,
     said: Said,
+    silence: Silence,
 }
 
 /// What has been said already.
@@ -432,6 +434,7 @@ impl BaseTransformImpl for ReidTrack {
     const TRANSFORM_IP_ON_PASSTHROUGH: bool = false;
 
     fn start(&self) -> Result<(), gst::ErrorMessage> {
+        refuse_swallowed_links(&*self.obj())?;
         let settings = self.settings().clone();
         if settings.thumbnails && settings.gallery_location.is_empty() {
             return Err(gst::error_msg!(
@@ -458,6 +461,7 @@ impl BaseTransformImpl for ReidTrack {
             stream: None,
             last_ns: None,
             said: Said::default(),
+            silence: Silence::default(),
         });
         Ok(())
     }
@@ -491,6 +495,13 @@ impl BaseTransformImpl for ReidTrack {
     }
 
     fn sink_event(&self, event: gst::Event) -> bool {
+        let silence = match event.view() {
+            gst::EventView::Eos(_) => self.state().as_mut().and_then(|s| s.silence.end()),
+            _ => None,
+        };
+        if let Some(silence) = silence {
+            gst::element_imp_warning!(self, gst::StreamError::Failed, ("{silence}"));
+        }
         let news = match event.view() {
             gst::EventView::StreamStart(_) => {
                 let source = Source::of(self.obj().sink_pad());
@@ -544,7 +555,7 @@ impl BaseTransformImpl for ReidTrack {
         }
         let is_meta = buffer.meta::<PeopleMeta>().is_some();
         let before: Vec<Rect> = people.iter().flatten().map(|p| p.rect).collect();
-        let remark = state.remark(people.as_deref().unwrap_or_default());
+        let remark = state.remark(people.as_deref());
         let begins = state.stream.is_none();
         let stream = state.stream();
         let camera = stream.name();
@@ -584,8 +595,12 @@ impl BaseTransformImpl for ReidTrack {
 }
 
 impl State {
-    /// What keeps these people from being recognised, if anything; each is said once.
-    fn remark(&mut self, people: &[Person]) -> Option<String> {
+    /// What keeps people from being followed or recognised, if anything; each is said once.
+    fn remark(&mut self, people: Option<&[Person]>) -> Option<String> {
+        if let Some(silence) = self.silence.note(people.is_some()) {
+            return Some(silence);
+        }
+        let people = people.unwrap_or_default();
         if people.is_empty() || !self.tracker.use_appearance {
             return None;
         }

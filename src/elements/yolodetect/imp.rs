@@ -16,7 +16,7 @@ use crate::{
         person::{PERSON, Person},
         yolo::{Detection, Health},
     },
-    elements::model::ModelSettings,
+    elements::{model::ModelSettings, silence::refuse_swallowed_links},
     inference::{
         DetectError, DetectOutcome, DetectParams, Detector, DetectorRequest, InferenceError,
         models, read_labels,
@@ -33,6 +33,10 @@ static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     )
 });
 
+/// Most elements that are asked who they are, upstream.
+const MAX_HOPS: u32 = 32;
+/// The tag `image-orientation` of a picture that is shown as it is.
+const UPRIGHT: &str = "rotate-0";
 /// Most boxes of a frame that the property `max-detections` allows.
 const MAX_DETECTIONS: u32 = 10_000;
 
@@ -98,6 +102,8 @@ struct State {
     info: Option<Arc<gst_video::VideoInfo>>,
     /// Frames since the last one that was looked at.
     skipped: u32,
+    /// It was said that the picture is to be turned.
+    has_said_rotation: bool,
 }
 
 /// The detector and what turns its boxes into people.
@@ -329,6 +335,7 @@ impl BaseTransformImpl for YoloDetect {
     const TRANSFORM_IP_ON_PASSTHROUGH: bool = false;
 
     fn start(&self) -> Result<(), gst::ErrorMessage> {
+        refuse_swallowed_links(&*self.obj())?;
         let settings = self.settings().clone();
         let worker = Config::try_from(settings)
             .and_then(Worker::open)
@@ -351,6 +358,7 @@ impl BaseTransformImpl for YoloDetect {
             worker: Some(Box::new(worker)),
             info: None,
             skipped: u32::MAX,
+            has_said_rotation: false,
         });
         Ok(())
     }
@@ -375,6 +383,9 @@ impl BaseTransformImpl for YoloDetect {
     }
 
     fn sink_event(&self, event: gst::Event) -> bool {
+        if let gst::EventView::Tag(tags) = event.view() {
+            self.warn_of_rotation(tags.tag());
+        }
         if event.type_() == gst::EventType::FlushStop
             && let Some(state) = self.state().as_mut()
         {
@@ -452,6 +463,32 @@ impl YoloDetect {
         state.skipped = 0;
         let worker = state.worker.take().ok_or(gst::FlowError::Flushing)?;
         Ok(Some(Job { worker, info }))
+    }
+
+    /// People who lie on their sides are not found, and a file may only say that its picture is to be turned.
+    fn warn_of_rotation(&self, tags: &gst::TagListRef) {
+        let orientation = tags.get::<gst::tags::ImageOrientation>();
+        let Some(orientation) = orientation.filter(|tag| tag.get() != UPRIGHT) else {
+            return;
+        };
+        // GStreamer 1.22's videoflip turns the picture and leaves the tag as it was.
+        if is_in_front(self.obj().sink_pad(), "videoflip", MAX_HOPS) {
+            return;
+        }
+        let is_first = self
+            .state()
+            .as_mut()
+            .is_some_and(|state| !std::mem::replace(&mut state.has_said_rotation, true));
+        if is_first {
+            gst::element_imp_warning!(
+                self,
+                gst::StreamError::Format,
+                (
+                    "the file says that its picture is to be turned ({}), and nobody has turned it: put videoflip video-direction=auto in front of yolodetect, else people lie and are hardly found",
+                    orientation.get()
+                )
+            );
+        }
     }
 
     /// Counts, and says what is remarkable.
@@ -532,4 +569,31 @@ impl Worker {
         let label_id = i32::try_from(detection.class_id).unwrap_or(i32::MAX);
         Person::detected(detection.rect, detection.score, label, label_id)
     }
+}
+
+/// Whether an element of this kind is upstream of a pad, also within bins.
+fn is_in_front(pad: &gst::Pad, kind: &str, hops: u32) -> bool {
+    let Some(peer) = pad.peer().filter(|_| hops > 0) else {
+        return false;
+    };
+    let Some(element) = peer.parent_element() else {
+        // The inner side of a bin's pad.
+        let ghost = peer.parent().and_downcast::<gst::Pad>();
+        return ghost.is_some_and(|ghost| is_in_front(&ghost, kind, hops - 1));
+    };
+    let is_kind = |element: &gst::Element| {
+        element
+            .factory()
+            .is_some_and(|factory| factory.name() == kind)
+    };
+    let is_within = element.downcast_ref::<gst::Bin>().is_some_and(|bin| {
+        let mut all = bin.iterate_recurse();
+        all.find(|child| is_kind(&child)).is_some()
+    });
+    is_kind(&element)
+        || is_within
+        || element
+            .sink_pads()
+            .iter()
+            .any(|pad| is_in_front(pad, kind, hops - 1))
 }
