@@ -1,6 +1,15 @@
 //! `reidpublish` as an element: what lies in the file, when it is complete, and what is said when it cannot be written.
 
-use std::fs;
+#[path = "common/played.rs"]
+mod played;
+#[path = "common/tracked.rs"]
+mod tracked;
+
+use std::{
+    fs,
+    path::Path,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use gst::prelude::*;
 use gst_check::Harness;
@@ -11,6 +20,8 @@ use gstreid::{
     },
     media::{self, FrameSize, roi::Origin},
 };
+
+use played::play_well;
 
 const FRAME: FrameSize = FrameSize {
     width: 640,
@@ -170,13 +181,179 @@ fn what_cannot_be_written_is_said_with_the_remedy() {
 }
 
 #[test]
-fn the_video_flows_on_when_the_disk_is_full() {
+fn a_full_disk_ends_the_stream_with_its_error() {
     init();
     let mut harness = Harness::new_parse("reidpublish location=/dev/full");
     harness.set_src_caps_str("video/x-raw,format=I420,width=640,height=480,framerate=25/1");
-    for i in 0..100 {
-        harness
-            .push_and_pull(buffer(Some(vec![person(1)]), i * 100))
+    let flows = (0..100).map(|i| harness.push(buffer(Some(vec![person(1)]), i * 100)));
+    let failed = flows.filter(|flow| *flow == Err(gst::FlowError::Error));
+    assert!(failed.count() > 0);
+}
+
+/// The lines of a file.
+fn lines(file: &Path) -> Vec<serde_json::Value> {
+    let text = fs::read_to_string(file).unwrap();
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+/// What `reidpublish add-empty=true` writes behind `front`, which may name `out` as its sink.
+fn published(front: &str) -> Vec<serde_json::Value> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("out.jsonl");
+    play_well(&front.replace(
+        "OUT",
+        &format!(
+            "queue ! reidpublish add-empty=true location={} ! fakesink",
+            file.display()
+        ),
+    ));
+    lines(&file)
+}
+
+fn times(lines: &[serde_json::Value]) -> Vec<u64> {
+    let times = lines.iter().map(|line| line["timestamp"].as_u64());
+    times.map(|time| time.unwrap() / 1_000_000).collect()
+}
+
+#[test]
+fn time_is_that_of_the_stream_whatever_the_time_stamps_say() {
+    let frames = "videotestsrc num-buffers=4 ! video/x-raw,width=64,height=48,framerate=10/1";
+    let expected = [0, 100, 200, 300];
+    // x264enc counts from 1,000 hours on.
+    let encoded = published(&format!("{frames} ! x264enc ! h264parse ! decodebin ! OUT"));
+    assert_eq!(times(&encoded), expected);
+    let joined = published(&format!(
+        "concat name=c ! OUT {frames} ! c. {frames} ! c. {frames} ! c."
+    ));
+    let expected: Vec<u64> = (0..12).map(|i| i * 100).collect();
+    assert_eq!(times(&joined), expected);
+    assert!(
+        joined.iter().all(|line| line.get("utc").is_none()),
+        "a file"
+    );
+}
+
+/// Now, microseconds since 1970.
+fn now_us() -> u128 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap()
+        .as_micros()
+}
+
+/// `utc` of a line, microseconds since 1970.
+fn utc_us(line: &serde_json::Value) -> u128 {
+    let text = line["utc"].as_str().unwrap();
+    let time = glib::DateTime::from_iso8601(text, None).unwrap();
+    time.to_unix() as u128 * 1_000_000 + time.microsecond() as u128
+}
+
+#[test]
+fn live_frames_say_when_they_were_taken() {
+    let before = now_us();
+    let live = published("reidtestsrc is-live=true num-buffers=5 ! OUT");
+    assert_eq!(live.len(), 5);
+    let taken: Vec<u128> = live.iter().map(utc_us).collect();
+    assert!(
+        taken.is_sorted() && before <= taken[0] && taken[4] <= now_us(),
+        "{taken:?}"
+    );
+    let ms = (taken[4] - taken[0]) / 1000;
+    let told = times(&live);
+    assert!(
+        u128::from(told[4] - told[0]).abs_diff(ms) <= 1,
+        "{told:?} {taken:?}"
+    );
+}
+
+#[test]
+fn a_camera_that_says_when_a_frame_was_taken_is_believed() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("out");
+    let pipeline = played::parse(&format!(
+        "videotestsrc num-buffers=3 ! identity name=camera ! queue ! reidpublish add-empty=true location={} ! fakesink",
+        file.display()
+    ));
+    // 2026-11-30T04:26:23 UTC as RTSP's sender reports give it, and as others do.
+    let mut stamps = [
+        ("timestamp/x-ntp", 1_796_012_783 + 2_208_988_800),
+        ("timestamp/x-unix", 1_796_012_783),
+        ("timestamp/x-own", 5),
+    ]
+    .into_iter();
+    played::watch(&pipeline, "camera", move |buffer| {
+        let (kind, seconds) = stamps.next().unwrap();
+        let reference = gst::Caps::new_empty_simple(kind);
+        let time = gst::ClockTime::from_seconds(seconds);
+        gst::ReferenceTimestampMeta::add(buffer, &reference, time, gst::ClockTime::NONE);
+    });
+    assert_eq!(played::play(&pipeline).error, None);
+    let found: Vec<_> = lines(&file)
+        .iter()
+        .map(|line| line["utc"].clone())
+        .collect();
+    let expected = "2026-11-30T04:26:23.000000Z";
+    assert_eq!(
+        found,
+        [expected.into(), expected.into(), serde_json::Value::Null]
+    );
+}
+
+#[test]
+fn the_camera_is_known_behind_converters() {
+    // GStreamer 1.22 loses the parameters of regions in both.
+    let all = published(
+        "reidtestsrc attach=detections pattern=crowd num-buffers=20 ! video/x-raw,format=I420,width=640,height=480 ! queue \
+         ! reidtrack camera=door ! videoconvert \
+         ! video/x-raw,format=NV12 ! videoscale ! video/x-raw,width=320,height=240 ! OUT",
+    );
+    let objects = all
+        .iter()
+        .flat_map(|line| line["objects"].as_array().unwrap());
+    let cameras: Vec<_> = objects
+        .map(|object| object["reid"]["camera"].clone())
+        .collect();
+    assert!(
+        !cameras.is_empty() && cameras.iter().all(|camera| camera == "door"),
+        "{cameras:?}"
+    );
+}
+
+#[test]
+fn evidence_is_on_the_clock_of_its_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("hall.jsonl");
+    let mut door = tracked::Camera::new("reidtrack gallery=evidence camera=door ! identity");
+    let mut hall = tracked::Camera::new(&format!(
+        "reidtrack gallery=evidence camera=hall ! reidpublish location={}",
+        file.display()
+    ));
+    for camera in [&door, &hall] {
+        // A pipeline's clock, far from the streams' time.
+        let elements = camera
+            .harness
+            .element()
+            .unwrap()
+            .downcast::<gst::Bin>()
             .unwrap();
+        for element in elements.children() {
+            element.set_base_time(gst::ClockTime::from_seconds(1_000_000));
+        }
     }
+    door.frames(10, &[0], true);
+    hall.frames = 20;
+    hall.frames(20, &[0], true);
+    hall.harness.push_event(gst::event::Eos::new());
+    let known: Vec<_> = lines(&file)
+        .iter()
+        .filter_map(|line| line["objects"][0]["reid"]["evidence"]["time"].as_i64())
+        .collect();
+    assert!(!known.is_empty());
+    // The door's last frame, 360 ms after its stream began.
+    assert!(
+        known.iter().all(|&time| time == 9 * 40_000_000),
+        "{known:?}"
+    );
 }

@@ -233,9 +233,40 @@ fn predictions_say_in_regions_that_nobody_was_seen() {
     camera.frames(5, &[0], true);
     let buffer = camera.buffer(Some(Vec::new()));
     let out = camera.harness.push_and_pull(buffer).unwrap();
-    let roi = out.meta::<gst_video::VideoRegionOfInterestMeta>().unwrap();
-    let reid = roi.param("reid").unwrap();
-    assert_eq!(reid.get::<u64>("unseen_ns"), Ok(FRAME_MS * 1_000_000));
+    let unseen: Vec<u64> = regions(&out)
+        .iter()
+        .map(|reid| reid.as_ref().unwrap().get::<u64>("unseen_ns").unwrap())
+        .collect();
+    assert_eq!(unseen, [FRAME_MS * 1_000_000]);
+}
+
+/// What `reid` says in each of a buffer's regions.
+fn regions(buffer: &gst::BufferRef) -> Vec<Option<gst::Structure>> {
+    buffer
+        .iter_meta::<gst_video::VideoRegionOfInterestMeta>()
+        .map(|roi| roi.param("reid").map(ToOwned::to_owned))
+        .collect()
+}
+
+#[test]
+fn every_person_has_one_region_with_their_number() {
+    let mut camera = Camera::new("reidtrack");
+    camera.frames(5, &[0, 1, 2], true);
+    // Seen, seen elsewhere, missed, new.
+    let mut moved = person(1, true);
+    moved.rect.x += 4.0;
+    let people = vec![person(0, true), moved, person(4, true)];
+    let buffer = camera.buffer(Some(people));
+    let out = camera.harness.push_and_pull(buffer).unwrap();
+    let mut numbers: Vec<i32> = regions(&out)
+        .iter()
+        .map(|reid| {
+            reid.as_ref()
+                .map_or(0, |r| r.get::<i32>("global_id").unwrap())
+        })
+        .collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, [0, 1, 2, 3]);
 }
 
 /// For how long each of these people was not seen, ms.
@@ -262,8 +293,11 @@ fn other_detectors_regions_are_taken() {
     let out = region(&mut camera);
     let people = out.meta::<PeopleMeta>().unwrap().people().to_vec();
     assert_eq!((people.len(), ids(&people)), (1, vec![1]));
-    let roi = out.meta::<gst_video::VideoRegionOfInterestMeta>().unwrap();
-    assert!(roi.param("object_id").is_some());
+    let all: Vec<_> = out
+        .iter_meta::<gst_video::VideoRegionOfInterestMeta>()
+        .map(|roi| (roi.rect(), roi.param("object_id").is_some()))
+        .collect();
+    assert_eq!(all, [((100, 100, 60, 150), true)]);
 }
 
 #[test]

@@ -2,10 +2,24 @@
 
 mod common;
 
-use std::{fs, str::FromStr, sync::Once, time::Duration};
+use std::{
+    fs,
+    str::FromStr,
+    sync::{Arc, Mutex, Once},
+    time::Duration,
+};
 
 use common::root;
 use gst::prelude::*;
+use gst_video::VideoRegionOfInterestMeta;
+use gstreid::{
+    core::{
+        embedding::Embedding,
+        geometry::Rect,
+        person::{Identity, IdentityId, IdentityState, Person, Track, TrackId, TrackState},
+    },
+    media::{self, FrameSize, PeopleMeta, roi::Origin},
+};
 
 /// The elements that sit in the middle of a pipeline.
 const FILTERS: [&str; 5] = [
@@ -38,7 +52,7 @@ fn fragment(name: &str) -> String {
             fixture("yolo/yolov8.onnx")
         ),
         "reidembed" => format!(
-            "reidembed name=element model={} threads=1",
+            "reidembed name=element model={} threads=1 min-height=1",
             fixture("embed/open.onnx")
         ),
         "reidpublish" => "reidpublish name=element location=/dev/null".into(),
@@ -103,18 +117,195 @@ fn through(name: &str, caps: &str, frames: usize) -> String {
     )
 }
 
-#[test]
-fn every_format_and_odd_sizes_pass() {
-    init();
-    let formats = gstreid::core::image::PixelFormat::ALL.map(gstreid::media::caps::video_format);
-    for name in FILTERS {
-        for format in formats {
-            for size in ["width=33,height=27", "width=64,height=48"] {
-                let launch = format!(
-                    "videotestsrc num-buffers=2 ! video/x-raw,format={format},{size} ! {} ! fakesink",
-                    fragment(name)
+/// Two people who stand side by side, with tracks and identities, in a picture of this size.
+fn two_people(size: FrameSize) -> Vec<Person> {
+    let (width, height) = (size.width as f32, size.height as f32);
+    let person = |i: u32| {
+        let left = (0.12 + 0.45 * i as f32) * width;
+        let rect = Rect::new(left, 0.1 * height, 0.3 * width, 0.75 * height);
+        let mut person = Person::detected(rect, 0.9, "person".into(), 0);
+        person.track = Some(Track {
+            id: TrackId(i + 1),
+            state: TrackState::Confirmed,
+            unseen_ns: 0,
+        });
+        person.identity = Some(Identity {
+            id: IdentityId(i + 1),
+            state: IdentityState::New,
+            score: 0.0,
+            margin: 0.0,
+            evidence: None,
+            previous: [].into(),
+            name: None,
+        });
+        person
+    };
+    (0..2).map(person).collect()
+}
+
+/// A frame before or behind the element.
+#[derive(Clone, Debug)]
+struct Frame {
+    size: FrameSize,
+    bytes: Vec<u8>,
+    people: Vec<Person>,
+    /// Rectangles of the regions of interest.
+    regions: Vec<(u32, u32, u32, u32)>,
+}
+
+fn frame_of(pad: &gst::Pad, buffer: &gst::BufferRef) -> Frame {
+    let info = gst_video::VideoInfo::from_caps(&pad.current_caps().unwrap()).unwrap();
+    let map = buffer.map_readable().unwrap();
+    let people = buffer.meta::<PeopleMeta>();
+    Frame {
+        size: FrameSize::from(&info),
+        bytes: map.to_vec(),
+        people: people.map_or(Vec::new(), |meta| meta.people().to_vec()),
+        regions: buffer
+            .iter_meta::<VideoRegionOfInterestMeta>()
+            .map(|roi| roi.rect())
+            .collect(),
+    }
+}
+
+/// Puts two people into each frame that leaves `people` and notes it, and what then arrives at `end`.
+fn with_people(pipeline: &gst::Pipeline) -> [Arc<Mutex<Vec<Frame>>>; 2] {
+    let frames = [(); 2].map(|()| Arc::<Mutex<Vec<Frame>>>::default());
+    let [before, behind] = frames.clone();
+    let pad = pipeline
+        .by_name("people")
+        .unwrap()
+        .static_pad("src")
+        .unwrap();
+    pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+        if let Some(buffer) = info.buffer_mut() {
+            let info = gst_video::VideoInfo::from_caps(&pad.current_caps().unwrap()).unwrap();
+            let size = FrameSize::from(&info);
+            let origin = Origin {
+                detector: Some("test".into()),
+                camera: None,
+            };
+            media::write_people(buffer.make_mut(), size, two_people(size), &origin);
+            before.lock().unwrap().push(frame_of(pad, buffer));
+        }
+        gst::PadProbeReturn::Ok
+    });
+    let pad = pipeline.by_name("end").unwrap().static_pad("sink").unwrap();
+    pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+        if let Some(buffer) = info.buffer() {
+            behind.lock().unwrap().push(frame_of(pad, buffer));
+        }
+        gst::PadProbeReturn::Ok
+    });
+    frames
+}
+
+/// How many bytes of two frames differ.
+fn changed(one: &Frame, other: &Frame) -> usize {
+    assert_eq!(one.bytes.len(), other.bytes.len());
+    let pairs = one.bytes.iter().zip(&other.bytes);
+    pairs.filter(|(a, b)| a != b).count()
+}
+
+/// What an element has made of frames with two people in them.
+fn check_frames(name: &str, what: &str, before: &[Frame], behind: &[Frame]) {
+    assert_eq!(before.len(), behind.len(), "{name} {what}");
+    for (i, (before, behind)) in before.iter().zip(behind).enumerate() {
+        let place = format!("{name} {what}, frame {i}");
+        assert_eq!(before.size, behind.size, "{place}");
+        let pixels = changed(before, behind);
+        if name == "reidoverlay" {
+            let share = pixels as f64 / before.bytes.len() as f64;
+            assert!(pixels > 0 && share < 0.8, "{place}: {pixels} bytes drawn");
+        } else {
+            assert_eq!(pixels, 0, "{place}: the picture was touched");
+        }
+        if name == "yolodetect" {
+            continue; // its own boxes take their place
+        }
+        assert_eq!(behind.people.len(), 2, "{place}");
+        assert_eq!(behind.regions.len(), 2, "{place}: {:?}", behind.regions);
+        for (a, b) in before.people.iter().zip(&behind.people) {
+            assert!(
+                a.rect.iou(&b.rect) > 0.8,
+                "{place}: {:?} {:?}",
+                a.rect,
+                b.rect
+            );
+            if name == "reidembed" {
+                assert!(
+                    b.embedding.is_some(),
+                    "{place}: nobody looked at {:?}",
+                    b.rect
                 );
-                expect_eos(&launch);
+            }
+            if name == "reidtrack" {
+                assert!(b.track.is_some(), "{place}");
+            }
+        }
+    }
+    if name == "reidtrack" {
+        let last = &behind[behind.len() - 1].people;
+        assert!(last.iter().all(|p| p.identity.is_some()), "{name} {what}");
+    }
+}
+
+/// Plays some frames with two people of `caps` through the element and looks at what comes out.
+fn check_played(name: &str, caps: &str) -> Vec<Frame> {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let element = fragment(name).replace("/dev/null", &file.path().display().to_string());
+    let launch = format!(
+        "videotestsrc num-buffers={FRAMES} ! video/x-raw,{caps} ! identity name=people ! {element} ! fakesink name=end"
+    );
+    let pipeline = parse(&launch);
+    let frames = with_people(&pipeline);
+    let end = run(&pipeline);
+    assert!(matches!(end, End::Eos), "{launch}: {end:?}");
+    let [before, behind] = frames.map(|frames| frames.lock().unwrap().clone());
+    assert_eq!(before.len(), FRAMES, "{launch}");
+    check_frames(name, caps, &before, &behind);
+    if name == "reidpublish" {
+        let lines = fs::read_to_string(file.path()).unwrap();
+        assert_eq!(
+            lines.matches("\"global_id\":1,").count(),
+            FRAMES,
+            "{caps}: {lines}"
+        );
+        assert_eq!(
+            lines.matches("\"global_id\":2,").count(),
+            FRAMES,
+            "{caps}: {lines}"
+        );
+    }
+    behind
+}
+
+/// Frames of each try: enough for a track to be confirmed.
+const FRAMES: usize = 6;
+
+#[test]
+fn every_format_and_odd_sizes_are_worked_on() {
+    init();
+    let formats = gstreid::core::image::PixelFormat::ALL.map(media::caps::video_format);
+    for name in FILTERS {
+        for size in ["width=33,height=27", "width=64,height=48"] {
+            // The same people in the same picture, whatever the format.
+            let mut first: Option<Vec<Embedding>> = None;
+            for format in formats {
+                let behind = check_played(name, &format!("format={format},{size}"));
+                let vectors = behind[0].people.iter().filter_map(|p| p.embedding.clone());
+                let vectors: Vec<Embedding> = vectors.collect();
+                if format == gst_video::VideoFormat::Gray8 {
+                    continue;
+                }
+                let first = first.get_or_insert_with(|| vectors.clone());
+                for (a, b) in first.iter().zip(&vectors) {
+                    let cosine = a.cosine(b).unwrap();
+                    assert!(
+                        cosine > 0.97,
+                        "{format} {size}: {cosine} to the first format's"
+                    );
+                }
             }
         }
     }
@@ -146,30 +337,31 @@ fn the_smallest_frame_passes_and_the_largest_is_refused() {
 }
 
 #[test]
-fn interlaced_frames_pass() {
+fn interlaced_frames_are_worked_on() {
     for name in FILTERS {
-        expect_eos(&format!(
-            "videotestsrc num-buffers=2 ! video/x-raw,format=I420,width=64,height=48,interlace-mode=interleaved ! {} ! fakesink",
-            fragment(name)
-        ));
+        check_played(
+            name,
+            "format=I420,width=64,height=48,interlace-mode=interleaved",
+        );
     }
 }
 
 #[test]
-fn a_buffer_smaller_than_its_caps_is_an_error_or_passes_untouched() {
+fn a_buffer_smaller_than_its_caps_is_an_error_where_pixels_are_looked_at() {
     for name in ["yolodetect", "reidembed", "reidoverlay"] {
-        // fakesrc gives 100 bytes where the caps ask for 3,072. Only elements that look at pixels can notice; reidembed
-        // and reidoverlay look only where there are people.
-        let launch = format!(
-            "fakesrc num-buffers=2 sizetype=fixed sizemax=100 format=time ! video/x-raw,format=I420,width=64,height=32,framerate=30/1 ! {} ! fakesink",
+        // fakesrc gives 100 bytes where the caps ask for 3,072. reidembed and reidoverlay look only where there are people.
+        let pipeline = parse(&format!(
+            "fakesrc num-buffers=2 sizetype=fixed sizemax=100 format=time ! video/x-raw,format=I420,width=64,height=32,framerate=30/1 \
+             ! identity name=people ! {} ! fakesink name=end",
             fragment(name)
-        );
-        match run(&parse(&launch)) {
+        ));
+        with_people(&pipeline);
+        match run(&pipeline) {
             End::Error(text) => assert!(
                 text.contains("does not hold a frame of its caps"),
                 "{name}: {text}"
             ),
-            End::Eos => assert_ne!(name, "yolodetect", "a buffer too small went unnoticed"),
+            End::Eos => panic!("{name}: a buffer too small went unnoticed"),
         }
     }
 }
@@ -178,9 +370,10 @@ fn a_buffer_smaller_than_its_caps_is_an_error_or_passes_untouched() {
 fn caps_may_change_in_mid_stream() {
     for name in FILTERS {
         let pipeline = parse(&format!(
-            "videotestsrc num-buffers=40 ! capsfilter name=caps caps=video/x-raw,format=I420,width=64,height=48 ! {} ! fakesink name=end",
+            "videotestsrc num-buffers=40 ! capsfilter name=caps caps=video/x-raw,format=I420,width=64,height=48 ! identity name=people ! {} ! fakesink name=end",
             fragment(name)
         ));
+        let frames = with_people(&pipeline);
         let caps = pipeline.by_name("caps").unwrap();
         let counter = std::sync::atomic::AtomicU32::new(0);
         pipeline
@@ -199,6 +392,10 @@ fn caps_may_change_in_mid_stream() {
             });
         let end = run(&pipeline);
         assert!(matches!(end, End::Eos), "{name}: {end:?}");
+        let [before, behind] = frames.map(|frames| frames.lock().unwrap().clone());
+        check_frames(name, "with changing caps", &before, &behind);
+        let sizes: std::collections::BTreeSet<u32> = behind.iter().map(|f| f.size.width).collect();
+        assert_eq!(sizes, [31, 64, 128].into(), "{name}");
     }
 }
 
@@ -337,7 +534,6 @@ fn none_and_a_thousand_people_pass() {
 
 /// Puts `count` people on the buffer, some of them outside the frame, empty or not a number.
 fn crowd(buffer: &mut gst::BufferRef, count: usize) {
-    use gstreid::core::{geometry::Rect, person::Person};
     let people = (0..count)
         .map(|i| {
             let rect = match i % 10 {
@@ -349,11 +545,11 @@ fn crowd(buffer: &mut gst::BufferRef, count: usize) {
             Person::detected(rect, 0.9, "person".into(), 0)
         })
         .collect();
-    let frame = gstreid::media::FrameSize {
+    let frame = FrameSize {
         width: 320,
         height: 240,
     };
-    gstreid::media::PeopleMeta::set(buffer, frame, people);
+    PeopleMeta::set(buffer, frame, people);
 }
 
 #[test]

@@ -88,6 +88,45 @@ pub struct Identity {
     pub name: Option<Arc<str>>,
 }
 
+/// What people are called as a rule, and what `object-class` says where nobody set it.
+pub const PERSON: &str = "person";
+
+/// What detectors call people, in small letters: the names of COCO, VisDrone, Open Images, CrowdHuman, Intel's and NVIDIA's
+/// models, and the number or the empty name of those that give no names.
+const PERSON_NAMES: [&str; 11] = [
+    PERSON,
+    "persons",
+    "people",
+    "pedestrian",
+    "pedestrians",
+    "human",
+    "man",
+    "woman",
+    "child",
+    "0",
+    "",
+];
+
+/// Whether a class of this name is commonly people.
+pub fn is_person_name(label: &str) -> bool {
+    let label = label.trim();
+    PERSON_NAMES
+        .iter()
+        .any(|name| name.eq_ignore_ascii_case(label))
+}
+
+/// Whether objects of a class are described by vectors.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Subject {
+    /// No embedder has seen the object.
+    #[default]
+    Unknown,
+    /// The embedder describes objects of its class.
+    Described,
+    /// It does not: the object is no person.
+    Other,
+}
+
 /// One detected object of a frame and whatever later elements found out about it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Person {
@@ -99,6 +138,8 @@ pub struct Person {
     pub label: Arc<str>,
     /// Class number in the detector's own list.
     pub label_id: i32,
+    /// Whether `reidembed` describes objects of its class.
+    pub subject: Subject,
     /// Appearance, once `reidembed` has seen it.
     pub embedding: Option<Embedding>,
     /// Track, once `reidtrack` has seen it.
@@ -120,6 +161,7 @@ impl Person {
             confidence,
             label,
             label_id,
+            subject: Subject::Unknown,
             embedding: None,
             track: None,
             identity: None,

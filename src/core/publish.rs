@@ -17,12 +17,80 @@ pub struct FrameFacts<'a> {
     pub width: u32,
     /// px
     pub height: u32,
-    /// When it is shown, ns of the stream; `None` when nobody knows.
+    /// When it is shown, ns of the stream ([`Timeline`]); `None` when nobody knows.
     pub timestamp_ns: Option<u64>,
+    /// When it was taken, ns since 1970 (UTC); `None` when nobody knows, as of a file.
+    pub utc_ns: Option<u64>,
+    /// The same moment on the gallery's clock, ns; `None` without `reidtrack`.
+    pub gallery_ns: Option<u64>,
     /// Where it comes from: a stream's id.
     pub source: &'a str,
     /// The camera's name.
     pub camera: &'a str,
+}
+
+/// Counts the time of a stream in which segments may follow one another: stream time, which begins anew with each file
+/// that is played after another (`concat`), goes on from where the file before ended.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Timeline {
+    /// What is added to stream time, ns.
+    shift_ns: u64,
+    last: Option<Moment>,
+    is_cut: bool,
+}
+
+/// The time of a frame, ns.
+#[derive(Clone, Copy, Debug)]
+struct Moment {
+    told_ns: u64,
+    running_ns: u64,
+}
+
+impl Timeline {
+    /// Another segment begins, without a flush.
+    pub fn cut(&mut self) {
+        self.is_cut = true;
+    }
+
+    /// The time of a frame: its stream time, later than that of the segment before.
+    pub fn time_ns(&mut self, stream_ns: u64, running_ns: u64) -> u64 {
+        if let Some(last) = self.last.filter(|_| std::mem::take(&mut self.is_cut))
+            && stream_ns.saturating_add(self.shift_ns) <= last.told_ns
+        {
+            let passed = running_ns.saturating_sub(last.running_ns);
+            let now = last.told_ns.saturating_add(passed);
+            self.shift_ns = now.saturating_sub(stream_ns);
+        }
+        let told_ns = stream_ns.saturating_add(self.shift_ns);
+        self.last = Some(Moment {
+            told_ns,
+            running_ns,
+        });
+        told_ns
+    }
+}
+
+/// A moment as RFC 3339 writes it, in UTC to the microsecond: `2026-11-30T03:46:23.123456Z`.
+fn rfc3339(utc_ns: u64) -> String {
+    let (seconds, ns) = (utc_ns / 1_000_000_000, utc_ns % 1_000_000_000);
+    let (days, second) = (seconds / 86_400, seconds % 86_400);
+    // Howard Hinnant, "chrono-compatible low-level date algorithms", civil_from_days; days from 0000-03-01 on.
+    let days = days + 719_468;
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 {
+        shifted_month + 3
+    } else {
+        shifted_month - 9
+    };
+    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+    let us = ns / 1_000;
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{us:06}Z")
 }
 
 /// Written people: all whom no tracker has seen, and of the tracked those who are confirmed.
@@ -40,6 +108,8 @@ struct Line<'a> {
     resolution: Resolution,
     source: &'a str,
     timestamp: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    utc: Option<String>,
     tags: Tags,
     objects: Vec<Object<'a>>,
 }
@@ -108,8 +178,9 @@ struct Reid<'a> {
 #[derive(Serialize)]
 struct Evidence<'a> {
     camera: &'a str,
-    /// ns
-    time: u64,
+    /// On the clock of `timestamp`, ns; below 0 before this stream began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time: Option<i64>,
 }
 
 #[derive(Serialize)]
@@ -139,6 +210,7 @@ pub fn json_line(
         },
         source: frame.source,
         timestamp: frame.timestamp_ns,
+        utc: frame.utc_ns.map(rfc3339),
         tags: Tags {},
         objects,
     };
@@ -200,10 +272,16 @@ fn reid<'a>(frame: &FrameFacts<'a>, person: &Person, identity: &'a Identity) -> 
         previous_ids: identity.previous.iter().map(|id| id.0).collect(),
         evidence: identity.evidence.as_ref().map(|seen| Evidence {
             camera: &seen.camera,
-            time: seen.time_ns,
+            time: evidence_ns(frame, seen.time_ns),
         }),
         name: identity.name.as_deref(),
     }
+}
+
+/// A moment of the gallery's clock on that of the frame's `timestamp`: as long ago on both.
+fn evidence_ns(frame: &FrameFacts<'_>, seen_ns: u64) -> Option<i64> {
+    let ago = i64::try_from(frame.gallery_ns?.checked_sub(seen_ns)?).ok()?;
+    i64::try_from(frame.timestamp_ns?).ok()?.checked_sub(ago)
 }
 
 /// A number as written: six digits behind the point, never NaN.
@@ -244,6 +322,8 @@ mod tests {
         width: 640,
         height: 480,
         timestamp_ns: Some(1_500_000_000),
+        utc_ns: None,
+        gallery_ns: Some(9_500_000_000),
         source: "cam\"0",
         camera: "door",
     };
@@ -266,7 +346,7 @@ mod tests {
             margin: 0.125,
             evidence: Some(Seen {
                 camera: "hall".into(),
-                time_ns: 12,
+                time_ns: 9_400_000_000,
             }),
             previous: [IdentityId(9), IdentityId(11)].into(),
             name: None,
@@ -281,11 +361,71 @@ mod tests {
             r#"{"resolution":{"width":640,"height":480},"source":"cam\"0","timestamp":1500000000,"tags":{},"objects":["#,
             r#"{"x":32,"y":120,"w":64,"h":241,"id":17,"roi_type":"person","detection":{"bounding_box":"#,
             r#"{"x_min":0.05,"y_min":0.250521,"x_max":0.15,"y_max":0.751562},"confidence":0.9,"label_id":0,"label":"person"},"#,
-            r#""reid":{"global_id":17,"track_id":4,"state":"matched","score":0.75,"margin":0.125,"camera":"door","previous_ids":[9,11],"evidence":{"camera":"hall","time":12}}}]}"#
+            r#""reid":{"global_id":17,"track_id":4,"state":"matched","score":0.75,"margin":0.125,"camera":"door","previous_ids":[9,11],"evidence":{"camera":"hall","time":1400000000}}}]}"#
         );
         assert_eq!(
             json_line(&FRAME, &[person], false, true).as_deref(),
             Some(expected)
+        );
+    }
+
+    #[test]
+    fn evidence_is_told_on_the_clock_of_the_line() {
+        let time = |timestamp_ns, gallery_ns| {
+            let frame = FrameFacts {
+                timestamp_ns,
+                gallery_ns,
+                ..FRAME
+            };
+            evidence_ns(&frame, 500)
+        };
+        assert_eq!(time(Some(100), Some(520)), Some(80));
+        assert_eq!(time(Some(100), Some(5_500)), Some(-4_900));
+        assert_eq!(time(None, Some(520)), None);
+        assert_eq!(time(Some(100), None), None);
+        // Another camera is ahead: nobody was seen in the future.
+        assert_eq!(time(Some(100), Some(400)), None);
+    }
+
+    #[test]
+    fn time_goes_on_from_file_to_file() {
+        let mut line = Timeline::default();
+        line.cut();
+        assert_eq!(line.time_ns(5, 0), 5);
+        assert_eq!(line.time_ns(15, 10), 15);
+        // The second of two files.
+        line.cut();
+        assert_eq!(line.time_ns(0, 20), 25);
+        assert_eq!(line.time_ns(10, 30), 35);
+        // The third, and a gap in it.
+        line.cut();
+        assert_eq!(line.time_ns(0, 40), 45);
+        assert_eq!(line.time_ns(100, 140), 145);
+        // The same segment told again.
+        line.cut();
+        assert_eq!(line.time_ns(110, 150), 155);
+        assert_eq!(Timeline::default().time_ns(7, 9), 7);
+    }
+
+    #[test]
+    fn moments_are_written_as_rfc_3339() {
+        for (seconds, expected) in [
+            (0, "1970-01-01T00:00:00.000000Z"),
+            (951_782_399, "2000-02-28T23:59:59.000000Z"),
+            (951_782_400, "2000-02-29T00:00:00.000000Z"),
+            (1_796_012_783, "2026-11-30T04:26:23.000000Z"),
+            (4_107_542_400, "2100-03-01T00:00:00.000000Z"),
+        ] {
+            assert_eq!(rfc3339(seconds * 1_000_000_000), expected);
+        }
+        assert!(rfc3339(1_234_567_891).ends_with(":01.234567Z"));
+        let frame = FrameFacts {
+            utc_ns: Some(0),
+            ..FRAME
+        };
+        let line = json_line(&frame, &[], true, false).unwrap();
+        assert!(
+            line.contains(r#""timestamp":1500000000,"utc":"1970-01-01T00:00:00.000000Z","tags""#)
         );
     }
 

@@ -8,6 +8,7 @@ pub mod reidoverlay;
 pub mod reidpublish;
 pub mod reidtestsrc;
 pub mod reidtrack;
+mod silence;
 pub mod yolodetect;
 
 /// Who made the elements, as `gst-inspect-1.0` shows it.
@@ -20,13 +21,21 @@ fn ask_downstream(
     src_pad: &gst::Pad,
     query: &mut gst::query::Allocation,
 ) -> Result<(), gst::LoggableError> {
-    if src_pad.peer_query(query) {
-        Ok(())
-    } else {
-        Err(gst::loggable_error!(
+    if !src_pad.peer_query(query) {
+        return Err(gst::loggable_error!(
             category,
             "nobody downstream proposes buffers"
-        ))
+        ));
+    }
+    refuse_crop(query);
+    Ok(())
+}
+
+/// Whoever looks at pixels wants those of the caps: a crop that is only noted on the buffer would leave boxes in the
+/// coordinates of the picture before it, which nobody behind could tell.
+fn refuse_crop(query: &mut gst::query::Allocation) {
+    while let Some(index) = query.find_allocation_meta::<gst_video::VideoCropMeta>() {
+        query.remove_nth_allocation_meta(index);
     }
 }
 

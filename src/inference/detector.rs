@@ -15,6 +15,7 @@ use super::{
 };
 use crate::core::{
     image::ImageView,
+    person::{PERSON, is_person_name},
     preprocess::{LetterboxPlan, PreprocessError, Preprocessor},
     yolo::{self, ClassFilter, DecodeError, DecodeParams, Decoded, Detection, Layout, TensorView},
 };
@@ -164,6 +165,21 @@ impl Detector {
             false => ClassFilter::Only(ids),
         };
         Ok(())
+    }
+
+    /// Restricts it to people: to the class `person`, else to those with other names that mean people.
+    pub fn look_for_people(&mut self) -> Result<(), InferenceError> {
+        let labels = &self.facts.labels;
+        let people: Vec<&str> = labels
+            .iter()
+            .map(String::as_str)
+            .filter(|label| is_person_name(label))
+            .collect();
+        if self.facts.class_id(PERSON).is_some() || people.is_empty() {
+            return self.look_for(PERSON);
+        }
+        let people = people.join(",");
+        self.look_for(&people)
     }
 
     fn no_such_class(&self, name: &str) -> InferenceError {

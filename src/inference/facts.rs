@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use super::{
     literal::Literal,
     model::{ElementType, ModelInfo, TensorInfo},
-    sidecar::{self, MAX_INPUT_SIDE, Sidecar},
+    sidecar::{self, MAX_INPUT_SIDE, Sidecar, Task},
 };
 use crate::core::{
     preprocess::{ColorOrder, InputSpec, ResizeMode, TensorLayout},
@@ -231,7 +231,9 @@ impl DetectorFacts {
             input_height: size.height,
             classes: named.as_ref().map(Vec::len),
             end2end: metadata.is_suppressed(),
-            task: metadata.get("task").map(str::to_owned),
+            task: (wishes.sidecar.task.map(Task::name))
+                .or(metadata.get("task"))
+                .map(str::to_owned),
             layout: wishes.layout.or(wishes.sidecar.layout),
         };
         let head = yolo::recognise(&outputs(info, shapes), &hints)?;
@@ -889,6 +891,25 @@ mod tests {
             (yolox.color, yolox.scale, yolox.resize, yolox.pad),
             (ColorOrder::Bgr, [1.0; 3], ResizeMode::LetterboxTopLeft, 114)
         );
+    }
+
+    #[test]
+    fn a_pose_model_without_metadata_is_told_by_its_sidecar() {
+        // One class, 17 key points of three numbers.
+        let info = model(&[1, 3, 640, 640], &[&[1, 56, 8400]], &[]);
+        let named = "labels = ['person']";
+        let refused = detector(&info, &with_sidecar(named)).unwrap_err();
+        assert!(refused.to_string().contains("task = \"pose\""), "{refused}");
+        let told = with_sidecar(&format!("task = 'pose'\n{named}"));
+        let found = detector(&info, &told).unwrap();
+        assert_eq!(
+            (found.head.classes(), &*found.labels[0]),
+            (Some(1), "person")
+        );
+        // The same words as in metadata, which they overrule.
+        let wrong = model(&[1, 3, 640, 640], &[&[1, 56, 8400]], &[("task", "detect")]);
+        assert_eq!(detector(&wrong, &told), Ok(found));
+        assert!(Sidecar::parse("task = 'obb'").is_err());
     }
 
     #[test]

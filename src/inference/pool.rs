@@ -377,12 +377,29 @@ fn explained(message: &str) -> String {
         "its weights lie in a second file that is missing beside it: "
     } else if message.contains("Protobuf parsing failed") || message.contains("INVALID_PROTOBUF") {
         "it is not an ONNX file, or it is truncated: "
-    } else if message.contains("opset") {
-        "it needs a newer ONNX Runtime: "
+    } else if message.contains("IR version") || message.contains("opset") {
+        "it was exported for a newer ONNX Runtime than this one ('reidctl doctor' shows which it is): install a newer one, or export the model with an older version: "
     } else {
         ""
     };
-    format!("{cause}{message}")
+    format!("{cause}{}", without_signature(message))
+}
+
+/// The message without the C++ source file, line and function that ONNX Runtime puts in front of it.
+fn without_signature(message: &str) -> &str {
+    let Some((_, rest)) = [".cc:", ".h:"]
+        .iter()
+        .find_map(|ending| message.split_once(ending))
+    else {
+        return message;
+    };
+    let plain = match rest.rsplit_once(") ") {
+        Some((_, plain)) => plain,
+        // A line number and a name without parameters.
+        None => rest.splitn(3, ' ').last().unwrap_or(rest),
+    };
+    let plain = plain.trim();
+    if plain.is_empty() { message } else { plain }
 }
 
 fn read_info(path: &Path, session: &Session) -> Result<ModelInfo, InferenceError> {
@@ -499,6 +516,23 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn messages_begin_with_the_cause_and_not_with_a_signature() {
+        let message = "Load model from m.onnx failed:/onnxruntime_src/onnxruntime/core/graph/model.cc:182 onnxruntime::Model::Model(onnx::ModelProto&&, const onnxruntime::PathString&, const onnxruntime::ModelOptions&) Unsupported model IR version: 99, max supported IR version: 11\n";
+        let text = explained(message);
+        assert!(
+            text.starts_with("it was exported for a newer ONNX Runtime"),
+            "{text}"
+        );
+        assert!(
+            text.ends_with(": Unsupported model IR version: 99, max supported IR version: 11"),
+            "{text}"
+        );
+        assert_eq!(explained("no such device"), "no such device");
+        let bare = "/src/core/session.cc:12 Initialize it is broken";
+        assert_eq!(explained(bare), "it is broken");
+    }
 
     fn request(path: &Path) -> ModelRequest {
         ModelRequest {

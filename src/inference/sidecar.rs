@@ -2,6 +2,7 @@
 //!
 //! ```toml
 //! # Every key is optional; what is left out comes from the model's metadata, else from its family.
+//! task = "detect"               # what it was trained for: detect, segment, pose (the last two have more numbers a box)
 //! layout = "yolox"              # how boxes are written: a value of yolodetect's property `layout`
 //! width = 416                   # size of the input, px, for models that leave it open
 //! height = 416
@@ -43,6 +44,9 @@ pub const MAX_INPUT_SIDE: usize = 8192;
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sidecar {
+    /// What a detector was trained for.
+    #[serde(default, deserialize_with = "task")]
+    pub task: Option<Task>,
     /// Layout of a detector's outputs.
     #[serde(default, deserialize_with = "layout")]
     pub layout: Option<Layout>,
@@ -73,6 +77,30 @@ pub struct Sidecar {
     pub output: Option<String>,
     /// What an embedder's cosines mean.
     pub calibration: Option<MeasuredCalibration>,
+}
+
+/// What a detector was trained for, as Ultralytics' metadata names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// Boxes alone.
+    Detect,
+    /// Mask coefficients follow the classes.
+    Segment,
+    /// Key points follow the classes.
+    Pose,
+}
+
+impl Task {
+    const ALL: [Self; 3] = [Self::Detect, Self::Segment, Self::Pose];
+
+    /// As in sidecars and metadata.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Detect => "detect",
+            Self::Segment => "segment",
+            Self::Pose => "pose",
+        }
+    }
 }
 
 /// A calibration and where it comes from.
@@ -280,6 +308,10 @@ fn layout<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Option<Layout>, D::E
     one_of(d, &Layout::ALL.map(|layout| (layout.name(), layout)))
 }
 
+fn task<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Option<Task>, D::Error> {
+    one_of(d, &Task::ALL.map(|task| (task.name(), task)))
+}
+
 fn color<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Option<ColorOrder>, D::Error> {
     one_of(d, &COLORS)
 }
@@ -310,6 +342,7 @@ mod tests {
         assert_eq!(
             sidecar,
             Sidecar {
+                task: Some(Task::Detect),
                 layout: Some(Layout::Yolox),
                 width: Some(416),
                 height: Some(416),

@@ -19,9 +19,15 @@ struct Known {
     tracked: Vec<u64>,
 }
 
-/// Writes a detection for each person that has none yet, and its identity where it has one. Entries cannot be removed
-/// from a relation meta; an identity that was corrected is added beside the earlier one.
-pub(super) fn mirror(buffer: &mut gst::BufferRef, frame: FrameSize, people: &[Person]) {
+/// Writes a detection for each person that has none yet, and its identity where it has one. `before` as in
+/// [`roi::mirror`]. Entries can be neither moved in a relation meta nor removed from it: a person keeps the entry of the
+/// box that the detector saw, and an identity that was corrected is added beside the earlier one.
+pub(super) fn mirror(
+    buffer: &mut gst::BufferRef,
+    frame: FrameSize,
+    people: &[Person],
+    before: Option<&[Rect]>,
+) {
     let mut known = known(buffer);
     let now = buffer.pts().unwrap_or(gst::ClockTime::ZERO);
     if buffer.meta::<AnalyticsRelationMeta>().is_none() {
@@ -30,13 +36,17 @@ pub(super) fn mirror(buffer: &mut gst::BufferRef, frame: FrameSize, people: &[Pe
     let Some(mut meta) = buffer.meta_mut::<AnalyticsRelationMeta>() else {
         return;
     };
-    for person in people {
+    for (i, person) in people.iter().enumerate() {
         let Some(region) = roi::pixels(&person.rect, frame) else {
             continue;
         };
+        let former = match before {
+            Some(before) => before.get(i).and_then(|rect| roi::pixels(rect, frame)),
+            None => Some(region),
+        };
         let found = known
             .iter()
-            .position(|k| roi::is_same(k.region, region))
+            .position(|k| former.is_some_and(|former| roi::is_same(k.region, former)))
             .map(|i| known.swap_remove(i));
         let (id, tracked) = match found {
             Some(known) => (known.id, known.tracked),
@@ -139,7 +149,7 @@ mod tests {
         let mut person =
             Person::detected(Rect::new(10.0, 20.0, 50.0, 100.0), 0.75, "person".into(), 0);
         assert!(read_detections(buffer).is_none());
-        mirror(buffer, FRAME, std::slice::from_ref(&person));
+        mirror(buffer, FRAME, std::slice::from_ref(&person), None);
         assert_eq!(read_detections(buffer).unwrap(), [person.clone()]);
         person.identity = Some(Identity {
             id: IdentityId(7),
@@ -151,7 +161,7 @@ mod tests {
             name: None,
         });
         for _ in 0..2 {
-            mirror(buffer, FRAME, std::slice::from_ref(&person));
+            mirror(buffer, FRAME, std::slice::from_ref(&person), None);
         }
         let known = known(buffer);
         assert_eq!(known.len(), 1);

@@ -3,7 +3,11 @@
 //! One per buffer. It is cloned when the buffer is copied, its boxes are rescaled when the video is scaled, and it is
 //! left behind by whatever else changes the picture's geometry (crop, rotate), because the boxes would lie.
 
-use std::{mem::ManuallyDrop, ptr, sync::LazyLock};
+use std::{
+    mem::ManuallyDrop,
+    ptr,
+    sync::{Arc, LazyLock},
+};
 
 use glib::translate::{FromGlib, IntoGlib, from_glib};
 use gst::prelude::*;
@@ -28,6 +32,15 @@ impl From<&gst_video::VideoInfo> for FrameSize {
     }
 }
 
+/// Whose view a picture is, as `reidtrack` knows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Viewpoint {
+    /// The camera's name.
+    pub camera: Option<Arc<str>>,
+    /// When the frame is, ns on the clock of the gallery, which [`crate::core::person::Seen::time_ns`] counts on, too.
+    pub gallery_ns: Option<u64>,
+}
+
 /// What is known of the people in a buffer's picture.
 #[repr(transparent)]
 pub struct PeopleMeta(RawMeta);
@@ -38,6 +51,7 @@ pub struct RawMeta {
     parent: gst::ffi::GstMeta,
     frame: FrameSize,
     people: ManuallyDrop<Vec<Person>>,
+    viewpoint: ManuallyDrop<Viewpoint>,
 }
 
 // SAFETY: the content is plain owned data (Vec, Arc) without interior mutability; GStreamer hands out mutable access to
@@ -60,12 +74,13 @@ impl std::fmt::Debug for PeopleMeta {
         f.debug_struct("PeopleMeta")
             .field("frame", &self.0.frame)
             .field("people", &self.people())
+            .field("viewpoint", self.viewpoint())
             .finish()
     }
 }
 
 impl PeopleMeta {
-    /// Attaches `people`, whose boxes are px of a frame of `frame` size, in place of an earlier list.
+    /// Attaches `people`, whose boxes are px of a frame of `frame` size, in place of an earlier list. The viewpoint stays.
     pub fn set(buffer: &mut gst::BufferRef, frame: FrameSize, people: Vec<Person>) {
         match buffer.meta_mut::<Self>() {
             Some(mut meta) => {
@@ -95,6 +110,16 @@ impl PeopleMeta {
     /// The people, to be completed by the next element. Adding and removing is allowed.
     pub fn people_mut(&mut self) -> &mut Vec<Person> {
         &mut self.0.people
+    }
+
+    /// Whose view the picture is.
+    pub fn viewpoint(&self) -> &Viewpoint {
+        &self.0.viewpoint
+    }
+
+    /// Whose view the picture is, to be completed.
+    pub fn viewpoint_mut(&mut self) -> &mut Viewpoint {
+        &mut self.0.viewpoint
     }
 
     /// The size of the frame that the boxes refer to.
@@ -159,6 +184,7 @@ unsafe extern "C" fn init(
             height: 0,
         });
         ptr::addr_of_mut!((*raw).people).write(ManuallyDrop::new(Vec::new()));
+        ptr::addr_of_mut!((*raw).viewpoint).write(ManuallyDrop::new(Viewpoint::default()));
     }
     glib::ffi::GTRUE
 }
@@ -166,7 +192,11 @@ unsafe extern "C" fn init(
 /// Drops what the meta owns; GStreamer frees the memory.
 unsafe extern "C" fn free(meta: *mut gst::ffi::GstMeta, _buffer: *mut gst::ffi::GstBuffer) {
     // SAFETY: called once, at the end of the meta's life.
-    unsafe { ManuallyDrop::drop(&mut (*meta.cast::<RawMeta>()).people) }
+    unsafe {
+        let raw = &mut *meta.cast::<RawMeta>();
+        ManuallyDrop::drop(&mut raw.people);
+        ManuallyDrop::drop(&mut raw.viewpoint);
+    }
 }
 
 /// Copies the list to another buffer, rescaled when that buffer is a scaled picture. `FALSE` leaves it behind.
@@ -193,7 +223,11 @@ unsafe extern "C" fn transform(
                 .iter_mut()
                 .for_each(|person| person.rect = person.rect.scaled(sx, sy));
         }
-        PeopleMeta::set(gst::BufferRef::from_mut_ptr(dest), frame, people);
+        let dest = gst::BufferRef::from_mut_ptr(dest);
+        PeopleMeta::set(dest, frame, people);
+        if let Some(mut copy) = dest.meta_mut::<PeopleMeta>() {
+            *copy.viewpoint_mut() = Viewpoint::clone(&raw.viewpoint);
+        }
     }
     glib::ffi::GTRUE
 }
@@ -300,6 +334,15 @@ mod tests {
         gst::init().unwrap();
         let mut buffer = gst::Buffer::new();
         PeopleMeta::set(buffer.make_mut(), FRAME, vec![person()]);
+        let door = Viewpoint {
+            camera: Some("door".into()),
+            gallery_ns: Some(7),
+        };
+        *buffer
+            .make_mut()
+            .meta_mut::<PeopleMeta>()
+            .unwrap()
+            .viewpoint_mut() = door.clone();
         let mut scaled = gst::Buffer::new();
         assert!(scale(
             &buffer,
@@ -309,6 +352,7 @@ mod tests {
         ));
         let meta = scaled.meta::<PeopleMeta>().unwrap();
         assert_eq!(meta.people()[0].rect, Rect::new(5.0, 20.0, 10.0, 60.0));
+        assert_eq!(*meta.viewpoint(), door);
         assert_eq!(
             meta.frame_size(),
             FrameSize {

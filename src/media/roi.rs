@@ -1,15 +1,15 @@
 //! The mirror for everybody else: `GstVideoRegionOfInterestMeta` with the parameters that Intel DL Streamer reads and
 //! writes (`detection`, `object_id`), and our own (`reid`).
 //!
-//! The mirror is written anew by each element that learns something. A region that is already there for a person (the
-//! same rectangle within a pixel: GStreamer 1.22's scalers keep the rectangle and lose the parameters) is completed,
-//! and what others have attached to it stays.
+//! The mirror is written anew by each element that learns something: one person, one region. A region that is already
+//! there for a person (the rectangle that the person had so far, within a pixel: GStreamer 1.22's scalers keep the
+//! rectangle and lose the parameters) is completed and follows the person's box, and what others have attached to it stays.
 
 use std::{collections::BTreeSet, ops::ControlFlow, sync::Arc};
 
 use gst_video::VideoRegionOfInterestMeta;
 
-use super::{FrameSize, TRUTH_ROI_TYPE};
+use super::{FrameSize, PeopleMeta, TRUTH_ROI_TYPE};
 use crate::core::{geometry::Rect, person::Person};
 
 const DETECTION: &str = "detection";
@@ -28,37 +28,52 @@ pub struct Origin {
 /// Left, top, width and height in whole px.
 pub(super) type Region = (u32, u32, u32, u32);
 
+/// A person's region as it is on the buffer so far, and as it shall be. `None` where nothing is inside the frame.
+struct Mark {
+    before: Option<Region>,
+    after: Option<Region>,
+}
+
 /// A region that was there before, without what we are about to write.
 struct Former {
+    label: String,
     rect: Region,
     id: i32,
     parent_id: i32,
     params: Vec<gst::Structure>,
 }
 
-/// Writes a region for each person, in place of the ones that were there for the same boxes.
+/// Writes a region for each person, in place of the ones that were there for them. `before` are the boxes that the first
+/// of `people` had on this buffer until now, the others have none; without it everybody's box is as it was.
 pub(super) fn mirror(
     buffer: &mut gst::BufferRef,
     frame: FrameSize,
     people: &[Person],
+    before: Option<&[Rect]>,
     origin: &Origin,
 ) {
-    let regions: Vec<_> = people
-        .iter()
-        .map(|person| pixels(&person.rect, frame))
-        .collect();
-    let mut former = take_former(buffer, people, &regions, origin);
+    let mark = |(i, person): (usize, &Person)| {
+        let after = pixels(&person.rect, frame);
+        let before = match before {
+            Some(before) => before.get(i).and_then(|rect| pixels(rect, frame)),
+            None => after,
+        };
+        Mark { before, after }
+    };
+    let marks: Vec<Mark> = people.iter().enumerate().map(mark).collect();
+    let mut former = take_former(buffer, people, &marks, origin);
+    drop_outdated(buffer);
     // Numbers are unique within the buffer and without gaps as a rule: PyGObject can reach a region only by its number.
     let kept = buffer
         .iter_meta::<VideoRegionOfInterestMeta>()
         .map(|meta| meta.id());
     let mut used: BTreeSet<i32> = kept.chain(former.iter().map(|f| f.id)).collect();
-    for (person, region) in people.iter().zip(regions) {
-        let Some(rect) = region else { continue };
-        let known = former
-            .iter()
-            .position(|f| is_same(f.rect, rect))
+    for (person, mark) in people.iter().zip(&marks) {
+        let known = mark
+            .before
+            .and_then(|before| nearest(&former, &person.label, before))
             .map(|i| former.swap_remove(i));
+        let Some(rect) = mark.after else { continue };
         let mut meta = VideoRegionOfInterestMeta::add(buffer, &person.label, rect);
         match &known {
             Some(known) => {
@@ -71,11 +86,17 @@ pub(super) fn mirror(
                 meta.set_id(id);
             }
         }
+        let has_moved = known.as_ref().is_some_and(|known| known.rect != rect);
         let params = known.map(|known| known.params).unwrap_or_default();
         if !params.iter().any(|param| param.name() == DETECTION) {
             meta.add_param(detection(person, frame, origin));
         }
-        params.into_iter().for_each(|param| meta.add_param(param));
+        for mut param in params {
+            if has_moved && param.name() == DETECTION {
+                set_corners(&mut param, person, frame);
+            }
+            meta.add_param(param);
+        }
         identity(person, origin)
             .into_iter()
             .for_each(|param| meta.add_param(param));
@@ -91,19 +112,78 @@ fn free_number(used: &BTreeSet<i32>) -> i32 {
         .unwrap_or(i32::MAX)
 }
 
+/// The region of a class that lies where a person was; of several the nearest.
+fn nearest(former: &[Former], label: &str, before: Region) -> Option<usize> {
+    let distance = |r: Region| {
+        r.0.abs_diff(before.0)
+            + r.1.abs_diff(before.1)
+            + r.2.abs_diff(before.2)
+            + r.3.abs_diff(before.3)
+    };
+    let candidates = former.iter().enumerate();
+    candidates
+        .filter(|(_, f)| f.label == label && is_same(f.rect, before))
+        .min_by_key(|(_, f)| distance(f.rect))
+        .map(|(i, _)| i)
+}
+
+/// Removes what we wrote for an earlier list of people, which is being replaced; what others have added to stays.
+fn drop_outdated(buffer: &mut gst::BufferRef) {
+    let Some(meta) = buffer.meta::<PeopleMeta>() else {
+        return;
+    };
+    // The regions are as the list: a picture that was cut or resized without them has them where they were.
+    let frame = meta.frame_size();
+    let earlier: Vec<(Arc<str>, Region)> = meta
+        .people()
+        .iter()
+        .filter_map(|person| Some((person.label.clone(), pixels(&person.rect, frame)?)))
+        .collect();
+    if earlier.is_empty() {
+        return;
+    }
+    let is_ours = |roi: &VideoRegionOfInterestMeta| {
+        roi.params()
+            .all(|param| [DETECTION, OBJECT_ID, REID].contains(&param.name().as_str()))
+            && earlier
+                .iter()
+                .any(|(label, rect)| **label == *class_of(roi) && is_same(*rect, roi.rect()))
+    };
+    buffer.foreach_meta_mut(|mut meta| {
+        let roi = meta.downcast_ref::<VideoRegionOfInterestMeta>();
+        ControlFlow::Continue(if roi.is_some_and(|roi| is_ours(roi)) {
+            gst::buffer::BufferMetaForeachAction::Remove
+        } else {
+            gst::buffer::BufferMetaForeachAction::Keep
+        })
+    });
+}
+
 /// The name of the camera that `reidtrack` wrote beside its identities, if any of them is there.
-pub fn camera(buffer: &gst::BufferRef) -> Option<String> {
+pub(super) fn camera(buffer: &gst::BufferRef) -> Option<String> {
     buffer
         .iter_meta::<VideoRegionOfInterestMeta>()
         .find_map(|meta| meta.param(REID)?.get::<String>("camera").ok())
         .filter(|camera| !camera.is_empty())
 }
 
+/// The class that a region names; empty where it names none (quark 0, which the bindings read as a string).
+pub fn class_of(meta: &VideoRegionOfInterestMeta) -> &str {
+    // SAFETY: the type is transparent over GStreamer's struct.
+    let raw = unsafe {
+        &*std::ptr::from_ref(meta).cast::<gst_video::ffi::GstVideoRegionOfInterestMeta>()
+    };
+    if raw.roi_type == 0 {
+        return "";
+    }
+    meta.roi_type()
+}
+
 /// Detections of another detector; `None` when the buffer carries no region at all.
 pub(super) fn read_detections(buffer: &gst::BufferRef, frame: FrameSize) -> Option<Vec<Person>> {
     let mut people = None;
     for meta in buffer.iter_meta::<VideoRegionOfInterestMeta>() {
-        if meta.roi_type() != TRUTH_ROI_TYPE {
+        if class_of(&meta) != TRUTH_ROI_TYPE {
             people
                 .get_or_insert_with(Vec::new)
                 .push(read_detection(&meta, frame));
@@ -145,7 +225,7 @@ fn read_detection(meta: &VideoRegionOfInterestMeta, frame: FrameSize) -> Person 
     Person::detected(
         fine.unwrap_or(whole),
         confidence,
-        Arc::from(meta.roi_type()),
+        Arc::from(class_of(meta)),
         label_id,
     )
 }
@@ -154,13 +234,13 @@ fn read_detection(meta: &VideoRegionOfInterestMeta, frame: FrameSize) -> Person 
 fn take_former(
     buffer: &mut gst::BufferRef,
     people: &[Person],
-    regions: &[Option<Region>],
+    marks: &[Mark],
     origin: &Origin,
 ) -> Vec<Former> {
     let replaced = |meta: &VideoRegionOfInterestMeta| {
-        people.iter().zip(regions).any(|(person, region)| {
-            region.is_some_and(|rect| is_same(rect, meta.rect()))
-                && *person.label == *meta.roi_type()
+        people.iter().zip(marks).any(|(person, mark)| {
+            mark.before.is_some_and(|rect| is_same(rect, meta.rect()))
+                && *person.label == *class_of(meta)
         })
     };
     let keep = |name: &str| {
@@ -175,6 +255,7 @@ fn take_former(
             return ControlFlow::Continue(gst::buffer::BufferMetaForeachAction::Keep);
         };
         former.push(Former {
+            label: class_of(roi).to_string(),
             rect: roi.rect(),
             id: roi.id(),
             parent_id: roi.parent_id(),
@@ -215,20 +296,30 @@ pub(super) fn is_same(a: Region, b: Region) -> bool {
 
 /// DL Streamer's `detection` parameter: corners as fractions of the frame.
 fn detection(person: &Person, frame: FrameSize, origin: &Origin) -> gst::Structure {
+    let mut detection = gst::Structure::builder(DETECTION)
+        .field("label_id", person.label_id)
+        .field("confidence", f64::from(person.confidence))
+        .build();
+    set_corners(&mut detection, person, frame);
+    detection.set("model_name", origin.detector.as_deref().unwrap_or_default());
+    detection.set("layer_name", "");
+    detection
+}
+
+/// Makes a `detection` say where the person's box is.
+fn set_corners(detection: &mut gst::Structure, person: &Person, frame: FrameSize) {
     let part = person
         .rect
         .scaled(1.0 / frame.width as f32, 1.0 / frame.height as f32);
-    let fraction = |v: f32| f64::from(v.clamp(0.0, 1.0));
-    gst::Structure::builder(DETECTION)
-        .field("label_id", person.label_id)
-        .field("confidence", f64::from(person.confidence))
-        .field("x_min", fraction(part.x))
-        .field("x_max", fraction(part.right()))
-        .field("y_min", fraction(part.y))
-        .field("y_max", fraction(part.bottom()))
-        .field("model_name", origin.detector.as_deref().unwrap_or_default())
-        .field("layer_name", "")
-        .build()
+    let corners = [
+        ("x_min", part.x),
+        ("x_max", part.right()),
+        ("y_min", part.y),
+        ("y_max", part.bottom()),
+    ];
+    for (name, value) in corners {
+        detection.set(name, f64::from(value.clamp(0.0, 1.0)));
+    }
 }
 
 /// DL Streamer's `object_id` and our `reid`, for a person who carries an identity.
@@ -313,7 +404,7 @@ mod tests {
         let mut buffer = gst::Buffer::new();
         let buffer = buffer.make_mut();
         assert!(media::read_people(buffer, FRAME).is_none());
-        mirror(buffer, FRAME, &[person(10.0)], &Origin::default());
+        mirror(buffer, FRAME, &[person(10.0)], None, &Origin::default());
         let read = read_detections(buffer, FRAME).unwrap();
         assert_eq!(read.len(), 1);
         assert!((read[0].rect.y - 20.25).abs() < 1e-3 && (read[0].confidence - 0.75).abs() < 1e-6);
@@ -328,6 +419,7 @@ mod tests {
             buffer,
             FRAME,
             &[person(10.0)],
+            None,
             &Origin {
                 detector: Some("yolo".into()),
                 camera: None,
@@ -342,6 +434,7 @@ mod tests {
                 buffer,
                 FRAME,
                 &[identified(10.0, 7)],
+                None,
                 &Origin {
                     detector: None,
                     camera: Some("door".into()),
@@ -391,10 +484,71 @@ mod tests {
             buffer,
             FRAME,
             &[person(1000.0), person(f32::NAN)],
+            None,
             &Origin::default(),
         );
         assert!(read_detections(buffer, FRAME).is_none());
         VideoRegionOfInterestMeta::add(buffer, TRUTH_ROI_TYPE, (0, 0, 5, 5));
         assert!(read_detections(buffer, FRAME).is_none());
+    }
+
+    #[test]
+    fn a_region_that_names_no_class_is_read_and_completed() {
+        gst::init().unwrap();
+        let mut buffer = gst::Buffer::new();
+        let buffer = buffer.make_mut();
+        // SAFETY: the buffer is writable; quark 0 is what a C program's empty class is.
+        unsafe {
+            gst_video::ffi::gst_buffer_add_video_region_of_interest_meta_id(
+                buffer.as_mut_ptr(),
+                0,
+                10,
+                20,
+                50,
+                100,
+            );
+        }
+        let people = read_detections(buffer, FRAME).unwrap();
+        assert_eq!(&*people[0].label, "");
+        mirror(buffer, FRAME, &people, None, &Origin::default());
+        assert_eq!(
+            regions(buffer),
+            [(String::new(), vec!["detection".to_owned()])]
+        );
+    }
+
+    #[test]
+    fn a_region_follows_the_box_of_its_person_and_an_outdated_one_goes() {
+        gst::init().unwrap();
+        let mut buffer = gst::Buffer::new();
+        let buffer = buffer.make_mut();
+        let found = [person(10.0), person(200.0)];
+        media::write_people(buffer, FRAME, found.to_vec(), &Origin::default());
+        for mut meta in buffer.iter_meta_mut::<VideoRegionOfInterestMeta>() {
+            meta.add_param(gst::Structure::new_empty("classification"));
+        }
+        let before = found.map(|person| person.rect);
+        let moved = vec![
+            identified(16.0, 7),
+            identified(190.0, 8),
+            identified(400.0, 9),
+        ];
+        media::rewrite_people(buffer, FRAME, moved, &before, &Origin::default());
+        let all: Vec<_> = buffer
+            .iter_meta::<VideoRegionOfInterestMeta>()
+            .map(|meta| {
+                let has_param = meta.param("classification").is_some();
+                (meta.rect().0, meta.id(), has_param)
+            })
+            .collect();
+        assert_eq!(all, [(16, 1, true), (190, 2, true), (400, 3, false)]);
+        // Another detector's list takes the place of this one; what others wrote stays.
+        media::write_people(buffer, FRAME, vec![person(300.0)], &Origin::default());
+        let mut left: Vec<_> = buffer
+            .iter_meta::<VideoRegionOfInterestMeta>()
+            .map(|meta| meta.rect().0)
+            .collect();
+        left.sort_unstable();
+        assert_eq!(left, [16, 190, 300]);
     }
 }

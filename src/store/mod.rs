@@ -4,6 +4,7 @@
 //! carries what changes into a database and brings in what others changed; the streaming threads never wait for it.
 
 pub mod archive;
+pub mod cameras;
 mod error;
 mod keeper;
 mod location;

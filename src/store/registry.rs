@@ -6,12 +6,13 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, LazyLock, Mutex, MutexGuard, Weak},
+    sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, Weak},
     time::Duration,
 };
 
 use super::{
     Location, StoreError,
+    cameras::CameraNames,
     keeper::{Keeper, ModelLock, Notice, described},
     postgres::Postgres,
     sqlite::{Access, Sqlite},
@@ -37,6 +38,9 @@ pub struct SharedGallery {
     name: String,
     location: Location,
     gallery: Arc<Mutex<Gallery>>,
+    cameras: Arc<CameraNames>,
+    /// The model of the first vector that came.
+    first_model: OnceLock<ModelFingerprint>,
     kept: Option<Kept>,
 }
 
@@ -53,6 +57,8 @@ impl SharedGallery {
             name: name.to_owned(),
             location: Location::Memory,
             gallery: Arc::new(Mutex::new(Gallery::new(config))),
+            cameras: Arc::default(),
+            first_model: OnceLock::new(),
             kept: None,
         })
     }
@@ -91,6 +97,8 @@ impl SharedGallery {
             name: name.to_owned(),
             location: location.clone(),
             gallery,
+            cameras: Arc::default(),
+            first_model: OnceLock::new(),
             kept: Some(Kept { keeper, model }),
         }))
     }
@@ -103,6 +111,11 @@ impl SharedGallery {
     /// Where it is kept.
     pub fn location(&self) -> &Location {
         &self.location
+    }
+
+    /// The names of the cameras that it has in this process.
+    pub fn cameras(&self) -> &Arc<CameraNames> {
+        &self.cameras
     }
 
     /// The gallery itself. A neighbour's panic does not stop this camera. Hold it for one frame's decisions and for nothing
@@ -123,6 +136,11 @@ impl SharedGallery {
                 theirs,
                 ours: described(model, None),
             })
+    }
+
+    /// Whether vectors of `model` meet those of another one here, with which they are never compared.
+    pub fn has_other_model(&self, model: ModelFingerprint) -> bool {
+        *self.first_model.get_or_init(|| model) != model
     }
 
     /// What users should know about the place it is kept in; each is given once, to whoever asks first.

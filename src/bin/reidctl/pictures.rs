@@ -11,7 +11,10 @@ use flate2::read::GzDecoder;
 use gstreid::core::image::{Colorimetry, ImageError, ImageView, PixelFormat, Plane};
 
 /// Endings of files that are taken for pictures.
-const ENDINGS: [&str; 3] = [".jpg", ".jpeg", ".png"];
+const ENDINGS: [&str; 7] = [".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"];
+
+/// The endings, for messages.
+pub const KINDS: &str = ".jpg, .png, .bmp, .webp, .tif";
 
 /// A file of a folder or archive.
 pub struct Entry {
@@ -149,7 +152,7 @@ pub struct Picture {
 }
 
 impl Picture {
-    /// Decodes a JPEG or PNG file's bytes; the error says why it is none.
+    /// Decodes the bytes of a JPEG, PNG, BMP, WebP or TIFF file; the error says why it is none.
     pub fn decode(bytes: &[u8]) -> Result<Self, String> {
         let decoded = match bytes {
             [0xff, 0xd8, ..] => Self::jpeg(bytes),
@@ -303,5 +306,29 @@ mod tests {
         }
         assert!(read_all(&folder.path().join("none")).is_err());
         assert!(Picture::decode(b"no picture").is_err());
+    }
+
+    #[test]
+    fn pictures_of_every_kind_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let pixel = |x: u32, y: u32| image::Rgb([x as u8 * 20, y as u8 * 30, 90]);
+        let drawn = image::RgbImage::from_fn(9, 5, pixel);
+        for ending in ["png", "bmp", "webp", "tif", "TIFF"] {
+            let name = format!("a.{ending}");
+            drawn.save(folder.path().join(&name)).unwrap();
+        }
+        let entries = read_all(folder.path()).unwrap();
+        assert_eq!(entries.len(), 5);
+        for entry in entries {
+            assert!(entry.is_picture(), "{}", entry.name);
+            let picture = entry.picture().unwrap();
+            assert_eq!(
+                (picture.columns(), picture.rows()),
+                (9, 5),
+                "{}",
+                entry.name
+            );
+            assert_eq!(picture.rgb, *drawn.as_raw(), "{}", entry.name);
+        }
     }
 }

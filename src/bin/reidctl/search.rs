@@ -14,7 +14,7 @@ use crate::{
     Outcome,
     embedding::{Metric, ModelArguments, PictureEmbedder, progress, tell_skipped},
     montage::{self, Tile},
-    pictures::{self, Entry, Picture},
+    pictures::{self, Entry, KINDS, Picture},
 };
 
 /// Frames of the query and of what was found.
@@ -68,7 +68,7 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Outcome {
     entries.retain(Entry::is_picture);
     if entries.is_empty() {
         return Err(format!(
-            "{} holds no pictures (.jpg, .png)",
+            "{} holds no pictures ({KINDS})",
             arguments.pictures.display()
         )
         .into());

@@ -1,12 +1,12 @@
 //! Which people of a frame are worth a vector.
 
-use crate::core::person::Person;
+use crate::core::person::{Person, is_person_name};
 
 /// What is asked of a person before a vector is made.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Selection {
-    /// Names of classes, without regard to case; empty: all.
-    classes: Vec<String>,
+    /// Names of classes, without regard to case; empty: all. `None`: whatever people are commonly called.
+    classes: Option<Vec<String>>,
     /// Least height of the visible box, px.
     min_height_px: f32,
     /// Most people a frame, the largest; `None`: all.
@@ -14,14 +14,15 @@ pub struct Selection {
 }
 
 impl Selection {
-    /// `classes` is a list separated by commas, empty for all.
-    pub fn new(classes: &str, min_height_px: u32, limit: Option<usize>) -> Self {
-        let names = classes.split(',').map(str::trim);
+    /// `classes` is a list separated by commas, empty for all; without one, people by their common names.
+    pub fn new(classes: Option<&str>, min_height_px: u32, limit: Option<usize>) -> Self {
+        let names = |list: &str| {
+            let names = list.split(',').map(str::trim);
+            let names = names.filter(|name| !name.is_empty());
+            names.map(str::to_owned).collect()
+        };
         Self {
-            classes: names
-                .filter(|name| !name.is_empty())
-                .map(str::to_owned)
-                .collect(),
+            classes: classes.map(names),
             min_height_px: min_height_px as f32,
             limit,
         }
@@ -43,12 +44,14 @@ impl Selection {
         found.into_iter().map(|(index, _)| index).collect()
     }
 
-    fn is_wanted(&self, label: &str) -> bool {
-        self.classes.is_empty()
-            || self
-                .classes
-                .iter()
-                .any(|class| class.eq_ignore_ascii_case(label))
+    /// Whether objects of this class are embedded.
+    pub fn is_wanted(&self, label: &str) -> bool {
+        match &self.classes {
+            None => is_person_name(label),
+            Some(classes) => {
+                classes.is_empty() || classes.iter().any(|c| c.eq_ignore_ascii_case(label))
+            }
+        }
     }
 }
 
@@ -76,16 +79,28 @@ mod tests {
             ("person", [0.0, 0.0, 5.0, 5.0]),
             ("person", [0.0, 95.0, 50.0, 50.0]),
         ];
-        check(&Selection::new("person", 0, None), &boxes, &[2, 4, 0, 3]);
         check(
-            &Selection::new(" person , dog", 20, None),
+            &Selection::new(Some("person"), 0, None),
+            &boxes,
+            &[2, 4, 0, 3],
+        );
+        check(
+            &Selection::new(Some(" person , dog"), 20, None),
             &boxes,
             &[1, 2, 0],
         );
-        check(&Selection::new("person", 10, Some(1)), &boxes, &[2]);
-        check(&Selection::new("", 0, Some(2)), &boxes, &[1, 2]);
-        check(&Selection::new("cat", 0, None), &boxes, &[]);
-        check(&Selection::new("", 0, None), &[], &[]);
+        check(&Selection::new(Some("person"), 10, Some(1)), &boxes, &[2]);
+        check(&Selection::new(Some(""), 0, Some(2)), &boxes, &[1, 2]);
+        check(&Selection::new(Some("cat"), 0, None), &boxes, &[]);
+        check(&Selection::new(Some(""), 0, None), &[], &[]);
+    }
+
+    #[test]
+    fn people_have_many_names_where_none_was_chosen() {
+        let box_of = |label| (label, [0.0, 0.0, 10.0, 20.0]);
+        let boxes = ["Pedestrian", "car", "0", "", "human", "1", "dog"].map(box_of);
+        check(&Selection::new(None, 0, None), &boxes, &[0, 2, 3, 4]);
+        check(&Selection::new(Some("person"), 0, None), &boxes, &[]);
     }
 
     #[test]
@@ -98,6 +113,6 @@ mod tests {
             ("person", [0.0, 0.0, f32::INFINITY, 10.0]),
             ("person", [-5.0, -5.0, 10.0, 10.0]),
         ];
-        check(&Selection::new("", 0, None), &boxes, &[5]);
+        check(&Selection::new(Some(""), 0, None), &boxes, &[5]);
     }
 }

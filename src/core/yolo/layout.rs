@@ -140,7 +140,7 @@ pub enum LayoutError {
         height: usize,
     },
     #[error(
-        "{named} classes are named, the model's outputs {outputs} have {found}: correct `labels-file` (or the labels of the model's .toml file), or set the property `layout`"
+        "{named} classes are named, the model's outputs {outputs} have {found}: correct `labels-file` (or the labels of the model's .toml file), or set the property `layout`. A pose or segmentation model that does not say so needs task = \"pose\" or \"segment\" and its labels in that file"
     )]
     Classes {
         named: usize,

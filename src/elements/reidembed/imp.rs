@@ -9,12 +9,12 @@ use gst_base::{prelude::*, subclass::prelude::*};
 
 use crate::{
     core::{
-        appearance::{Decision, Health, Remark, Reuse, Selection},
+        appearance::{ClassWatch, Decision, Health, Remark, Reuse, Selection},
         embedding::Embedding,
         geometry::Rect,
-        person::Person,
+        person::{PERSON, Person, Subject},
     },
-    elements::model::ModelSettings,
+    elements::{model::ModelSettings, silence::refuse_swallowed_links},
     inference::{
         CropError, EmbedOutcome, Embedder, EmbedderRequest, InferenceError, embedder::MAX_BATCH,
         models,
@@ -37,7 +37,8 @@ const MAX_OBJECTS: u32 = 10_000;
 #[derive(Clone, Debug)]
 struct Settings {
     model: ModelSettings,
-    object_class: String,
+    /// `None` when nobody set it.
+    object_class: Option<String>,
     min_height: u32,
     max_objects: u32,
     batch_size: u32,
@@ -48,7 +49,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             model: ModelSettings::default(),
-            object_class: "person".into(),
+            object_class: None,
             // An eighth of an embedder's usual 256 rows: below, the picture is mostly interpolated.
             min_height: 32,
             // More people than any tracker keeps apart; without a limit a thousand false boxes would stop the stream.
@@ -92,7 +93,7 @@ impl From<&Settings> for Params {
     fn from(settings: &Settings) -> Self {
         let limit = (settings.max_objects > 0).then_some(settings.max_objects as usize);
         Self {
-            selection: Selection::new(&settings.object_class, settings.min_height, limit),
+            selection: Selection::new(settings.object_class.as_deref(), settings.min_height, limit),
             batch: settings.batch_size as usize,
             reuse_interval: settings.reuse_interval,
         }
@@ -113,6 +114,9 @@ struct Worker {
     embedder: Embedder,
     reuse: Reuse,
     health: Health,
+    classes: ClassWatch,
+    /// It was said that a tracker is in front.
+    has_said_order: bool,
 }
 
 /// What one frame takes.
@@ -130,6 +134,10 @@ struct Looked {
     refused: u64,
     outcome: EmbedOutcome,
     remarks: Vec<Remark>,
+    /// Classes of the boxes, of which none is wanted.
+    unwanted: Option<String>,
+    /// A tracker in front was noticed.
+    is_behind_tracker: bool,
 }
 
 /// Sums since the start.
@@ -219,10 +227,7 @@ impl ObjectImpl for ReidEmbed {
         }
         // The values' types and ranges are those of the specifications.
         match pspec.name() {
-            "object-class" => {
-                let classes: Option<String> = value.get().expect("checked by GObject");
-                settings.object_class = classes.unwrap_or_default();
-            }
+            "object-class" => settings.object_class = value.get().expect("checked by GObject"),
             "min-height" => settings.min_height = value.get().expect("checked by GObject"),
             "max-objects" => settings.max_objects = value.get().expect("checked by GObject"),
             "batch-size" => settings.batch_size = value.get().expect("checked by GObject"),
@@ -240,7 +245,11 @@ impl ObjectImpl for ReidEmbed {
             return value;
         }
         match pspec.name() {
-            "object-class" => settings.object_class.to_value(),
+            "object-class" => settings
+                .object_class
+                .as_deref()
+                .unwrap_or(PERSON)
+                .to_value(),
             "min-height" => settings.min_height.to_value(),
             "max-objects" => settings.max_objects.to_value(),
             "batch-size" => settings.batch_size.to_value(),
@@ -255,8 +264,8 @@ fn selection_properties(defaults: &Settings) -> Vec<glib::ParamSpec> {
     vec![
         glib::ParamSpecString::builder("object-class")
             .nick("Object class")
-            .blurb("Names of the classes to embed, separated by commas; empty: all. Can be changed in PLAYING")
-            .default_value(Some(defaults.object_class.as_str()))
+            .blurb("Names of the classes to embed, separated by commas; not set: person and other common names of people (pedestrian, human, 0, …); empty: all. Others get no identity. Can be changed in PLAYING")
+            .default_value(Some(PERSON))
             .mutable_playing()
             .build(),
         glib::ParamSpecUInt::builder("min-height")
@@ -323,6 +332,7 @@ impl BaseTransformImpl for ReidEmbed {
     const TRANSFORM_IP_ON_PASSTHROUGH: bool = false;
 
     fn start(&self) -> Result<(), gst::ErrorMessage> {
+        refuse_swallowed_links(&*self.obj())?;
         let settings = self.settings().clone();
         let mut embedder = Config::try_from(settings)
             .and_then(|config| Embedder::open(&config.request))
@@ -355,6 +365,8 @@ impl BaseTransformImpl for ReidEmbed {
                 embedder,
                 reuse: Reuse::default(),
                 health: Health::default(),
+                classes: ClassWatch::default(),
+                has_said_order: false,
             })),
             info: None,
             is_cut: false,
@@ -388,6 +400,15 @@ impl BaseTransformImpl for ReidEmbed {
             && let Some(state) = self.state().as_mut()
         {
             state.is_cut = true;
+        }
+        if event.type_() == gst::EventType::Eos {
+            let unwanted = self.state().as_mut().and_then(|state| {
+                let worker = state.worker.as_mut()?;
+                worker.classes.end()
+            });
+            if let Some(classes) = unwanted {
+                self.warn_of_classes(&classes);
+            }
         }
         self.parent_sink_event(event)
     }
@@ -467,6 +488,23 @@ impl ReidEmbed {
         if let Some(remark) = &looked.outcome.remark {
             self.warn(remark);
         }
+        if let Some(classes) = &looked.unwanted {
+            self.warn_of_classes(classes);
+        }
+        if looked.is_behind_tracker {
+            self.warn("reidtrack is in front of reidembed, where it finds no vectors and recognises nobody: put reidembed before it");
+        }
+    }
+
+    fn warn_of_classes(&self, seen: &str) {
+        let wanted = self.settings().object_class.clone();
+        let wanted = wanted.map_or_else(
+            || "people's common names are taken for object-class=person".to_owned(),
+            |wanted| format!("object-class is '{wanted}'"),
+        );
+        self.warn(&format!(
+            "no box is of a class to embed, so nobody can be recognised: the detector's classes are {seen}, {wanted}. Set object-class to what the detector calls people, or to \"\" for all"
+        ));
     }
 
     fn warn(&self, remark: &str) {
@@ -515,6 +553,19 @@ impl Worker {
             people: people.len() as u64,
             ..Looked::default()
         };
+        for person in &mut people {
+            person.subject = match params.selection.is_wanted(&person.label) {
+                true => Subject::Described,
+                false => Subject::Other,
+            };
+        }
+        let classes = people
+            .iter()
+            .map(|p| (&*p.label, p.subject == Subject::Described));
+        looked.unwanted = self.classes.note(classes);
+        let is_tracked = people.iter().any(|p| p.track.is_some());
+        looked.is_behind_tracker =
+            is_tracked && !std::mem::replace(&mut self.has_said_order, is_tracked);
         // A gap has no picture worth looking at.
         let is_gap = buffer.flags().contains(gst::BufferFlags::GAP);
         if !is_gap {

@@ -21,8 +21,14 @@
 //! vector and gets a new one every N frames; boxes that appear together take turns, and boxes that overlap others are
 //! always embedded anew, because they may be exchanged.
 //!
+//! # Whom
+//! Boxes of the classes that `object-class` names; where it was not set, of the classes that are commonly people: `person`,
+//! `people`, `pedestrian`, `human`, `man`, `woman`, `child`, `0` and boxes without a name. Others stay as they are, get a track
+//! from `reidtrack` and no identity.
+//!
 //! # Messages
-//! Besides errors, the element posts a warning when the model gives NaN or zero vectors (with their number: at the first,
+//! Besides errors, the element posts a warning once when the detector finds things in 50 frames, or until the end of the
+//! stream, and none is of a class to embed, once when `reidtrack` is in front of it, when the model gives NaN or zero vectors (with their number: at the first,
 //! the tenth, the hundredth, …), once when different people all get nearly the same vector, and once when a
 //! model that declares an open batch fails with more than one crop.
 //!

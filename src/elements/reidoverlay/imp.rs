@@ -16,6 +16,7 @@ use crate::{
         overlay::{Blur, DEFAULT_FORMAT, FormatError, Overlay, Style},
         person::Person,
     },
+    elements::silence::refuse_swallowed_links,
     fonts::SystemLetters,
     media::{self, FrameError, FrameSize, caps, frame::MappedFrameMut},
     sync::lock,
@@ -202,6 +203,7 @@ impl BaseTransformImpl for ReidOverlay {
     const TRANSFORM_IP_ON_PASSTHROUGH: bool = false;
 
     fn start(&self) -> Result<(), gst::ErrorMessage> {
+        refuse_swallowed_links(&*self.obj())?;
         let style = self.settings().style();
         let style = style.map_err(|error| {
             gst::error_msg!(gst::ResourceError::Settings, ("label-format: {error}"))
@@ -244,17 +246,43 @@ impl BaseTransformImpl for ReidOverlay {
         self.parent_sink_event(event)
     }
 
+    /// Strides are honoured; a crop is taken out of the picture before it is drawn into.
+    fn propose_allocation(
+        &self,
+        decide_query: Option<&gst::query::Allocation>,
+        query: &mut gst::query::Allocation,
+    ) -> Result<(), gst::LoggableError> {
+        self.parent_propose_allocation(decide_query, query)?;
+        crate::elements::refuse_crop(query);
+        if query
+            .find_allocation_meta::<gst_video::VideoMeta>()
+            .is_none()
+        {
+            query.add_allocation_meta::<gst_video::VideoMeta>(None);
+        }
+        Ok(())
+    }
+
     /// Draws on a buffer only when there is something to draw: then it is made writable, else it passes as it is.
     fn generate_output(&self) -> Result<GenerateOutputSuccess, gst::FlowError> {
         let Some(buffer) = self.take_queued_buffer() else {
             return Ok(GenerateOutputSuccess::NoOutput);
         };
-        let drawn = {
+        let (drawn, shows_everybody) = {
             let mut state = self.state();
             let state = state.as_mut().ok_or(gst::FlowError::Flushing)?;
             let info = state.info.clone().ok_or(gst::FlowError::NotNegotiated)?;
-            self.draw(state, &info, buffer)
+            let warned = state.warned;
+            let drawn = self.draw(state, &info, buffer);
+            (drawn, state.warned && !warned)
         };
+        if shows_everybody {
+            gst::element_imp_warning!(
+                self,
+                gst::StreamError::Failed,
+                ("blur is on and a frame says nothing of people, so nobody in it is hidden: put a detector (yolodetect) in front; videocrop, videoflip, compositor and others that change the picture drop what was found")
+            );
+        }
         drawn.map(GenerateOutputSuccess::Buffer).map_err(|error| {
             gst::element_imp_error!(self, gst::StreamError::Format, ("{error}"));
             gst::FlowError::Error
@@ -281,11 +309,6 @@ impl ReidOverlay {
         state.time_ns = buffer.pts().map_or(state.time_ns, gst::ClockTime::nseconds);
         if people.is_none() && state.style.blur != Blur::Nobody && !state.warned {
             state.warned = true;
-            gst::warning!(
-                CAT,
-                imp = self,
-                "blur is on and a frame carries no list of people: is a detector in front?"
-            );
         }
         let plan = state
             .overlay

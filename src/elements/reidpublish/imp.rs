@@ -2,17 +2,27 @@
 //!
 //! Locks: settings, then state. Neither is held while a message is posted or a buffer is pushed.
 
-use std::sync::{LazyLock, Mutex, MutexGuard};
+use std::{
+    sync::{LazyLock, Mutex, MutexGuard},
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use gst::glib;
 use gst_base::{prelude::*, subclass::prelude::*};
 
 use super::{PublishFormat, output::Output};
 use crate::{
-    core::publish::{FrameFacts, json_line, mot_lines},
-    media::{self, FrameSize, caps},
+    core::{
+        person::Person,
+        publish::{FrameFacts, Timeline, json_line, mot_lines},
+    },
+    elements::silence::{Silence, refuse_swallowed_links},
+    media::{self, FrameSize, Viewpoint, caps},
     sync::lock,
 };
+
+/// Seconds from 1900, which NTP counts from, to 1970 (RFC 5905, section 6).
+const NTP_TO_UNIX_S: u64 = 2_208_988_800;
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(
@@ -50,6 +60,11 @@ struct State {
     source: String,
     /// Frames so far.
     frames: u64,
+    /// The time of frames, from segment to segment.
+    timeline: Timeline,
+    /// Frames come as they are taken: then the pipeline's clock says when that was.
+    is_live: bool,
+    silence: Silence,
 }
 
 #[derive(Default)]
@@ -159,6 +174,7 @@ impl BaseTransformImpl for ReidPublish {
     const TRANSFORM_IP_ON_PASSTHROUGH: bool = true;
 
     fn start(&self) -> Result<(), gst::ErrorMessage> {
+        refuse_swallowed_links(&*self.obj())?;
         let settings = self.settings().clone();
         if settings.format == PublishFormat::DeepstreamMinimal {
             return Err(gst::error_msg!(
@@ -174,6 +190,9 @@ impl BaseTransformImpl for ReidPublish {
             frame: None,
             source: String::new(),
             frames: 0,
+            timeline: Timeline::default(),
+            is_live: false,
+            silence: Silence::default(),
         });
         Ok(())
     }
@@ -213,8 +232,25 @@ impl BaseTransformImpl for ReidPublish {
                     state.source = start.stream_id().to_owned();
                 }
             }
+            gst::EventView::Segment(_) => {
+                let is_live = self.is_upstream_live();
+                if let Some(state) = self.state().as_mut() {
+                    state.timeline.cut();
+                    state.is_live = is_live;
+                }
+            }
+            // After a seek the position in the stream counts.
+            gst::EventView::FlushStop(_) => {
+                if let Some(state) = self.state().as_mut() {
+                    state.timeline = Timeline::default();
+                }
+            }
             // Before the event goes on: whoever waits for EOS finds the file complete.
-            gst::EventView::Eos(_) => self.flush(),
+            gst::EventView::Eos(_) => {
+                self.flush();
+                let silence = self.state().as_mut().and_then(|s| s.silence.end());
+                self.warn(silence);
+            }
             _ => {}
         }
         self.parent_sink_event(event)
@@ -224,35 +260,67 @@ impl BaseTransformImpl for ReidPublish {
         &self,
         buffer: &gst::Buffer,
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
-        let failed = {
+        let times = self.times(buffer);
+        let (failed, silence) = {
             let mut state = self.state();
             let state = state.as_mut().ok_or(gst::FlowError::Flushing)?;
             let frame = state.frame.ok_or(gst::FlowError::NotNegotiated)?;
-            state.publish(frame, buffer)
+            let people = media::read_people(buffer, frame);
+            let silence = state.silence.note(people.is_some());
+            let people = people.unwrap_or_default();
+            (state.publish(frame, &people, buffer, times), silence)
         };
-        if let Some(failure) = failed {
-            self.post(failure);
+        self.warn(silence);
+        match failed {
+            Some(failure) => {
+                self.post(failure);
+                Err(gst::FlowError::Error)
+            }
+            None => Ok(gst::FlowSuccess::Ok),
         }
-        Ok(gst::FlowSuccess::Ok)
     }
 }
 
-/// Writing failed for the first time.
+/// What a buffer and the pipeline's clock say about the time of a frame, ns.
+#[derive(Clone, Copy, Debug, Default)]
+struct Times {
+    /// In the stream.
+    stream: Option<u64>,
+    /// Since the pipeline plays.
+    running: Option<u64>,
+    /// Since 1970, as the buffer says it.
+    taken: Option<u64>,
+    /// Since 1970, as it follows from the clock: only true of live sources.
+    clock: Option<u64>,
+}
+
+/// Writing failed.
 struct Failure {
     name: String,
     error: std::io::Error,
 }
 
 impl State {
-    /// Writes a frame. Says so when that fails for the first time.
-    fn publish(&mut self, frame: FrameSize, buffer: &gst::BufferRef) -> Option<Failure> {
+    /// Writes a frame. Says so when that fails.
+    fn publish(
+        &mut self,
+        frame: FrameSize,
+        people: &[Person],
+        buffer: &gst::BufferRef,
+        times: Times,
+    ) -> Option<Failure> {
         self.frames += 1;
-        let people = media::read_people(buffer, frame).unwrap_or_default();
-        let camera = media::roi::camera(buffer);
+        let Viewpoint { camera, gallery_ns } = media::viewpoint(buffer);
+        let timestamp_ns = times.stream.map(|stream| {
+            self.timeline
+                .time_ns(stream, times.running.unwrap_or(stream))
+        });
         let facts = FrameFacts {
             width: frame.width,
             height: frame.height,
-            timestamp_ns: buffer.pts().map(gst::ClockTime::nseconds),
+            timestamp_ns,
+            utc_ns: times.taken.or(times.clock.filter(|_| self.is_live)),
+            gallery_ns,
             source: &self.source,
             camera: camera.as_deref().unwrap_or(&self.source),
         };
@@ -262,16 +330,16 @@ impl State {
             ..
         } = self.settings;
         let text = match self.settings.format {
-            PublishFormat::Mot => mot_lines(self.frames, &people),
+            PublishFormat::Mot => mot_lines(self.frames, people),
             PublishFormat::JsonLines | PublishFormat::DeepstreamMinimal => {
-                json_line(&facts, &people, add_empty, add_embeddings)
+                json_line(&facts, people, add_empty, add_embeddings)
                     .map_or_else(String::new, |line| line + "\n")
             }
         };
         if text.is_empty() {
             return None;
         }
-        let time_ns = facts.timestamp_ns.unwrap_or(0);
+        let time_ns = timestamp_ns.unwrap_or(0);
         let written = self.output.write(&text, time_ns);
         self.failed(written)
     }
@@ -279,7 +347,7 @@ impl State {
     fn failed(&mut self, written: std::io::Result<()>) -> Option<Failure> {
         let error = written.err()?;
         self.output.lost += 1;
-        (self.output.lost == 1).then(|| Failure {
+        Some(Failure {
             name: self.output.name.clone(),
             error,
         })
@@ -295,13 +363,51 @@ impl ReidPublish {
         lock(&self.state)
     }
 
+    /// Whether frames come as they are taken.
+    fn is_upstream_live(&self) -> bool {
+        let mut query = gst::query::Latency::new();
+        self.obj().sink_pad().peer_query(&mut query) && query.result().0
+    }
+
+    fn times(&self, buffer: &gst::BufferRef) -> Times {
+        let taken = taken_ns(buffer);
+        let obj = self.obj();
+        let segment = obj.segment();
+        let (Some(pts), Some(segment)) =
+            (buffer.pts(), segment.downcast_ref::<gst::format::Time>())
+        else {
+            return Times {
+                taken,
+                ..Times::default()
+            };
+        };
+        // What lies before the segment is at its beginning.
+        let ns = |time: Option<gst::Signed<gst::ClockTime>>| {
+            time.map(|time| time.positive().map_or(0, gst::ClockTime::nseconds))
+        };
+        let running = ns(segment.to_running_time_full(pts));
+        Times {
+            stream: ns(segment.to_stream_time_full(pts)),
+            running,
+            taken,
+            clock: running.and_then(|running| wall_ns(obj.upcast_ref(), running)),
+        }
+    }
+
     fn flush(&self) {
         let failed = self.state().as_mut().and_then(|state| {
+            let is_first = state.output.lost == 0;
             let flushed = state.output.flush();
-            state.failed(flushed)
+            state.failed(flushed).filter(|_| is_first)
         });
         if let Some(failure) = failed {
             self.post(failure);
+        }
+    }
+
+    fn warn(&self, silence: Option<String>) {
+        if let Some(silence) = silence {
+            gst::element_imp_warning!(self, gst::StreamError::Failed, ("{silence}"));
         }
     }
 
@@ -313,7 +419,30 @@ impl ReidPublish {
         gst::element_imp_error!(
             self,
             code,
-            ("{name} cannot be written any more: {error}. Make room or set another location; until then lines are lost")
+            ("{name} cannot be written any more: {error}. Make room or set another location")
         );
     }
+}
+
+/// When a frame was taken, ns since 1970: what RTSP cameras say with `rtspsrc add-reference-timestamp-meta=true`.
+fn taken_ns(buffer: &gst::BufferRef) -> Option<u64> {
+    let mut stamps = buffer.iter_meta::<gst::ReferenceTimestampMeta>();
+    stamps.find_map(|stamp| {
+        let ns = stamp.timestamp().nseconds();
+        match stamp.reference().structure(0)?.name().as_str() {
+            "timestamp/x-unix" => Some(ns),
+            "timestamp/x-ntp" => ns.checked_sub(NTP_TO_UNIX_S * 1_000_000_000),
+            _ => None,
+        }
+    })
+}
+
+/// When a frame of a live source was taken, ns since 1970: as long ago as the pipeline's clock says.
+fn wall_ns(element: &gst::Element, running_ns: u64) -> Option<u64> {
+    let now = element.clock()?.time();
+    let taken = element.base_time()?.nseconds().checked_add(running_ns)?;
+    let unix = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
+    let unix_ns = u64::try_from(unix.as_nanos()).ok()?;
+    // A frame may be stamped for later: with the latency of what follows.
+    unix_ns.checked_add(taken)?.checked_sub(now.nseconds())
 }

@@ -11,9 +11,13 @@
 //! confidence, -1, -1, -1. Tentative people, who have no number yet, are left out; without a tracker the detections are
 //! written as they are (MOT id -1).
 //!
+//! `timestamp` is the stream time of the frame in ns: 0 at the start of a file or clip, whatever its time stamps; where
+//! files follow one another (`concat`) it goes on. `utc` (RFC 3339) is when the frame was taken: what an RTSP camera says
+//! (`rtspsrc add-reference-timestamp-meta=true`), else, of live sources, what the clock says; of files nobody knows, and
+//! it is left out. `evidence.time` is on the clock of `timestamp`, below 0 for what was seen before the stream began.
+//!
 //! The file is replaced at start and complete at EOS and in NULL; in between it is at most a second behind, standard
-//! output not at all. When writing fails in mid-stream (disk full) an error is posted, once; the video flows on if the
-//! application lets it, and what was lost is counted in the log.
+//! output not at all. When writing fails in mid-stream (disk full) an error is posted and the stream ends with it.
 
 use glib::prelude::*;
 

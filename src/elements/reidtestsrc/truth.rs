@@ -5,7 +5,7 @@ use gst_video::VideoRegionOfInterestMeta;
 
 use crate::{
     core::{geometry::Rect, testscene::Truth},
-    media::TRUTH_ROI_TYPE,
+    media::{TRUTH_ROI_TYPE, roi},
 };
 
 /// Name of the parameter that carries number and visibility.
@@ -31,7 +31,7 @@ pub fn attach(buffer: &mut gst::BufferRef, truth: &Truth) {
 pub fn read(buffer: &gst::BufferRef) -> Vec<Truth> {
     buffer
         .iter_meta::<VideoRegionOfInterestMeta>()
-        .filter(|meta| meta.roi_type() == TRUTH_ROI_TYPE)
+        .filter(|meta| roi::class_of(meta) == TRUTH_ROI_TYPE)
         .map(|meta| {
             let (x, y, w, h) = meta.rect();
             let param = meta.param(PARAM);

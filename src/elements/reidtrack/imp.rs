@@ -11,17 +11,23 @@ use std::{
 
 use gst_base::{prelude::*, subclass::prelude::*};
 
-use super::stream::{FrameTime, Stream, Sums, Wanted};
+use super::{
+    source::Source,
+    stream::{FrameTime, Stream, Sums, Wanted},
+};
 use crate::{
     core::{
+        geometry::Rect,
         identity::{Event, GalleryConfig, GalleryError, MAX_IDENTITIES, topology::Topology},
-        person::IdentityId,
+        person::{IdentityId, Person, Subject},
         thumbnail::Thumbnail,
         tracking::TrackerConfig,
     },
+    elements::silence::{Silence, refuse_swallowed_links},
     media::{self, FrameSize, MappedFrame, PeopleMeta, caps, roi::Origin},
     store::{
         Location, Notice, StoreError,
+        cameras::CameraName,
         registry::{self, SharedGallery},
         without_password,
     },
@@ -102,8 +108,10 @@ struct State {
     thumbnails: bool,
     /// The name that the user gave the camera.
     camera: Option<String>,
-    /// The id of the stream, once it has started.
-    stream_id: Option<String>,
+    /// Where the stream comes from, once it has started.
+    source: Source,
+    /// The camera's name in the gallery, held while the stream runs.
+    name: Option<CameraName>,
     info: Option<gst_video::VideoInfo>,
     /// Made at the first frame of a stream.
     stream: Option<Stream>,
@@ -111,6 +119,17 @@ struct State {
     next_track: u32,
     /// The time of the last frame, for those without a time stamp, ns.
     last_ns: Option<u64>,
+    said: Said,
+    silence: Silence,
+}
+
+/// What has been said already.
+#[derive(Default)]
+struct Said {
+    /// That nobody is described.
+    no_vectors: bool,
+    /// That another model is about.
+    other_model: bool,
 }
 
 /// What happened, and where.
@@ -272,7 +291,7 @@ fn tracker_properties(defaults: &Settings) -> Vec<glib::ParamSpec> {
     vec![
         glib::ParamSpecString::builder("camera")
             .nick("Camera")
-            .blurb("Name of the camera; empty: the id of the stream. Can be changed in NULL and READY")
+            .blurb("Name of the camera; empty: that of the file or device, or host and end of the path of a network stream, else of the element, made unique in the gallery. Can be changed in NULL and READY")
             .default_value(Some(defaults.camera.as_str()))
             .mutable_ready()
             .build(),
@@ -430,6 +449,7 @@ impl BaseTransformImpl for ReidTrack {
     const TRANSFORM_IP_ON_PASSTHROUGH: bool = false;
 
     fn start(&self) -> Result<(), gst::ErrorMessage> {
+        refuse_swallowed_links(&*self.obj())?;
         let settings = self.settings().clone();
         if settings.thumbnails && settings.gallery_location.is_empty() {
             return Err(gst::error_msg!(
@@ -459,11 +479,14 @@ impl BaseTransformImpl for ReidTrack {
             tracker: settings.tracker(),
             thumbnails: settings.thumbnails,
             camera: Some(settings.camera).filter(|name| !name.is_empty()),
-            stream_id: None,
+            source: Source::unknown(&self.obj().name()),
+            name: None,
             info: None,
             stream: None,
             next_track: 1,
             last_ns: None,
+            said: Said::default(),
+            silence: Silence::default(),
         });
         Ok(())
     }
@@ -497,12 +520,20 @@ impl BaseTransformImpl for ReidTrack {
     }
 
     fn sink_event(&self, event: gst::Event) -> bool {
+        let silence = match event.view() {
+            gst::EventView::Eos(_) => self.state().as_mut().and_then(|s| s.silence.end()),
+            _ => None,
+        };
+        if let Some(silence) = silence {
+            gst::element_imp_warning!(self, gst::StreamError::Failed, ("{silence}"));
+        }
         let news = match event.view() {
-            gst::EventView::StreamStart(start) => {
+            gst::EventView::StreamStart(_) => {
+                let source = Source::of(self.obj().sink_pad());
                 let mut state = self.state();
                 state.as_mut().and_then(|state| {
                     let news = state.close();
-                    state.stream_id = Some(start.stream_id().to_string());
+                    state.source = source.unwrap_or_else(|| Source::unknown(&self.obj().name()));
                     news
                 })
             }
@@ -513,6 +544,15 @@ impl BaseTransformImpl for ReidTrack {
         };
         self.tell(news);
         self.parent_sink_event(event)
+    }
+
+    /// The picture is not touched: whoever is downstream says how it wants its buffers.
+    fn propose_allocation(
+        &self,
+        _decide_query: Option<&gst::query::Allocation>,
+        query: &mut gst::query::Allocation,
+    ) -> Result<(), gst::LoggableError> {
+        crate::elements::ask_downstream(&CAT, self.obj().src_pad(), query)
     }
 
     fn transform_ip(
@@ -539,6 +579,9 @@ impl BaseTransformImpl for ReidTrack {
             return Err(gst::FlowError::Error);
         }
         let is_meta = buffer.meta::<PeopleMeta>().is_some();
+        let before: Vec<Rect> = people.iter().flatten().map(|p| p.rect).collect();
+        let remark = state.remark(people.as_deref());
+        let begins = state.stream.is_none();
         let stream = state.stream();
         let camera = stream.name();
         let (people, events) = stream.frame(people, is_meta, size, time);
@@ -549,7 +592,14 @@ impl BaseTransformImpl for ReidTrack {
             events,
         };
         let info = state.info.clone().filter(|_| !wanted.is_empty());
+        let is_shared = state.name.as_ref().is_some_and(CameraName::is_shared);
         drop(guard);
+        if begins && is_shared {
+            self.warn_of_shared_name(&camera, &news.gallery);
+        }
+        if let Some(remark) = remark {
+            gst::element_imp_warning!(self, gst::StreamError::Failed, ("{remark}"));
+        }
         if let Some(info) = info {
             self.take_thumbnails(buffer, &info, &wanted, &news.gallery);
         }
@@ -558,7 +608,10 @@ impl BaseTransformImpl for ReidTrack {
                 detector: None,
                 camera: Some(camera),
             };
-            media::write_people(buffer, size, people, &origin);
+            media::rewrite_people(buffer, size, people, &before, &origin);
+            if let Some(mut meta) = buffer.meta_mut::<PeopleMeta>() {
+                meta.viewpoint_mut().gallery_ns = Some(time.gallery_ns);
+            }
         }
         self.warn(&news.gallery);
         self.tell(Some(news));
@@ -567,6 +620,35 @@ impl BaseTransformImpl for ReidTrack {
 }
 
 impl State {
+    /// What keeps people from being followed or recognised, if anything; each is said once.
+    fn remark(&mut self, people: Option<&[Person]>) -> Option<String> {
+        if let Some(silence) = self.silence.note(people.is_some()) {
+            return Some(silence);
+        }
+        let people = people.unwrap_or_default();
+        if people.is_empty() || !self.tracker.use_appearance {
+            return None;
+        }
+        let is_described = |p: &Person| p.embedding.is_some() || p.subject != Subject::Unknown;
+        if !people.iter().any(is_described) {
+            let first = !std::mem::replace(&mut self.said.no_vectors, true);
+            return first.then(|| {
+                "nobody is recognised: people come without vectors of their appearance. Put reidembed between the detector and reidtrack, with nothing between them that drops metadata, or set motion-only=true".to_owned()
+            });
+        }
+        let model = people.iter().find_map(|p| p.embedding.as_ref())?.model();
+        if !self.gallery.has_other_model(model) {
+            return None;
+        }
+        let first = !std::mem::replace(&mut self.said.other_model, true);
+        first.then(|| {
+            format!(
+                "gallery '{}' has vectors of another model: whom one model has described, the other does not recognise. Give every reidembed of a gallery the same model",
+                self.gallery.name()
+            )
+        })
+    }
+
     /// The camera's stream, begun when there is none.
     fn stream(&mut self) -> &mut Stream {
         let Self {
@@ -574,17 +656,22 @@ impl State {
             tracker,
             thumbnails,
             camera,
-            stream_id,
+            source,
+            name,
             stream,
             next_track,
             ..
         } = self;
         stream.get_or_insert_with(|| {
-            let name = camera.as_deref().or(stream_id.as_deref());
-            let name = name.unwrap_or("camera");
+            let cameras = gallery.cameras();
+            let is_on_server = matches!(gallery.location(), Location::Postgres(_));
+            let name = name.insert(match camera {
+                Some(chosen) => cameras.chosen(chosen),
+                None => cameras.unique(&source.name_for(is_on_server)),
+            });
             Stream::new(
                 gallery.clone(),
-                name,
+                name.name(),
                 tracker.clone(),
                 *thumbnails,
                 *next_track,
@@ -606,6 +693,7 @@ impl State {
     /// Lets the camera go.
     fn close(&mut self) -> Option<News> {
         self.last_ns = None;
+        self.name = None;
         let stream = self.stream.take()?;
         self.next_track = stream.next_track();
         Some(News {
@@ -746,6 +834,17 @@ impl ReidTrack {
                 )
             );
         }
+    }
+
+    fn warn_of_shared_name(&self, camera: &str, gallery: &SharedGallery) {
+        gst::element_imp_warning!(
+            self,
+            gst::ResourceError::Settings,
+            (
+                "camera={camera} is the name of another element of gallery '{}', too: nobody can tell where people were seen. Give each element a camera of its own",
+                gallery.name()
+            )
+        );
     }
 
     /// Says what is the matter with the place that the gallery is kept in. No lock is held here.

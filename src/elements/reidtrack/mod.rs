@@ -42,6 +42,12 @@
 //! model; another model's are an error. With `thumbnails` it holds one small picture of each person, too: cut where no
 //! lock is held, encoded by the thread that writes, erased with the person.
 //!
+//! # What the camera is called
+//! `camera`, else the name of the file that is played (without its ending) or of the device, or the host and the last part
+//! of the path of a network stream (`192.168.1.20/101`), else the element's name. Names that were not chosen are made unique
+//! in the gallery (`door-2`), and say the machine where a server's gallery has many (`video0@shop`). Two elements of a
+//! gallery with one `camera` are warned about.
+//!
 //! # Without looks
 //! With `motion-only`, or without `reidembed` in front, every track is a person of its own, numbered in the gallery.
 //!
@@ -54,6 +60,7 @@
 use glib::prelude::*;
 
 mod imp;
+mod source;
 mod stream;
 
 glib::wrapper! {

@@ -6,7 +6,7 @@ use crate::{
     core::{
         geometry::Rect,
         identity::{CameraId, Event, Sighting},
-        person::{Identity, Person, Track, TrackId, TrackState},
+        person::{Identity, Person, Subject, Track, TrackId, TrackState},
         quality::crop_quality,
         tracking::{Observation, TrackOutput, Tracker, TrackerConfig},
     },
@@ -207,9 +207,11 @@ impl Stream {
         time: FrameTime,
     ) -> (Vec<Event>, Vec<(&'a TrackOutput, Identity)>) {
         let begun = Instant::now();
+        // What the embedder passes over is no person: it is followed and gets no identity.
         let visible: Vec<(usize, &TrackOutput)> = outputs
             .iter()
             .filter_map(|o| Some((o.observation?, o)))
+            .filter(|&(i, _)| people[i].subject != Subject::Other)
             .collect();
         let sightings: Vec<Sighting<'_>> = visible
             .iter()

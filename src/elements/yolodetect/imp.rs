@@ -13,10 +13,10 @@ use gst_base::{prelude::*, subclass::prelude::*};
 use super::DetectLayout;
 use crate::{
     core::{
-        person::Person,
+        person::{PERSON, Person},
         yolo::{Detection, Health, Remark},
     },
-    elements::model::ModelSettings,
+    elements::{model::ModelSettings, silence::refuse_swallowed_links},
     inference::{
         DetectError, DetectOutcome, DetectParams, Detector, DetectorRequest, InferenceError,
         models, read_labels,
@@ -33,6 +33,10 @@ static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     )
 });
 
+/// Most elements that are asked who they are, upstream.
+const MAX_HOPS: u32 = 32;
+/// The tag `image-orientation` of a picture that is shown as it is.
+const UPRIGHT: &str = "rotate-0";
 /// Most boxes of a frame that the property `max-detections` allows.
 const MAX_DETECTIONS: u32 = 10_000;
 
@@ -41,7 +45,8 @@ struct Settings {
     model: ModelSettings,
     labels_file: Option<String>,
     layout: DetectLayout,
-    object_class: String,
+    /// `None` when nobody set it.
+    object_class: Option<String>,
     threshold: f32,
     iou_threshold: f32,
     max_detections: u32,
@@ -54,7 +59,7 @@ impl Default for Settings {
             model: ModelSettings::default(),
             labels_file: None,
             layout: DetectLayout::Auto,
-            object_class: "person".into(),
+            object_class: None,
             // Those of Ultralytics' `predict`, but for the suppression's, which is YOLOv5's and DL Streamer's.
             threshold: 0.25,
             iou_threshold: 0.45,
@@ -67,7 +72,7 @@ impl Default for Settings {
 /// What `start` makes of the settings.
 struct Config {
     request: DetectorRequest,
-    object_class: String,
+    object_class: Option<String>,
 }
 
 impl TryFrom<Settings> for Config {
@@ -97,6 +102,8 @@ struct State {
     info: Option<Arc<gst_video::VideoInfo>>,
     /// Frames since the last one that was looked at.
     skipped: u32,
+    /// It was said that the picture is to be turned.
+    has_said_rotation: bool,
 }
 
 /// The detector and what turns its boxes into people.
@@ -199,10 +206,7 @@ impl ObjectImpl for YoloDetect {
         match pspec.name() {
             "labels-file" => settings.labels_file = value.get().expect("checked by GObject"),
             "layout" => settings.layout = value.get().expect("checked by GObject"),
-            "object-class" => {
-                let classes: Option<String> = value.get().expect("checked by GObject");
-                settings.object_class = classes.unwrap_or_default();
-            }
+            "object-class" => settings.object_class = value.get().expect("checked by GObject"),
             "threshold" => settings.threshold = value.get().expect("checked by GObject"),
             "iou-threshold" => settings.iou_threshold = value.get().expect("checked by GObject"),
             "max-detections" => settings.max_detections = value.get().expect("checked by GObject"),
@@ -224,7 +228,11 @@ impl ObjectImpl for YoloDetect {
         match pspec.name() {
             "labels-file" => settings.labels_file.to_value(),
             "layout" => settings.layout.to_value(),
-            "object-class" => settings.object_class.to_value(),
+            "object-class" => settings
+                .object_class
+                .as_deref()
+                .unwrap_or(PERSON)
+                .to_value(),
             "threshold" => settings.threshold.to_value(),
             "iou-threshold" => settings.iou_threshold.to_value(),
             "max-detections" => settings.max_detections.to_value(),
@@ -255,8 +263,8 @@ fn detection_properties(defaults: &Settings) -> Vec<glib::ParamSpec> {
     vec![
         glib::ParamSpecString::builder("object-class")
             .nick("Object class")
-            .blurb("Names of the classes to find, separated by commas; empty: all. Can be changed in NULL and READY")
-            .default_value(Some(defaults.object_class.as_str()))
+            .blurb("Names of the classes to find, separated by commas; not set: person, or what else the model calls people (pedestrian, human, …); empty: all. Can be changed in NULL and READY")
+            .default_value(Some(PERSON))
             .mutable_ready()
             .build(),
         glib::ParamSpecFloat::builder("threshold")
@@ -327,6 +335,7 @@ impl BaseTransformImpl for YoloDetect {
     const TRANSFORM_IP_ON_PASSTHROUGH: bool = false;
 
     fn start(&self) -> Result<(), gst::ErrorMessage> {
+        refuse_swallowed_links(&*self.obj())?;
         let settings = self.settings().clone();
         let worker = Config::try_from(settings)
             .and_then(Worker::open)
@@ -349,6 +358,7 @@ impl BaseTransformImpl for YoloDetect {
             worker: Some(Box::new(worker)),
             info: None,
             skipped: u32::MAX,
+            has_said_rotation: false,
         });
         Ok(())
     }
@@ -373,6 +383,9 @@ impl BaseTransformImpl for YoloDetect {
     }
 
     fn sink_event(&self, event: gst::Event) -> bool {
+        if let gst::EventView::Tag(tags) = event.view() {
+            self.warn_of_rotation(tags.tag());
+        }
         if event.type_() == gst::EventType::FlushStop
             && let Some(state) = self.state().as_mut()
         {
@@ -455,6 +468,32 @@ impl YoloDetect {
         Ok(Some(Job { worker, info }))
     }
 
+    /// People who lie on their sides are not found, and a file may only say that its picture is to be turned.
+    fn warn_of_rotation(&self, tags: &gst::TagListRef) {
+        let orientation = tags.get::<gst::tags::ImageOrientation>();
+        let Some(orientation) = orientation.filter(|tag| tag.get() != UPRIGHT) else {
+            return;
+        };
+        // GStreamer 1.22's videoflip turns the picture and leaves the tag as it was.
+        if is_in_front(self.obj().sink_pad(), "videoflip", MAX_HOPS) {
+            return;
+        }
+        let is_first = self
+            .state()
+            .as_mut()
+            .is_some_and(|state| !std::mem::replace(&mut state.has_said_rotation, true));
+        if is_first {
+            gst::element_imp_warning!(
+                self,
+                gst::StreamError::Format,
+                (
+                    "the file says that its picture is to be turned ({}), and nobody has turned it: put videoflip video-direction=auto in front of yolodetect, else people lie and are hardly found",
+                    orientation.get()
+                )
+            );
+        }
+    }
+
     /// Counts, and says what is remarkable.
     fn note(&self, worker: &mut Worker, outcome: &DetectOutcome, threshold: f32) {
         let found = worker.detector.detections().len();
@@ -508,7 +547,10 @@ impl Worker {
     fn open(config: Config) -> Result<Self, InferenceError> {
         let path: PathBuf = config.request.model.path.clone();
         let mut detector = Detector::open(config.request)?;
-        detector.look_for(&config.object_class)?;
+        match &config.object_class {
+            Some(classes) => detector.look_for(classes)?,
+            None => detector.look_for_people()?,
+        }
         let labels = &detector.facts().labels;
         let name = path.file_stem().map(|stem| stem.to_string_lossy().into());
         Ok(Self {
@@ -546,4 +588,31 @@ impl Worker {
         let label_id = i32::try_from(detection.class_id).unwrap_or(i32::MAX);
         Person::detected(detection.rect, detection.score, label, label_id)
     }
+}
+
+/// Whether an element of this kind is upstream of a pad, also within bins.
+fn is_in_front(pad: &gst::Pad, kind: &str, hops: u32) -> bool {
+    let Some(peer) = pad.peer().filter(|_| hops > 0) else {
+        return false;
+    };
+    let Some(element) = peer.parent_element() else {
+        // The inner side of a bin's pad.
+        let ghost = peer.parent().and_downcast::<gst::Pad>();
+        return ghost.is_some_and(|ghost| is_in_front(&ghost, kind, hops - 1));
+    };
+    let is_kind = |element: &gst::Element| {
+        element
+            .factory()
+            .is_some_and(|factory| factory.name() == kind)
+    };
+    let is_within = element.downcast_ref::<gst::Bin>().is_some_and(|bin| {
+        let mut all = bin.iterate_recurse();
+        all.find(|child| is_kind(&child)).is_some()
+    });
+    is_kind(&element)
+        || is_within
+        || element
+            .sink_pads()
+            .iter()
+            .any(|pad| is_in_front(pad, kind, hops - 1))
 }

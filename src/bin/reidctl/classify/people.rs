@@ -8,7 +8,7 @@ use std::{
 
 use gstreid::core::embedding::Embedding;
 
-use crate::pictures::{self, Entry};
+use crate::pictures::{self, Entry, KINDS};
 
 /// Blocks of this many are made of a person's pictures at least, so that some can be tested and others learnt.
 const LEAST_BLOCKS: usize = 3;
@@ -89,7 +89,7 @@ pub fn list(path: &Path) -> Result<Vec<Entry>, String> {
     entries.retain(|entry| entry.is_picture() && !entry.folder().is_empty());
     if entries.is_empty() {
         return Err(format!(
-            "{} holds no pictures (.jpg, .png) in folders: a folder for each person is needed, named after the person",
+            "{} holds no pictures ({KINDS}) in folders: a folder for each person is needed, named after the person",
             path.display()
         ));
     }

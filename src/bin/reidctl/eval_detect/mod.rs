@@ -26,7 +26,7 @@ use gstreid::{
 use serde::Serialize;
 use serde_json::json;
 
-use crate::{embedding::tell_skipped, eval::Arguments};
+use crate::{embedding::tell_skipped, eval::Arguments, pictures::KINDS};
 
 /// Boxes below this score are left out: they cannot change average precision by more than a trifle, and there are
 /// thousands of them (the training's evaluation uses the same).
@@ -102,7 +102,7 @@ fn nothing_found(arguments: &Arguments, tally: &Tally) -> String {
     };
     format!(
         "{} holds no labelled pictures{kind}{unusable}: looked for images/<name>.jpg with labels/<name>.txt, and for gt/gt.txt beside a \
-         video or the pictures img1/<number>.jpg",
+         video or the pictures img1/<number>.jpg ({KINDS})",
         arguments.data.display()
     )
 }

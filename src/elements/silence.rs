@@ -1,0 +1,79 @@
+//! Noticing that no frame ever carries people: nobody looked, or what was found was dropped on the way.
+
+use gst::glib;
+
+/// Frames without word of people before that is remarkable: ten seconds at 25 frames a second.
+const FRAMES: u64 = 250;
+
+/// Counts frames until the first that carries a list of people or a region of interest.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Silence {
+    frames: u64,
+    /// Somebody has looked at a frame, or it has been said.
+    is_settled: bool,
+}
+
+impl Silence {
+    /// Takes note of a frame. What is to be said, once.
+    pub(super) fn note(&mut self, was_looked_at: bool) -> Option<String> {
+        self.is_settled |= was_looked_at;
+        self.frames += 1;
+        if self.frames < FRAMES {
+            return None;
+        }
+        self.end()
+    }
+
+    /// The stream ends: fewer frames are enough.
+    pub(super) fn end(&mut self) -> Option<String> {
+        if self.frames == 0 || std::mem::replace(&mut self.is_settled, true) {
+            return None;
+        }
+        Some(format!(
+            "none of {} frames says anything of people, neither a list nor a region of interest: put a detector (yolodetect) in front. videocrop, videobox, videoflip, compositor and others that change the picture drop what was found: put them before the detector",
+            self.frames
+        ))
+    }
+}
+
+/// Refuses what `gst-launch-1.0` makes of `name= !`: it takes the `!` for the value and does not link the next element.
+pub(super) fn refuse_swallowed_links(
+    element: &impl glib::prelude::ObjectExt,
+) -> Result<(), gst::ErrorMessage> {
+    let all = element.list_properties();
+    let text = all.iter().filter(|property| {
+        property.value_type() == glib::Type::STRING
+            && property.flags().contains(glib::ParamFlags::READWRITE)
+    });
+    for property in text {
+        let name = property.name();
+        if element.property::<Option<String>>(name).as_deref() == Some("!") {
+            return Err(gst::error_msg!(
+                gst::ResourceError::Settings,
+                ("{name} is '!': gst-launch-1.0 takes what follows '{name}=' for its value, so that the next element is not linked. Write {name}=\"\" for an empty value, in a shell '{name}=\"\"'")
+            ));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silence_is_remarked_once_and_at_the_end_at_the_latest() {
+        let said = |frames: u64, looked_at: Option<u64>| {
+            let mut silence = Silence::default();
+            let notes: Vec<u64> = (1..=frames)
+                .filter(|&i| silence.note(looked_at == Some(i)).is_some())
+                .collect();
+            (notes, silence.end().is_some())
+        };
+        assert_eq!(said(1000, None), (vec![FRAMES], false));
+        assert_eq!(said(10, None), (vec![], true));
+        assert_eq!(said(10, Some(10)), (vec![], false));
+        assert_eq!(said(1000, Some(7)), (vec![], false));
+        assert_eq!(said(0, None), (vec![], false));
+    }
+}
