@@ -295,7 +295,8 @@ fn every_format_and_odd_sizes_are_worked_on() {
                 let behind = check_played(name, &format!("format={format},{size}"));
                 let vectors = behind[0].people.iter().filter_map(|p| p.embedding.clone());
                 let vectors: Vec<Embedding> = vectors.collect();
-                if format == gst_video::VideoFormat::Gray8 {
+                // People in grey look otherwise to an embedder.
+                if format.to_str().starts_with("GRAY") {
                     continue;
                 }
                 let first = first.get_or_insert_with(|| vectors.clone());

@@ -218,6 +218,33 @@ pub fn json_line(
     serde_json::to_string(&line).ok()
 }
 
+/// A change of an identity that earlier lines carry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Change<'a> {
+    /// `merged`: `from` is gone for good and was `into`; `split`: a part of `from` is the new `into`; `corrected`: the track carries
+    /// `into` instead of `from`, from its beginning.
+    pub event: &'a str,
+    /// The identity before.
+    pub from: u32,
+    /// The identity after.
+    pub into: u32,
+    /// The track's camera, where it is about a track.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub camera: Option<&'a str>,
+    /// The track.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub track_id: Option<u32>,
+    /// The stream's id.
+    pub source: &'a str,
+    /// That of the newest frame, ns of stream time; 0 before the first.
+    pub timestamp: u64,
+}
+
+/// A change as a line of JSON without its end: it may come after everybody whom it concerns has left.
+pub fn change_line(change: &Change<'_>) -> Option<String> {
+    serde_json::to_string(change).ok()
+}
+
 fn object<'a>(
     frame: &FrameFacts<'a>,
     person: &'a Person,
@@ -475,6 +502,29 @@ mod tests {
         let tentative = [tracked(20.0, TrackState::Tentative, None)];
         assert_eq!(json_line(&frame, &tentative, false, false), None);
         assert_eq!(mot_lines(1, &tentative), "");
+    }
+
+    #[test]
+    fn a_change_is_a_line_of_its_own() {
+        let merged = Change {
+            event: "merged",
+            from: 7,
+            into: 3,
+            camera: None,
+            track_id: None,
+            source: "door",
+            timestamp: 5,
+        };
+        let line = r#"{"event":"merged","from":7,"into":3,"source":"door","timestamp":5}"#;
+        assert_eq!(change_line(&merged).as_deref(), Some(line));
+        let corrected = Change {
+            event: "corrected",
+            camera: Some("hall"),
+            track_id: Some(2),
+            ..merged
+        };
+        let line = change_line(&corrected).unwrap();
+        assert!(line.contains(r#""camera":"hall","track_id":2"#), "{line}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What a label says: a template with placeholders.
 
-use crate::core::person::{Identity, Person};
+use crate::core::person::{Identity, IdentityState, Person};
 
 /// The template that is used when none is set: a person's name, else the number.
 pub const DEFAULT_FORMAT: &str = "{name}";
@@ -81,8 +81,11 @@ impl LabelFormat {
     pub fn filled(&self, person: &Person, identity: &Identity, name: Option<&str>) -> String {
         let part = |part: &Part| match part {
             Part::Text(text) => text.clone(),
-            Part::Id => identity.id.0.to_string(),
-            Part::Name => name.map_or_else(|| identity.id.to_string(), str::to_owned),
+            Part::Id => format!("{}{}", identity.id.0, doubt(identity)),
+            Part::Name => match name {
+                Some(name) => name.to_owned(),
+                None => format!("{}{}", identity.id, doubt(identity)),
+            },
             Part::Track => person
                 .track
                 .map(|track| track.id.0.to_string())
@@ -94,6 +97,14 @@ impl LabelFormat {
             Part::Class => person.label.to_string(),
         };
         self.0.iter().map(part).collect()
+    }
+}
+
+/// What a provisional identity has behind it.
+fn doubt(identity: &Identity) -> &'static str {
+    match identity.state {
+        IdentityState::Pending => "?",
+        IdentityState::New | IdentityState::Matched => "",
     }
 }
 
@@ -126,6 +137,24 @@ mod tests {
             format.filled(&person, &identity, identity.name.as_deref()),
             expected
         );
+    }
+
+    #[test]
+    fn a_provisional_identity_has_a_question_mark() {
+        let person = Person::detected(Rect::default(), 0.9, "person".into(), 0);
+        let mut identity = Identity {
+            id: IdentityId(17),
+            state: IdentityState::Pending,
+            score: 0.0,
+            margin: 0.0,
+            evidence: None,
+            previous: [].into(),
+            name: None,
+        };
+        let label = |identity: &Identity| LabelFormat::default().filled(&person, identity, None);
+        assert_eq!(label(&identity), "P17?");
+        identity.state = IdentityState::New;
+        assert_eq!(label(&identity), "P17");
     }
 
     #[test]

@@ -22,7 +22,7 @@ use super::{
     colour::Rgb,
     geometry::Rect,
     image_mut::ImageMut,
-    person::{IdentityId, Person},
+    person::{IdentityState, Person},
 };
 use blur::{BlurState, Regions};
 use trail::Trails;
@@ -312,10 +312,17 @@ fn label_of(style: &Style, person: &Person, named: bool) -> String {
     }
 }
 
-/// The colour of a person: that of the identity, grey without one.
+/// The colour of a person: that of the identity, half of white where it is provisional, grey without one.
 fn colour_of(person: &Person) -> Rgb {
-    let id: Option<IdentityId> = person.identity.as_ref().map(|identity| identity.id);
-    id.map_or(UNCONFIRMED, identity_colour)
+    let Some(identity) = &person.identity else {
+        return UNCONFIRMED;
+    };
+    let colour = identity_colour(identity.id);
+    if identity.state != IdentityState::Pending {
+        return colour;
+    }
+    let lighter = |v: u8| v / 2 + 127;
+    Rgb::new(lighter(colour.r), lighter(colour.g), lighter(colour.b))
 }
 
 fn area_of(rect: &Rect) -> Area {

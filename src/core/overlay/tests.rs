@@ -1,6 +1,7 @@
 //! The overlay as a whole: the same picture in every format, nothing outside the planes, nothing for nobody.
 
 use super::*;
+use crate::core::person::IdentityId;
 use crate::core::{
     canvas::{Canvas, packed_planes},
     image::{Channel, Colorimetry, PixelFormat, YuvMatrix, YuvRange},

@@ -14,7 +14,7 @@ use super::{PublishFormat, output::Output};
 use crate::{
     core::{
         person::Person,
-        publish::{FrameFacts, Timeline, json_line, mot_lines},
+        publish::{Change, FrameFacts, Timeline, change_line, json_line, mot_lines},
     },
     elements::silence::{Silence, refuse_swallowed_links},
     media::{self, FrameSize, Viewpoint, caps},
@@ -65,6 +65,8 @@ struct State {
     /// Frames come as they are taken: then the pipeline's clock says when that was.
     is_live: bool,
     silence: Silence,
+    /// The newest frame's time, ns.
+    newest_ns: u64,
 }
 
 #[derive(Default)]
@@ -193,6 +195,7 @@ impl BaseTransformImpl for ReidPublish {
             timeline: Timeline::default(),
             is_live: false,
             silence: Silence::default(),
+            newest_ns: 0,
         });
         Ok(())
     }
@@ -243,6 +246,17 @@ impl BaseTransformImpl for ReidPublish {
             gst::EventView::FlushStop(_) => {
                 if let Some(state) = self.state().as_mut() {
                     state.timeline = Timeline::default();
+                }
+            }
+            gst::EventView::CustomDownstream(custom) => {
+                let failed = custom.structure().and_then(|change| {
+                    let mut state = self.state();
+                    state
+                        .as_mut()
+                        .and_then(|state| state.publish_change(change))
+                });
+                if let Some(failure) = failed {
+                    self.post(failure);
                 }
             }
             // Before the event goes on: whoever waits for EOS finds the file complete.
@@ -340,7 +354,29 @@ impl State {
             return None;
         }
         let time_ns = timestamp_ns.unwrap_or(0);
+        self.newest_ns = timestamp_ns.unwrap_or(self.newest_ns);
         let written = self.output.write(&text, time_ns);
+        self.failed(written)
+    }
+
+    /// Writes that an identity changed, as `reidtrack` tells downstream. Says so when that fails.
+    fn publish_change(&mut self, change: &gst::StructureRef) -> Option<Failure> {
+        let event = change.name().strip_prefix("reid-identity-")?;
+        if self.settings.format == PublishFormat::Mot {
+            return None;
+        }
+        let track_id = change.get::<u32>("track").ok();
+        let camera = change.get::<&str>("camera").ok();
+        let line = change_line(&Change {
+            event,
+            from: change.get("from").ok()?,
+            into: change.get("into").ok()?,
+            camera: camera.filter(|_| track_id.is_some()),
+            track_id,
+            source: &self.source,
+            timestamp: self.newest_ns,
+        })?;
+        let written = self.output.write(&(line + "\n"), self.newest_ns);
         self.failed(written)
     }
 

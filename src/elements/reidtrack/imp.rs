@@ -559,7 +559,7 @@ impl BaseTransformImpl for ReidTrack {
         &self,
         buffer: &mut gst::BufferRef,
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
-        let clock_ns = self.obj().base_time().map_or(0, |t| t.nseconds());
+        let clock_ns = self.base_time_ns();
         let running_ns = self.running_time(buffer);
         let mut guard = self.state();
         let state = guard.as_mut().ok_or(gst::FlowError::Flushing)?;
@@ -876,6 +876,16 @@ impl ReidTrack {
             self.signal(event, &news.camera);
             let message = message(event, &news);
             let obj = self.obj();
+            if matches!(
+                event,
+                Event::Merged { .. } | Event::Split { .. } | Event::Corrected { .. }
+            ) {
+                // For whoever publishes: it may come after everybody whom it concerns has left.
+                let change = gst::event::CustomDownstream::new(message.clone());
+                if !obj.src_pad().push_event(change) {
+                    gst::log!(CAT, imp = self, "nobody downstream to tell");
+                }
+            }
             let posted =
                 obj.post_message(gst::message::Element::builder(message).src(&*obj).build());
             if posted.is_err() {
@@ -936,6 +946,18 @@ impl ReidTrack {
             .field("track-us", mean(sums.track_us))
             .field("gallery-us", mean(sums.gallery_us))
             .build()
+    }
+
+    /// The clock's time at running time 0, ns. A pipeline that prerolls has no base time yet: what the clock says now is what it
+    /// will be but for the time until it plays, so that the first frame does not lie the machine's uptime before the next.
+    fn base_time_ns(&self) -> u64 {
+        let obj = self.obj();
+        let base_ns = obj.base_time().map_or(0, |t| t.nseconds());
+        if base_ns > 0 || obj.current_state() == gst::State::Playing {
+            return base_ns;
+        }
+        let clock = obj.clock().unwrap_or_else(gst::SystemClock::obtain);
+        clock.time().nseconds()
     }
 
     fn settings(&self) -> MutexGuard<'_, Settings> {

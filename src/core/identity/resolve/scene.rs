@@ -35,10 +35,10 @@ const SAME: f32 = 1.75;
 const SHARED: f32 = 0.5;
 /// Those that carry one identity already are believed to lie this much closer: identities must not flicker.
 const HOLD: f32 = 0.5;
-/// … and from this weight on, two seconds, are no longer one of many.
+/// … and from this weight on, two seconds, are no longer one of many, where several cameras see them at once.
 const ESTABLISHED: f32 = 5.0;
 /// A few crops ask for so many deviations more to be somebody known …
-const EARLY: f32 = 0.75;
+const EARLY: f32 = 1.5;
 /// … until there are so many, over so long a time, ns.
 pub(super) const ENOUGH_CROPS: u32 = 3;
 pub(super) const ENOUGH_NS: u64 = 400_000_000;
@@ -181,6 +181,12 @@ impl Scene {
             (Kind::Past, Kind::Past) => 0.5 * (contested[i] + contested[j]),
             (Kind::Track(_), Kind::Track(_)) => 0.0,
         }
+    }
+
+    /// Whether several cameras see a person.
+    fn is_shared(&self, id: IdentityId) -> bool {
+        let own = |node: &&Node| node.id == id && node.track().is_some();
+        self.nodes.iter().filter(own).take(2).count() == 2
     }
 
     /// Tracks in the newest picture of a camera.
@@ -600,7 +606,7 @@ impl Limits {
             (None, None) => self.known + self.late,
             _ => self.known,
         };
-        if a.id == b.id && a.weight.min(b.weight) >= ESTABLISHED {
+        if a.id == b.id && a.weight.min(b.weight) >= ESTABLISHED && scene.is_shared(a.id) {
             limit.min(self.held) - HOLD
         } else if a.id == b.id {
             limit - HOLD
