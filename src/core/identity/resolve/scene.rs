@@ -36,7 +36,7 @@ const SHARED: f32 = 0.5;
 /// Those that carry one identity already are believed to lie this much closer: identities must not flicker.
 const HOLD: f32 = 0.5;
 /// … and a track that nobody else shares to its own past by so many: an id that is shown changes for much better evidence only.
-const HOLD_PAST: f32 = 1.0;
+const HOLD_PAST: f32 = 1.5;
 /// … and from this weight on, two seconds, are no longer one of many, where several cameras see them at once.
 const ESTABLISHED: f32 = 5.0;
 /// A few crops ask for so many deviations more to be somebody known …
