@@ -30,6 +30,8 @@ const ENOUGH_BETWEEN: u32 = 3;
 const MEMORY: f32 = 250.0;
 /// More moments than this say nothing more: the weight of a visit in a person.
 pub(in crate::core::identity) const MAX_MOMENTS: u32 = 8;
+/// Frames in one picture, in two places, from which two tracks count as two people.
+const BESIDE_FRAMES: u32 = 3;
 /// Most people remembered whom a visit was seen with in one picture.
 const MAX_BESIDE: usize = 64;
 
@@ -61,8 +63,6 @@ pub(in crate::core::identity) struct Binding {
     pub seen_ns: u64,
     /// When its prototype was last updated, ns.
     pub remembered_ns: Option<u64>,
-    /// When it was last compared with everybody, ns.
-    pub asked_ns: Option<u64>,
     /// When to compare it with everybody again, ns.
     pub ask_ns: u64,
     /// How often it was compared with others of one picture.
@@ -93,7 +93,6 @@ impl Binding {
             first_ns: now_ns,
             seen_ns: now_ns,
             remembered_ns: None,
-            asked_ns: None,
             ask_ns: 0,
             compared: 0,
             grouped: 0,
@@ -117,6 +116,21 @@ impl Binding {
             let frames = self.beside.entry(other).or_default();
             *frames = frames.saturating_add(1);
         }
+    }
+
+    /// The tracks of its camera that were seen apart from it for long enough to be other people's.
+    pub fn others(&self) -> impl Iterator<Item = TrackId> {
+        let known = self.beside.iter();
+        known
+            .filter(|(_, frames)| **frames >= BESIDE_FRAMES)
+            .map(|(track, _)| *track)
+    }
+
+    /// Whether a track of its camera was seen apart from it for long enough to be another's.
+    pub fn is_apart_from(&self, other: TrackId) -> bool {
+        self.beside
+            .get(&other)
+            .is_some_and(|frames| *frames >= BESIDE_FRAMES)
     }
 
     /// One person turned out to be another.

@@ -22,9 +22,6 @@ use crate::core::{
 };
 use people::Record;
 
-/// Frames in one picture, in two places, from which two visits count as two people's.
-const BESIDE_FRAMES: u32 = 3;
-
 impl Gallery {
     /// The space of a vector's model, made when there is room for another model.
     pub(super) fn space_mut(&mut self, embedding: &Embedding) -> Option<&mut Space> {
@@ -165,8 +162,7 @@ impl Gallery {
     /// Whom a visit that is over was seen with in one picture.
     fn note_company(&mut self, key: TrackKey, id: IdentityId, binding: &Binding) {
         let weight = binding.visit.weight();
-        let beside = binding.beside.iter();
-        for (&track, _) in beside.filter(|(_, frames)| **frames >= BESIDE_FRAMES) {
+        for track in binding.others() {
             let camera = key.camera;
             if let Some(other) = self.bindings.get_mut(&TrackKey { camera, track })
                 && (other.apart.len() < MAX_APART || other.apart.contains_key(&id))

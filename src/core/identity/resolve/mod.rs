@@ -57,9 +57,7 @@ impl Gallery {
             };
             let (likeness, raw) = self.compare(&scene, self.spaces[space].people());
             self.learn(&scene, &raw, camera, space);
-            let labels = group(&scene, &likeness);
-            let identities = self.identities(&scene, &labels);
-            self.apply(&scene, &labels, &identities);
+            let labels = self.regroup(&scene, &likeness);
             self.note_scores(&scene, &labels);
             self.note_doubts(&scene, &likeness, &labels, &asked);
         }
@@ -83,10 +81,16 @@ impl Gallery {
                 continue;
             };
             let (likeness, _) = self.compare(&scene, self.spaces[space].people());
-            let labels = group(&scene, &likeness);
-            let identities = self.identities(&scene, &labels);
-            self.apply(&scene, &labels, &identities);
+            self.regroup(&scene, &likeness);
         }
+    }
+
+    /// Groups a scene and gives every node the identity of its group. Returns the groups.
+    fn regroup(&mut self, scene: &Scene, likeness: &Likeness) -> Vec<usize> {
+        let labels = group(scene, likeness);
+        let identities = self.identities(scene, &labels);
+        self.apply(scene, &labels, identities);
+        labels
     }
 
     /// The tracks of a picture whose evidence has grown enough to ask again.
@@ -120,7 +124,6 @@ impl Gallery {
                 } else {
                     ASK_NS
                 };
-                binding.asked_ns = Some(now);
                 binding.ask_ns = now.saturating_add(wait);
                 binding.place_news = false;
             }
@@ -188,8 +191,12 @@ impl Gallery {
 
     /// Gives every node the identity of its group: first tracks that leave an identity that others keep, then whole identities
     /// that turn out to be another.
-    fn apply(&mut self, scene: &Scene, labels: &[usize], identities: &BTreeMap<usize, IdentityId>) {
-        let mut identities = identities.clone();
+    fn apply(
+        &mut self,
+        scene: &Scene,
+        labels: &[usize],
+        mut identities: BTreeMap<usize, IdentityId>,
+    ) {
         let kept: BTreeSet<IdentityId> = identities.values().copied().collect();
         // Where the nodes of an identity that no group keeps go: with the first of them, a past before tracks.
         let mut absorbed: BTreeMap<IdentityId, IdentityId> = BTreeMap::new();

@@ -24,8 +24,6 @@ const NEAREST: usize = 24;
 /// person sometimes has two boxes. Three cameras without overlap: with certainty instead, 84 % of the boxes are right at
 /// best, with this 93 %.
 const APART_SCORE: f32 = -0.5;
-/// Frames in one picture, in two places, from which two tracks count as two people.
-const BESIDE_FRAMES: u32 = 3;
 /// Tracks that two cameras see at one moment, and that share people, are one person from this many deviations above impostors on.
 /// MATRIX: pairs of one person in two cameras lie at 2.9 ± 1.1 (retail-0267), 2.5 ± 1.1 (retail-0248), 2.6 ± 1.2 (OSNet x0.25);
 /// from 0 to 1.75 the clusters' IDF1 hardly moves, so the value is taken from the impostors' side.
@@ -103,6 +101,8 @@ pub(super) struct Scene {
     pub nodes: Vec<Node>,
     vectors: Vec<f32>,
     dimension: usize,
+    /// What each pair of nodes scores: the products of their vectors.
+    scores: Vec<f32>,
     pub scorer: Scorer,
     /// How much lower two people of one camera score than two of two rooms.
     lowered: BTreeMap<CameraId, f32>,
@@ -115,7 +115,20 @@ impl Scene {
 
     /// The product of two nodes' vectors: their mean cosine.
     pub fn score(&self, a: usize, b: usize) -> f32 {
-        dot(self.vector(a), self.vector(b))
+        self.scores[a * self.nodes.len() + b]
+    }
+
+    /// Compares every node with every other, once for all that ask for scores.
+    fn fill_scores(&mut self) {
+        let n = self.nodes.len();
+        let mut scores = vec![0.0; n * n];
+        for i in 0..n {
+            for j in 0..i {
+                let product = dot(self.vector(i), self.vector(j));
+                (scores[i * n + j], scores[j * n + i]) = (product, product);
+            }
+        }
+        self.scores = scores;
     }
 
     /// Most people in a scene are others: what they score says what impostors do.
@@ -246,6 +259,7 @@ impl Gallery {
             nodes: Vec::with_capacity(tracks.len() + known.len()),
             vectors: Vec::with_capacity((tracks.len() + known.len()) * space.dimension),
             dimension: space.dimension,
+            scores: Vec::new(),
             scorer: Scorer::new(&space.scale, fixed),
             lowered: BTreeMap::new(),
         };
@@ -274,6 +288,7 @@ impl Gallery {
             scene.vectors.extend(sum.iter().map(|v| v / weight));
             scene.nodes.push(past_node(id, record, weight));
         }
+        scene.fill_scores();
         scene.take_in_bulk();
         Some(scene)
     }
@@ -389,8 +404,8 @@ impl Gallery {
         let binding = |node: &Node| node.track().and_then(|key| self.bindings.get(&key));
         let part = match (a.track(), b.track()) {
             (Some(x), Some(y)) if x.camera == y.camera => {
-                let frames = binding(a).and_then(|own| own.beside.get(&y.track).copied());
-                f32::from(u8::from(frames.unwrap_or(0) >= BESIDE_FRAMES))
+                let apart = binding(a).is_some_and(|own| own.is_apart_from(y.track));
+                f32::from(u8::from(apart))
             }
             (Some(_), Some(_)) => 0.0,
             (Some(_), None) => share(binding(a).and_then(|own| own.apart.get(&b.id)), b.weight),
