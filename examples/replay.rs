@@ -28,7 +28,7 @@ use gstreid::core::{
     },
     person::{IdentityId, TrackId, TrackState},
     quality::crop_quality,
-    tracking::{Observation, Tracker, TrackerConfig},
+    tracking::{Observation, TrackOutput, Tracker, TrackerConfig},
 };
 
 /// A true track that is not seen for so long, ns, has ended.
@@ -307,9 +307,17 @@ fn step(
         })
         .collect();
     let mut places = Vec::new();
+    camera.tracker.update(time, size, &observations);
+    if !camera.true_tracks {
+        let seen = |o: &&TrackOutput| o.observation.is_some() && o.state == TrackState::Confirmed;
+        let outputs = camera.tracker.outputs().iter().filter(seen);
+        for track in gallery.lapsed(id, outputs.map(|o| o.track)) {
+            camera.tracker.renew(track);
+        }
+    }
     let visible: Vec<(Rect, Sighting<'_>)> = camera
         .tracker
-        .update(time, size, &observations)
+        .outputs()
         .iter()
         .filter_map(|o| {
             let index = o.observation?;

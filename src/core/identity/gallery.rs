@@ -294,27 +294,34 @@ impl Gallery {
         }
     }
 
-    /// Two visible tracks of one camera with one number: a lost track came back after its number was given to another.
-    /// The one that was there first in this frame's order of age gives way: the newer binding is the recognised one.
-    fn settle_conflicts(&mut self, camera: CameraId, sightings: &[Sighting<'_>]) {
+    /// Tracks that were lost and are in the picture again while another one that is in it carries their identity: somebody
+    /// else by now, as far as is known. Whoever numbers tracks gives them other numbers before [`Gallery::observe`], so that
+    /// nothing that is told of them later is taken to be told of who they were; else their visits begin anew here.
+    pub fn lapsed(&self, camera: CameraId, visible: impl Iterator<Item = TrackId>) -> Vec<TrackId> {
         let mut holders: BTreeMap<IdentityId, TrackKey> = BTreeMap::new();
-        for sighting in sightings {
-            let key = TrackKey {
-                camera,
-                track: sighting.track,
-            };
+        let mut lapsed = Vec::new();
+        for track in visible {
+            let key = TrackKey { camera, track };
             let Some(id) = self.bindings.get(&key).and_then(|b| b.identity) else {
                 continue;
             };
-            let Some(other) = holders.insert(id, key) else {
-                continue;
-            };
-            let older = key.min(other);
-            holders.insert(id, key.max(other));
-            self.unbind(older);
+            let holder = holders.entry(id).or_insert(key);
+            if *holder != key {
+                // The newer track is the recognised one.
+                lapsed.push(key.min(*holder).track);
+                *holder = key.max(*holder);
+            }
+        }
+        lapsed
+    }
+
+    fn settle_conflicts(&mut self, camera: CameraId, sightings: &[Sighting<'_>]) {
+        for track in self.lapsed(camera, sightings.iter().map(|s| s.track)) {
+            let key = TrackKey { camera, track };
+            self.unbind(key);
             let mut anew = Binding::new(self.now_ns);
             anew.confirmed = true;
-            self.bindings.insert(older, anew);
+            self.bindings.insert(key, anew);
         }
     }
 

@@ -225,6 +225,22 @@ impl Tracker {
         std::mem::take(&mut self.ended)
     }
 
+    /// Gives a track of the newest frame another number, as if it had begun in that frame; the old number has ended.
+    /// `None` of a track that is not followed, and when there are no numbers left.
+    pub fn renew(&mut self, track: TrackId) -> Option<TrackId> {
+        let next = self.next_id.checked_add(1)?;
+        let now = self.now();
+        let live = self.tracks.iter_mut().find(|t| t.id == track)?;
+        let renewed = TrackId(std::mem::replace(&mut self.next_id, next));
+        live.id = renewed;
+        live.first_ns = now;
+        for output in self.outputs.iter_mut().filter(|o| o.track == track) {
+            output.track = renewed;
+        }
+        self.ended.push(track);
+        Some(renewed)
+    }
+
     /// The tracks of the newest frame, as the last call returned them.
     pub fn outputs(&self) -> &[TrackOutput] {
         &self.outputs

@@ -186,15 +186,30 @@ impl Stream {
                 quality,
             })
             .collect();
-        let outputs = self
-            .tracker
-            .update(time.stream_ns, frame, &observations)
-            .to_vec();
+        self.tracker.update(time.stream_ns, frame, &observations);
+        let outputs = self.renewed(&people);
         self.sums.track_us += begun.elapsed().as_secs_f64() * 1e6;
         let (events, unseen) = self.identify(&mut people, &qualities, &outputs, time);
         steady(&mut people, &outputs, frame);
         people.extend(self.predicted(unseen, frame));
         (people, events)
+    }
+
+    /// The tracks of this frame. Those that came back after their identity went to somebody else in the picture have new numbers.
+    fn renewed(&mut self, people: &[Person]) -> Vec<TrackOutput> {
+        let seen = self.tracker.outputs().iter().filter(|o| {
+            o.state == TrackState::Confirmed
+                && o.observation
+                    .is_some_and(|i| people[i].subject != Subject::Other)
+        });
+        let lapsed = self
+            .gallery
+            .lock()
+            .lapsed(self.camera, seen.map(|o| o.track));
+        for track in lapsed {
+            self.tracker.renew(track);
+        }
+        self.tracker.outputs().to_vec()
     }
 
     /// Writes tracks and identities into the people that have them. Returns what happened, and who is there without being
