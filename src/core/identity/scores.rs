@@ -10,8 +10,16 @@ use crate::core::scores::{ScoreScale, TAIL_BEGINS, Tail};
 pub(super) const WRONG_MERGE: f32 = 3.0;
 /// Before looking: how probable it is that a visit that begins is that of somebody known.
 const PRIOR_KNOWN: f32 = 0.5;
-/// Up to [`MANY`] people count with their number to this power: not all who are known are about.
-const CROWDING: f32 = 0.75;
+/// Up to this many people …
+const FEW: usize = 15;
+/// … count with their number to the first power, those beyond with the second: a few are told apart by most of what one
+/// sees, while among hundreds somebody always looks alike. Three cameras without overlap (12 people) and Market-1501's test
+/// people (100 and 300): with one power for all (0.75), 59 % of the boxes have the right id at first there and 17 and 19 % of
+/// the first visits are taken for another here, with two 66 %, 14 and 12 %.
+const CROWDING: (f32, f32) = (0.25, 2.0);
+/// A visit of half a second asks for so many deviations more to be somebody known, a longer one for less: as the inverse of
+/// the half seconds.
+const SHORT_VISIT: f32 = 1.0;
 /// Genuine scores are believed to lie so many deviations above impostor scores: 2.6 in MATRIX (small, far, single crops) to 5.5
 /// at EPFL's campus.
 const SEPARATION: (f32, f32) = (2.4, 6.0);
@@ -190,11 +198,16 @@ pub(super) fn late(known: usize) -> f32 {
     if known < MANY { 0.0 } else { LATE }
 }
 
+/// How many deviations more two visits ask for of which the shorter has this weight, half seconds.
+pub(super) fn short(weight: f32) -> f32 {
+    SHORT_VISIT / weight.max(1.0)
+}
+
 /// What speaks against a visit being one of `known` people's before anything is compared, and for caution: logarithm of odds.
 pub(super) fn against_one_of(known: usize) -> f32 {
     let even = (PRIOR_KNOWN / (1.0 - PRIOR_KNOWN)).ln();
-    let (few, many) = (known.clamp(1, MANY) as f32, known.max(MANY) as f32);
-    WRONG_MERGE.ln() + CROWDING * few.ln() + (many / MANY as f32).ln() - even
+    let (few, more) = (known.clamp(1, FEW) as f32, known.max(FEW) as f32);
+    WRONG_MERGE.ln() + CROWDING.0 * few.ln() + CROWDING.1 * (more / FEW as f32).ln() - even
 }
 
 /// Logarithm of the density of impostor scores, in deviations.
@@ -223,7 +236,7 @@ mod tests {
             .map(|known| scorer.limit(against_one_of(known)))
             .into();
         assert!(limits.windows(2).all(|w| w[0] < w[1]), "{limits:?}");
-        assert!((2.2..3.4).contains(&limits[2]), "{limits:?}");
+        assert!((2.0..3.2).contains(&limits[2]), "{limits:?}");
         assert!(limits[5] <= LIMITS.1);
     }
 

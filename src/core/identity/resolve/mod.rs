@@ -31,7 +31,7 @@ const MAX_ASKED: usize = 8;
 /// Where people are in view of several cameras each of these compares them this often, ns.
 const TOGETHER_NS: u64 = 500_000_000;
 /// A track is pending while somebody known lies this near to the limit, deviations, …
-const DOUBTFUL: f32 = 1.0;
+const DOUBTFUL: f32 = 1.5;
 /// … for this long at most, ns.
 const PENDING_NS: u64 = 4_000_000_000;
 /// A track whose appearance nobody ever described is somebody new after this time, ns.

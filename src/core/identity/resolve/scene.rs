@@ -8,7 +8,7 @@ use crate::core::identity::{
     overlap::Scores,
     people::Record,
     prototypes::Space,
-    scores::{Scorer, against_one_of, late},
+    scores::{Scorer, against_one_of, late, short},
     topology::Relation,
     visit::{Binding, TrackKey},
 };
@@ -38,7 +38,7 @@ const HOLD_PAST: f32 = 1.5;
 /// … and from this weight on, two seconds, are no longer one of many, where several cameras see them at once.
 const ESTABLISHED: f32 = 5.0;
 /// A few crops ask for so many deviations more to be somebody known …
-const EARLY: f32 = 1.5;
+const EARLY: f32 = 0.75;
 /// … until there are so many, over so long a time, ns.
 pub(super) const ENOUGH_CROPS: u32 = 3;
 pub(super) const ENOUGH_NS: u64 = 400_000_000;
@@ -617,19 +617,33 @@ impl Limits {
 
     fn between(&self, scene: &Scene, i: usize, j: usize) -> f32 {
         let (a, b) = (&scene.nodes[i], &scene.nodes[j]);
-        let limit = match (a.camera(), b.camera()) {
-            (Some(x), Some(y)) if x != y && self.now[i] && self.now[j] => self.at_once[&(x, y)],
-            _ if a.id != b.id && (a.is_early() || b.is_early()) => self.known + EARLY,
-            (None, None) => self.known + self.late,
-            _ => self.known,
+        let lighter = a.weight.min(b.weight);
+        let at_once = match (a.camera(), b.camera()) {
+            (Some(x), Some(y)) if x != y && self.now[i] && self.now[j] => {
+                Some(self.at_once[&(x, y)])
+            }
+            _ => None,
         };
-        if a.id == b.id && a.weight.min(b.weight) >= ESTABLISHED && scene.is_shared(a.id) {
+        if a.id != b.id {
+            return at_once.unwrap_or_else(|| self.of_strangers(a, b) + short(lighter));
+        }
+        let limit = at_once.unwrap_or(self.known);
+        if lighter >= ESTABLISHED && scene.is_shared(a.id) {
             limit.min(self.held) - HOLD
-        } else if a.id == b.id {
+        } else {
             let alone = (a.kind == Kind::Past || b.kind == Kind::Past) && !scene.is_shared(a.id);
             limit - if alone { HOLD_PAST } else { HOLD }
+        }
+    }
+
+    /// Two who have not been one person so far, as far as is known, and are not in view of two cameras now.
+    fn of_strangers(&self, a: &Node, b: &Node) -> f32 {
+        if a.is_early() || b.is_early() {
+            self.known + EARLY
+        } else if a.kind == Kind::Past && b.kind == Kind::Past {
+            self.known + self.late
         } else {
-            limit
+            self.known
         }
     }
 }
