@@ -9,7 +9,7 @@ help: ## This list
 
 build: ## Fetch what is missing and build the plugin and reidctl
 	@scripts/setup.sh build
-	$(CARGO) build --release --locked
+	$(CARGO) build --release --locked --workspace
 	@mkdir -p $(dir $(PLUGIN)) && cp -u target/release/libgstreid.so $(PLUGIN)
 
 env: ## Print the environment for a shell: eval "$$(make -s env)"

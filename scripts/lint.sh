@@ -1,12 +1,15 @@
 #!/usr/bin/env bash
-# rustfmt, and clippy with warnings denied for default, all and no features.
+# rustfmt, and clippy with warnings denied for default, all, no and single features, for every package.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-cargo fmt --check
-cargo clippy --locked --all-targets -- -D warnings
-cargo clippy --locked --all-targets --no-default-features -- -D warnings
+cargo fmt --all --check
+cargo clippy --locked --workspace --all-targets -- -D warnings
+cargo clippy --locked --workspace --all-targets --no-default-features -- -D warnings
+for feature in sqlite postgres; do
+    cargo clippy --locked --lib --no-default-features --features "$feature" -- -D warnings
+done
 if pkg-config --atleast-version=1.24 gstreamer-1.0; then
-    cargo clippy --locked --all-targets --all-features -- -D warnings
+    cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
 else
     # clippy links nothing, so the bindings of newer versions can be checked without the libraries
     echo "[lint] GStreamer $(pkg-config --modversion gstreamer-1.0): checking the bindings of newer versions without their libraries"
@@ -15,5 +18,5 @@ else
     export SYSTEM_DEPS_GSTREAMER_VIDEO_1_0_NO_PKG_CONFIG=1 SYSTEM_DEPS_GSTREAMER_VIDEO_1_0_LIB=gstvideo-1.0
     export SYSTEM_DEPS_GSTREAMER_CHECK_1_0_NO_PKG_CONFIG=1 SYSTEM_DEPS_GSTREAMER_CHECK_1_0_LIB=gstcheck-1.0
     export SYSTEM_DEPS_GSTREAMER_ANALYTICS_1_0_NO_PKG_CONFIG=1 SYSTEM_DEPS_GSTREAMER_ANALYTICS_1_0_LIB=gstanalytics-1.0
-    cargo clippy --locked --lib --bins --all-features --target-dir target/all-features -- -D warnings
+    cargo clippy --locked --workspace --lib --bins --all-features --target-dir target/all-features -- -D warnings
 fi

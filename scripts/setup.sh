@@ -20,7 +20,7 @@ libc6-dev C headers
 pkg-config finds GStreamer for the build
 libgstreamer1.0-dev GStreamer, to build against
 libgstreamer-plugins-base1.0-dev GStreamer's video library, to build against
-libssl-dev encrypted connections to a gallery's server
+libssl-dev encrypted connections to a gallery's server (feature postgres)
 LIST
 }
 demo_packages() {

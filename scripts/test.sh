@@ -8,7 +8,7 @@ export G_DEBUG=fatal-warnings
 # Tests load the plugin that they were built with, never one that is installed.
 unset GST_PLUGIN_PATH
 export GST_REGISTRY="$PWD/target/test-registry.bin"
-# The pipelines load the plugin's library, which only a build puts into its place.
-cargo build --locked --lib --bins --examples
-cargo test --locked --lib --bins --tests --examples --no-fail-fast
-cargo test --locked --doc
+# Pipelines load the plugin's library and run reidctl, which only a build puts into their places.
+cargo build --locked --workspace --lib --bins --examples
+cargo test --locked --workspace --lib --bins --tests --examples --no-fail-fast
+cargo test --locked --workspace --doc

@@ -4,13 +4,15 @@
 //! cameras (`reidtrack`), draws them (`reidoverlay`), publishes what it knows (`reidpublish`) and makes test pictures
 //! (`reidtestsrc`). See ARCHITECTURE.md for the map of the code.
 
-pub mod core;
 pub mod elements;
 pub mod fonts;
 pub mod inference;
 pub mod media;
 pub mod store;
 mod sync;
+
+/// The science, which knows nothing of pipelines.
+pub use reid_core as core;
 
 /// The plugin's description, as GStreamer wants it. The macro's items carry no docs of their own.
 #[allow(missing_docs)]

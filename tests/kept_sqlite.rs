@@ -468,7 +468,7 @@ fn a_thumbnail_shows_the_person_and_forgetting_leaves_no_byte_of_it() {
     // 60 x 150 px, made to fit.
     assert_eq!((decoded.width(), decoded.height()), (51, 128));
     let file = folder.path().join("out.jpg");
-    let mut command = common::command("reidctl");
+    let mut command = common::reidctl();
     command.args([
         "gallery",
         "thumbnail",
@@ -790,7 +790,7 @@ fn an_archive_is_corrected_by_the_gallerys_own_rules() {
     assert!(correct().forget(9999).is_err());
     correct().forget(new).unwrap();
     assert_eq!(correct().list().unwrap().len(), 1);
-    let mut command = common::command("reidctl");
+    let mut command = common::reidctl();
     command.args([
         "gallery",
         "show",

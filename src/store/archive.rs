@@ -1,41 +1,13 @@
 //! A kept gallery from outside: listed and corrected without a pipeline, by the gallery's own rules.
 
-use std::ops::Range;
-
-use super::{KeptPerson, KeptSighting, Location, StoreError, postgres, records::wall_ns, sqlite};
+pub use super::backend::Purpose;
+use super::{
+    KeptPerson, KeptSighting, Location, StoreError, backend::Records, kinds, records::wall_ns,
+};
 use crate::core::{
-    identity::{Changes, Gallery, GalleryConfig, GalleryError, MAX_IDENTITIES, Saved},
+    identity::{Gallery, GalleryConfig, GalleryError, MAX_IDENTITIES},
     person::IdentityId,
 };
-
-/// A database as a heap of records.
-pub(super) trait Records {
-    /// Some people.
-    fn load(&mut self, only: &[IdentityId]) -> Result<Saved, StoreError>;
-    /// A number for somebody new, where others may be giving numbers, too.
-    fn reserve(&mut self) -> Result<Option<Range<u32>>, StoreError> {
-        Ok(None)
-    }
-    /// Writes a user's corrections, in one transaction and for good.
-    fn write(&mut self, changes: &Changes) -> Result<(), StoreError>;
-    /// Everybody, in order of their numbers, without vectors.
-    fn list(&mut self) -> Result<Vec<KeptPerson>, StoreError>;
-    /// Who was where, in order of time; of everybody or of one.
-    fn sightings(&mut self, id: Option<u32>) -> Result<Vec<KeptSighting>, StoreError>;
-    /// A person's picture: the bytes of a JPEG file.
-    fn thumbnail(&mut self, id: u32) -> Result<Option<Vec<u8>>, StoreError>;
-    /// The number of the person who once carried `id`.
-    fn current(&mut self, id: u32) -> Result<Option<u32>, StoreError>;
-}
-
-/// What an archive is opened for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
-    /// Looking, also while a pipeline runs.
-    Look,
-    /// Correcting. A file is refused while a pipeline keeps it.
-    Correct,
-}
 
 /// Why a correction cannot be made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -59,26 +31,12 @@ pub struct Archive {
 impl Archive {
     /// Makes what is to keep a gallery at `location`, or brings it to the newest layout.
     pub fn prepare(location: &Location) -> Result<(), StoreError> {
-        match location {
-            Location::Memory => Err(StoreError::Location(String::new())),
-            Location::Sqlite(path) => sqlite::Sqlite::open(path, sqlite::Access::Keep).map(drop),
-            Location::Postgres(uri) => postgres::make(uri.reveal()),
-        }
+        kinds::prepare(location)
     }
 
     /// Opens what is kept at `location`; never makes anything.
     pub fn open(location: &Location, purpose: Purpose) -> Result<Self, StoreError> {
-        let records: Box<dyn Records> = match location {
-            Location::Memory => return Err(StoreError::Location(String::new())),
-            Location::Sqlite(path) => {
-                let access = match purpose {
-                    Purpose::Look => sqlite::Access::Read,
-                    Purpose::Correct => sqlite::Access::Change,
-                };
-                Box::new(sqlite::Sqlite::open(path, access)?)
-            }
-            Location::Postgres(uri) => Box::new(postgres::Archive::open(uri.reveal(), purpose)?),
-        };
+        let records = kinds::open_records(location, purpose)?;
         Ok(Self { records })
     }
 

@@ -10,6 +10,13 @@ pub enum StoreError {
         "gallery-location \"{0}\" names no place for a gallery: use sqlite:///path/to/file, postgresql://user@host/database, or leave the property empty to keep the gallery in memory"
     )]
     Location(String),
+    #[error(
+        "{place} cannot be used: this gst-plugin-reid was built without the feature {feature}; build it with --features {feature}, or leave gallery-location empty to keep the gallery in memory"
+    )]
+    NotBuilt {
+        place: String,
+        feature: &'static str,
+    },
     #[error("a gallery's name has at most {MAX_NAME_BYTES} bytes: choose a shorter gallery")]
     LongName,
     #[error(

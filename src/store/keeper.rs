@@ -9,18 +9,14 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Condvar, Mutex,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
-use super::StoreError;
-use crate::{
-    core::{embedding::ModelFingerprint, identity::Gallery},
-    inference::embedder::model_name,
-    sync::lock,
-};
+use super::{StoreError, backend::Database};
+use crate::{core::identity::Gallery, sync::lock};
 
 /// How long to wait after a failure before the next try.
 const RETRY: Duration = Duration::from_millis(1000);
@@ -38,17 +34,6 @@ pub enum Notice {
     Trouble(StoreError),
     /// It works again and has caught up.
     Recovered,
-}
-
-/// A database that keeps a gallery.
-pub(super) trait Database: Send + 'static {
-    /// How long changes may wait.
-    fn interval(&self) -> Duration;
-    /// Writes what changed, takes in what others changed; all of it when somebody `asked`, else what is due. On failure
-    /// everything that was taken is put back.
-    fn exchange(&mut self, gallery: &Mutex<Gallery>, asked: bool) -> Result<(), StoreError>;
-    /// The last exchange.
-    fn close(&mut self, gallery: &Mutex<Gallery>) -> Result<(), StoreError>;
 }
 
 /// What the thread and the elements share.
@@ -81,7 +66,7 @@ impl Keeper {
     /// Keeps `gallery` in `database` from now on.
     pub fn start(
         gallery: Arc<Mutex<Gallery>>,
-        database: impl Database,
+        database: Box<dyn Database>,
     ) -> Result<Self, std::io::Error> {
         let shared = Arc::<Shared>::default();
         let theirs = shared.clone();
@@ -155,7 +140,7 @@ impl Drop for Keeper {
     }
 }
 
-fn run(shared: &Shared, gallery: &Mutex<Gallery>, mut database: impl Database) {
+fn run(shared: &Shared, gallery: &Mutex<Gallery>, mut database: Box<dyn Database>) {
     let mut failing = false;
     let mut done = 0;
     loop {
@@ -210,48 +195,10 @@ fn tell(shared: &Shared, notice: Notice) {
     shared.has_notices.store(true, Ordering::Release);
 }
 
-/// The one model whose vectors a kept gallery holds.
-#[derive(Debug, Default)]
-pub(super) struct ModelLock {
-    model: AtomicU64,
-    /// What the file is called, where it is the place that says so.
-    name: Mutex<Option<String>>,
-}
-
-impl ModelLock {
-    /// Admits the first model and no other; says which one it was.
-    pub fn admit(&self, model: ModelFingerprint) -> Result<(), String> {
-        let first = self
-            .model
-            .compare_exchange(0, model.0, Ordering::AcqRel, Ordering::Acquire);
-        match first {
-            Err(other) if other != model.0 => Err(described(
-                ModelFingerprint(other),
-                lock(&self.name).as_deref(),
-            )),
-            _ => Ok(()),
-        }
-    }
-
-    /// Admits the model whose vectors the place holds.
-    pub fn admit_kept(&self, model: ModelFingerprint, name: Option<String>) -> Result<(), String> {
-        self.admit(model)?;
-        *lock(&self.name) = name;
-        Ok(())
-    }
-}
-
-/// A model as messages name it: its file, if anybody knows it, and its fingerprint.
-pub(super) fn described(model: ModelFingerprint, name: Option<&str>) -> String {
-    let loaded = model_name(model);
-    match name.or(loaded.as_deref()) {
-        Some(name) => format!("{name} ({:016x})", model.0),
-        None => format!("{:016x}", model.0),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicU64;
+
     use super::*;
     use crate::core::identity::GalleryConfig;
 
@@ -262,6 +209,10 @@ mod tests {
     }
 
     impl Database for Planned {
+        fn begin(&mut self, _: &Mutex<Gallery>) -> Result<(), StoreError> {
+            Ok(())
+        }
+
         fn interval(&self) -> Duration {
             Duration::from_millis(1)
         }
@@ -287,7 +238,7 @@ mod tests {
             troubles,
             rounds: rounds.clone(),
         };
-        (Keeper::start(gallery, planned).unwrap(), rounds)
+        (Keeper::start(gallery, Box::new(planned)).unwrap(), rounds)
     }
 
     #[test]
@@ -314,6 +265,10 @@ mod tests {
     }
 
     impl Database for Hanging {
+        fn begin(&mut self, _: &Mutex<Gallery>) -> Result<(), StoreError> {
+            Ok(())
+        }
+
         fn interval(&self) -> Duration {
             Duration::from_millis(1)
         }
@@ -335,7 +290,7 @@ mod tests {
     fn the_end_waits_for_a_database_that_works_and_not_for_one_that_fails() {
         for fails in [false, true] {
             let gallery = Arc::new(Mutex::new(Gallery::new(GalleryConfig::default())));
-            let keeper = Keeper::start(gallery, Hanging { fails }).unwrap();
+            let keeper = Keeper::start(gallery, Box::new(Hanging { fails })).unwrap();
             assert_eq!(keeper.settle(Duration::from_millis(200)), !fails);
             let begun = Instant::now();
             drop(keeper);
@@ -349,19 +304,5 @@ mod tests {
         let (keeper, rounds) = start(0);
         drop(keeper);
         assert!(rounds.load(Ordering::Relaxed) >= 1);
-    }
-
-    #[test]
-    fn a_kept_gallery_has_one_model() {
-        let model = ModelLock::default();
-        assert_eq!(model.admit(ModelFingerprint(3)), Ok(()));
-        assert_eq!(model.admit(ModelFingerprint(3)), Ok(()));
-        let refused = model.admit(ModelFingerprint(4)).unwrap_err();
-        assert_eq!(refused, "0000000000000003");
-        let kept = ModelLock::default();
-        let name = Some("people.onnx".to_owned());
-        assert_eq!(kept.admit_kept(ModelFingerprint(3), name), Ok(()));
-        let refused = kept.admit(ModelFingerprint(4)).unwrap_err();
-        assert_eq!(refused, "people.onnx (0000000000000003)");
     }
 }

@@ -22,6 +22,7 @@ pub struct SecretUri(String);
 
 impl SecretUri {
     /// The URI as it was given.
+    #[cfg(feature = "postgres")]
     pub(super) fn reveal(&self) -> &str {
         &self.0
     }

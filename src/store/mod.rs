@@ -4,13 +4,20 @@
 //! carries what changes into a database and brings in what others changed; the streaming threads never wait for it.
 
 pub mod archive;
+mod backend;
 pub mod cameras;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod encoding;
 mod error;
 mod keeper;
+mod kinds;
 mod location;
+mod model_lock;
+#[cfg(feature = "postgres")]
 mod postgres;
 mod records;
 pub mod registry;
+#[cfg(feature = "sqlite")]
 mod sqlite;
 
 pub use error::StoreError;

@@ -13,9 +13,9 @@ use std::{
 use super::{
     Location, StoreError,
     cameras::CameraNames,
-    keeper::{Keeper, ModelLock, Notice, described},
-    postgres::Postgres,
-    sqlite::{Access, Sqlite},
+    keeper::{Keeper, Notice},
+    kinds,
+    model_lock::{ModelLock, described},
 };
 use crate::{
     core::{
@@ -68,27 +68,15 @@ impl SharedGallery {
         location: &Location,
         config: GalleryConfig,
     ) -> Result<Arc<Self>, StoreError> {
+        let model = Arc::<ModelLock>::default();
+        let Some(mut database) = kinds::open_database(location, &model)? else {
+            return Ok(Self::in_memory(name, config));
+        };
         let mut gallery = Gallery::new(config);
         gallery.keep_journal();
-        let model = Arc::<ModelLock>::default();
-        let (gallery, keeper) = match location {
-            Location::Memory => return Ok(Self::in_memory(name, gallery.config().clone())),
-            Location::Sqlite(path) => {
-                let mut file = Sqlite::open(path, Access::Keep)?;
-                if let Some(theirs) = file.begin(&mut gallery)? {
-                    // Nobody was admitted before: it cannot be refused.
-                    let _ = model.admit_kept(theirs, file.model_name()?);
-                }
-                let gallery = Arc::new(Mutex::new(gallery));
-                (gallery.clone(), Keeper::start(gallery, file))
-            }
-            Location::Postgres(uri) => {
-                let gallery = Arc::new(Mutex::new(gallery));
-                let mut server = Postgres::new(uri.reveal(), model.clone())?;
-                server.begin(&gallery)?;
-                (gallery.clone(), Keeper::start(gallery, server))
-            }
-        };
+        let gallery = Arc::new(Mutex::new(gallery));
+        database.begin(&gallery)?;
+        let keeper = Keeper::start(gallery.clone(), database);
         let keeper = keeper.map_err(|error| StoreError::Other {
             place: location.shown(),
             cause: error.to_string(),

@@ -10,7 +10,7 @@ use std::{
     io::{ErrorKind, Read, Write},
     ops::Range,
     path::{Path, PathBuf},
-    sync::Mutex,
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -21,13 +21,13 @@ use rusqlite::{
 
 use super::{
     KeptPerson, KeptSighting, StoreError,
-    archive::Records,
-    keeper::Database,
-    records::{
-        BATCH, BATCHES, MAX_SIGHTINGS, first_provisional, ids_from_bytes, ids_to_bytes,
-        shared_name, signed, thumbnail_to_jpeg, unsigned, vector_from_bytes, vector_to_bytes,
-        wall_ns,
+    backend::{Database, Records},
+    encoding::{
+        BATCH, BATCHES, MAX_SIGHTINGS, first_provisional, shared_name, signed, thumbnail_to_jpeg,
+        unsigned, vector_from_bytes, vector_to_bytes,
     },
+    model_lock::ModelLock,
+    records::wall_ns,
 };
 use crate::{
     core::{
@@ -93,6 +93,7 @@ pub(super) enum Access {
 pub(super) struct Sqlite {
     connection: Connection,
     place: String,
+    model: Arc<ModelLock>,
     /// Every number below was promised to this gallery or one before, none from here on.
     mark: u32,
     /// The next number of this process's own making, when it was last looked whether any was given.
@@ -119,6 +120,7 @@ impl Sqlite {
         };
         Ok(Self {
             connection,
+            model: Arc::default(),
             mark: 0,
             own_number: 0,
             must_empty_log: false,
@@ -128,8 +130,16 @@ impl Sqlite {
         })
     }
 
+    /// Opens what is to keep a gallery; `model` is told whose vectors it holds.
+    pub fn keep(path: &Path, model: Arc<ModelLock>) -> Result<Self, StoreError> {
+        Ok(Self {
+            model,
+            ..Self::open(path, Access::Keep)?
+        })
+    }
+
     /// Fills a gallery that is kept here from now on. Returns whose vectors it holds.
-    pub fn begin(&mut self, gallery: &mut Gallery) -> Result<Option<ModelFingerprint>, StoreError> {
+    fn restore(&mut self, gallery: &mut Gallery) -> Result<Option<ModelFingerprint>, StoreError> {
         let fault = |error| fault(&self.place, error);
         // Left over where rows went and the process was killed before the person did.
         self.connection
@@ -191,7 +201,7 @@ impl Sqlite {
     }
 
     /// What the file of the model is called whose vectors are kept, if that was known.
-    pub fn model_name(&self) -> Result<Option<String>, StoreError> {
+    fn model_name(&self) -> Result<Option<String>, StoreError> {
         fact(&self.connection, "model_name").map_err(|error| fault(&self.place, error))
     }
 
@@ -278,6 +288,14 @@ impl Sqlite {
 }
 
 impl Database for Sqlite {
+    fn begin(&mut self, gallery: &Mutex<Gallery>) -> Result<(), StoreError> {
+        if let Some(theirs) = self.restore(&mut lock(gallery))? {
+            // Nobody was admitted before: it cannot be refused.
+            let _ = self.model.admit_kept(theirs, self.model_name()?);
+        }
+        Ok(())
+    }
+
     fn interval(&self) -> Duration {
         INTERVAL
     }
@@ -776,6 +794,20 @@ fn write_sighting(connection: &Connection, sighting: &SavedSighting) -> rusqlite
 }
 
 // ---- reading ----
+
+/// Numbers of people as bytes: 32 bits each, little endian.
+fn ids_to_bytes(ids: &[IdentityId]) -> Vec<u8> {
+    ids.iter().flat_map(|id| id.0.to_le_bytes()).collect()
+}
+
+/// And back.
+fn ids_from_bytes(bytes: &[u8]) -> Vec<IdentityId> {
+    let (numbers, _) = bytes.as_chunks::<4>();
+    numbers
+        .iter()
+        .map(|b| IdentityId(u32::from_le_bytes(*b)))
+        .collect()
+}
 
 /// Everything but people.
 fn facts(connection: &Connection) -> rusqlite::Result<Saved> {

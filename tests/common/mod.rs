@@ -11,9 +11,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The checkout's root.
+/// The checkout's root, also for the tests of a package in `crates/`.
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .find(|folder| folder.join("Cargo.lock").is_file())
+        .expect("a workspace has a lock file")
 }
 
 /// Third-party test material, if this machine has it: `GST_REID_SHARED`, else `shared` beside the checkout.
@@ -82,6 +85,17 @@ pub fn command(program: impl AsRef<std::ffi::OsStr>) -> Command {
         command.env("GST_REID_MODELS", root().join("models"));
     }
     command
+}
+
+/// The companion program beside these tests: it is of another package, which `cargo build --workspace` builds.
+pub fn reidctl() -> Command {
+    let program = build_folder().join("reidctl");
+    assert!(
+        program.is_file(),
+        "{} is not there: run cargo build --workspace first",
+        program.display()
+    );
+    command(program)
 }
 
 /// Runs to the end, at most `limit`; its output is kept. A command that does not end in time is killed and fails.

@@ -988,7 +988,8 @@ fn resource(error: &StoreError) -> gst::ResourceError {
         StoreError::Location(_)
         | StoreError::LongName
         | StoreError::OtherName { .. }
-        | StoreError::OtherModel { .. } => gst::ResourceError::Settings,
+        | StoreError::OtherModel { .. }
+        | StoreError::NotBuilt { .. } => gst::ResourceError::Settings,
     }
 }
 

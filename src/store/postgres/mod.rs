@@ -29,9 +29,10 @@ use self::{
 };
 use super::{
     KeptPerson, KeptSighting, StoreError,
-    archive::{Purpose, Records},
-    keeper::{Database, ModelLock, described},
-    records::{BATCH, BATCHES, MAX_SIGHTINGS, first_provisional, random, signed, wall_ns},
+    backend::{Database, Purpose, Records},
+    encoding::{BATCH, BATCHES, MAX_SIGHTINGS, first_provisional, random, signed},
+    model_lock::{ModelLock, described},
+    records::wall_ns,
 };
 use crate::{
     core::{
@@ -113,20 +114,6 @@ impl Postgres {
             swept: now,
             to_erase: None,
         })
-    }
-
-    /// Prepares a gallery, and fills it where the server can be reached. A server that refuses is an error; one that is
-    /// down is not: the thread that keeps the gallery goes on trying, and tells.
-    pub fn begin(&mut self, gallery: &Mutex<Gallery>) -> Result<(), StoreError> {
-        {
-            let mut gallery = lock(gallery);
-            gallery.number_from(first_provisional());
-            gallery.restore(Saved::default(), wall_ns());
-        }
-        match self.join(gallery) {
-            Err(StoreError::Unreachable { .. } | StoreError::Locked { .. }) => Ok(()),
-            other => other,
-        }
     }
 
     /// Connects where there is no connection, and takes in everything that is new since the last one.
@@ -408,6 +395,20 @@ impl Postgres {
 }
 
 impl Database for Postgres {
+    /// Prepares a gallery, and fills it where the server can be reached. A server that refuses is an error; one that is
+    /// down is not: the thread that keeps the gallery goes on trying, and tells.
+    fn begin(&mut self, gallery: &Mutex<Gallery>) -> Result<(), StoreError> {
+        {
+            let mut gallery = lock(gallery);
+            gallery.number_from(first_provisional());
+            gallery.restore(Saved::default(), wall_ns());
+        }
+        match self.join(gallery) {
+            Err(StoreError::Unreachable { .. } | StoreError::Locked { .. }) => Ok(()),
+            other => other,
+        }
+    }
+
     fn interval(&self) -> Duration {
         INTERVAL
     }

@@ -18,7 +18,7 @@ use crate::{
     inference::embedder,
     store::{
         KeptPerson, KeptSighting,
-        records::{
+        encoding::{
             shared_name, signed, thumbnail_to_jpeg, unsigned, vector_from_bytes, vector_to_bytes,
         },
     },

@@ -9,7 +9,7 @@ use crate::core::{
     embedding::{Embedding, ModelFingerprint},
     person::IdentityId,
 };
-use crate::store::records::vector_from_bytes;
+use crate::store::encoding::vector_from_bytes;
 
 /// Rows that get their copy in one go.
 const CHUNK: i64 = 256;
