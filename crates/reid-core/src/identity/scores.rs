@@ -17,6 +17,9 @@ const FEW: usize = 15;
 /// people (100 and 300): with one power for all (0.75), 59 % of the boxes have the right id at first there and 17 and 19 % of
 /// the first visits are taken for another here, with two 66 %, 14 and 12 %.
 const CROWDING: (f32, f32) = (0.25, 2.0);
+/// At first most who come are new: among so few people as one, so much more speaks against being known, logarithm of odds; among
+/// several the part of it that is one's share.
+const NEWCOMERS: f32 = 1.0;
 /// A visit of half a second asks for so many deviations more to be somebody known, a longer one for less: as the inverse of
 /// the half seconds.
 const SHORT_VISIT: f32 = 1.0;
@@ -207,7 +210,8 @@ pub(super) fn short(weight: f32) -> f32 {
 pub(super) fn against_one_of(known: usize) -> f32 {
     let even = (PRIOR_KNOWN / (1.0 - PRIOR_KNOWN)).ln();
     let (few, more) = (known.clamp(1, FEW) as f32, known.max(FEW) as f32);
-    WRONG_MERGE.ln() + CROWDING.0 * few.ln() + CROWDING.1 * (more / FEW as f32).ln() - even
+    let crowd = CROWDING.0 * few.ln() + CROWDING.1 * (more / FEW as f32).ln();
+    WRONG_MERGE.ln() + crowd + NEWCOMERS / few - even
 }
 
 /// Logarithm of the density of impostor scores, in deviations.
@@ -235,7 +239,8 @@ mod tests {
         let limits: Vec<f32> = [1, 2, 12, 100, 700, 100_000]
             .map(|known| scorer.limit(against_one_of(known)))
             .into();
-        assert!(limits.windows(2).all(|w| w[0] < w[1]), "{limits:?}");
+        // Among a handful the newcomers and the crowd weigh up.
+        assert!(limits[1..].windows(2).all(|w| w[0] < w[1]), "{limits:?}");
         assert!((2.0..3.2).contains(&limits[2]), "{limits:?}");
         assert!(limits[5] <= LIMITS.1);
     }

@@ -25,7 +25,7 @@ const STEPS: usize = 3;
 /// What a crop of somebody who comes or goes counts, when there is enough in between …
 const ENTRY_PART: f32 = 0.05;
 /// … which is this many crops.
-const ENOUGH_BETWEEN: u32 = 3;
+const ENOUGH_BETWEEN: u32 = 1;
 /// The sum of a visit's vectors fades so that no more than this many good crops count: clothes do not change, light does.
 const MEMORY: f32 = 250.0;
 /// More moments than this say nothing more: the weight of a visit in a person.

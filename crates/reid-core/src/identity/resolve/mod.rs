@@ -21,7 +21,7 @@ use linkage::{Likeness, clusters};
 use scene::{ENOUGH_CROPS, ENOUGH_NS, Kind, Node, Scene, is_given};
 
 /// An undecided track asks this often, ns, …
-const ASK_NS: u64 = 200_000_000;
+const ASK_NS: u64 = 100_000_000;
 /// … a decided one after this time and then after twice as long, …
 const REVIEW_NS: u64 = 500_000_000;
 /// … at least this often, ns.
