@@ -10,6 +10,7 @@
 //! `topology=FILE` how the cameras lie to one another (a camera is called as its file without the ending),
 //! `shift=SECONDS` each camera so much later than the one before, `after=1` one camera after the other, each in a gallery that was
 //! written and read anew, `dump=1` also `OUT_DIR/<name>.tracks.txt` with the track, quality and place in the file of every vector,
+//! `reuse=-1` only those vectors that `reidembed` would make by default, `reuse=N` those of its `reuse-interval=N` (0, all that are recorded, without),
 //! `smooth=0` the boxes as they were found, `unseen=0` without those who are missed for a moment, `truth=1` tracks as the file's own `"g"` says, to measure the gallery alone.
 
 use std::{
@@ -21,6 +22,7 @@ use std::{
 };
 
 use gstreid::core::{
+    appearance::{Candidate, Decision, Reuse, Rule},
     embedding::{Embedding, ModelFingerprint},
     geometry::Rect,
     identity::{
@@ -39,6 +41,11 @@ struct Camera {
     smooth: bool,
     unseen: bool,
     frames: std::iter::Peekable<std::vec::IntoIter<serde_json::Value>>,
+    reuse: Reuse,
+    /// When vectors are made anew.
+    rule: Rule,
+    /// Boxes so far, and those whose vectors were made anew.
+    boxes: (u64, u64),
     tracker: Tracker,
     id: Option<CameraId>,
     global: BufWriter<File>,
@@ -110,6 +117,38 @@ struct Detected {
     embedding: Option<Embedding>,
     /// The true person, where the file says it (`"g"`).
     truth: Option<u32>,
+    /// The vector is that of an earlier frame.
+    is_carried: bool,
+}
+
+/// Leaves of the vectors of a frame those that `reidembed` would make, and carries those of earlier frames on.
+fn reuse(camera: &mut Camera, found: &mut [Detected], size: (f32, f32), now_ns: u64) {
+    let rects: Vec<Rect> = found.iter().map(|d| d.rect).collect();
+    let candidate = |(i, d): (usize, &Detected)| {
+        let others = rects.iter().enumerate().filter(|(j, _)| *j != i);
+        let others = others.map(|(_, rect)| rect);
+        Candidate {
+            rect: d.rect,
+            confidence: d.confidence,
+            quality: crop_quality(&d.rect, d.confidence, size, others),
+        }
+    };
+    let boxes: Vec<Candidate> = found.iter().enumerate().map(candidate).collect();
+    camera.reuse.next_frame();
+    let decisions = camera.reuse.decide(&boxes, camera.rule, now_ns);
+    for (seen, decision) in found.iter_mut().zip(&decisions) {
+        camera.boxes.0 += 1;
+        match decision {
+            Decision::Embed => camera.boxes.1 += 1,
+            Decision::Keep(vector) => seen.embedding = Some(vector.clone()),
+            Decision::Wait => seen.embedding = None,
+        }
+        seen.is_carried = *decision != Decision::Embed;
+    }
+    let vectors: Vec<Option<Embedding>> = found.iter().map(|d| d.embedding.clone()).collect();
+    camera
+        .reuse
+        .remember(&boxes, &decisions, &vectors, camera.rule, now_ns);
 }
 
 fn detected((index, value): (usize, &serde_json::Value)) -> Option<Detected> {
@@ -124,6 +163,7 @@ fn detected((index, value): (usize, &serde_json::Value)) -> Option<Detected> {
         confidence: number(&value["c"])?,
         embedding: Embedding::normalised(&raw, ModelFingerprint(1)).ok(),
         truth: value["g"].as_u64().and_then(|g| u32::try_from(g).ok()),
+        is_carried: false,
     })
 }
 
@@ -139,6 +179,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut shift = 0.0_f64;
     let mut after = false;
     let mut dump = false;
+    let mut rule = Rule::Every(0);
     for argument in std::env::args().skip(1) {
         match argument.split_once('=') {
             Some(("min", v)) => lowest = v.parse()?,
@@ -153,6 +194,9 @@ fn main() -> Result<(), Box<dyn Error>> {
             Some(("shift", v)) => shift = v.parse()?,
             Some(("after", v)) => after = v != "0",
             Some(("dump", v)) => dump = v != "0",
+            Some(("reuse", v)) => {
+                rule = u32::try_from(v.parse::<i32>()?).map_or(Rule::Adaptive, Rule::Every);
+            }
             Some(("match", v)) => rules.match_threshold = Some(v.parse()?),
             Some(("topology", v)) => {
                 topology = Some(Topology::parse(&std::fs::read_to_string(v)?)?)
@@ -191,6 +235,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         cameras.push(Camera {
             true_tracks,
             smooth,
+            reuse: Reuse::default(),
+            rule,
+            boxes: (0, 0),
             unseen: unseen && !true_tracks,
             frames: frames.into_iter().peekable(),
             tracker: Tracker::new(config.clone()),
@@ -234,6 +281,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     for camera in &mut cameras {
         camera.write_corrected(&merged)?;
+    }
+    if rule != Rule::Every(0) {
+        let sum = |of: fn(&Camera) -> u64| cameras.iter().map(of).sum::<u64>();
+        let (boxes, made) = (sum(|c| c.boxes.0), sum(|c| c.boxes.1));
+        eprintln!("{made} vectors made for {boxes} boxes");
     }
     eprintln!(
         "{count} frames, {:?} a frame, {} identities",
@@ -286,7 +338,7 @@ fn step(
         frame["w"].as_f64().ok_or("w")? as f32,
         frame["h"].as_f64().ok_or("h")? as f32,
     );
-    let found: Vec<Detected> = frame["o"]
+    let mut found: Vec<Detected> = frame["o"]
         .as_array()
         .ok_or("o")?
         .iter()
@@ -294,6 +346,9 @@ fn step(
         .filter_map(detected)
         .filter(|d| d.confidence >= lowest)
         .collect();
+    if camera.rule != Rule::Every(0) {
+        reuse(camera, &mut found, size, time);
+    }
     let rects: Vec<Rect> = found.iter().map(|d| d.rect).collect();
     let begun = std::time::Instant::now();
     let observations: Vec<Observation<'_>> = found
@@ -327,7 +382,7 @@ fn step(
                 track: truth.map_or(o.track, TrackId),
                 confirmed: o.state == TrackState::Confirmed,
                 rect: seen.rect,
-                embedding: seen.embedding,
+                embedding: seen.embedding.filter(|_| !found[index].is_carried),
                 quality: seen.quality,
             };
             let rect = if camera.smooth { o.rect } else { seen.rect };

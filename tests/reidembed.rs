@@ -505,6 +505,42 @@ fn boxes_keep_their_vector_for_the_interval() {
     check_vector("after the flush", vector(&found[0]), &before, 0.01);
 }
 
+/// A frame every 40 ms.
+fn timed(mut picture: gst::Buffer, frame: u64) -> gst::Buffer {
+    let buffer = picture.get_mut().unwrap();
+    buffer.set_pts(gst::ClockTime::from_mseconds(40 * frame));
+    picture
+}
+
+#[test]
+fn by_default_vectors_are_made_when_they_are_worth_it() {
+    let mut stream = Stream::new(&[("model", &model("open"))]);
+    let mut made = Vec::new();
+    for frame in 0..60 {
+        let figures = &FIGURES[..1];
+        let found = stream.embed(timed(picture(figures), frame), people(figures));
+        assert!(found[0].embedding.is_some(), "frame {frame}");
+        if !found[0].is_carried {
+            made.push(frame);
+        }
+    }
+    assert_eq!(made, [0, 3, 8, 13, 21, 29, 37, 50]);
+    assert_eq!((stream.stat("embedded"), stream.stat("reused")), (8, 52));
+    // Somebody new is described at once, whom reidtrack asks for in the next frame.
+    let two = &FIGURES[..2];
+    let found = stream.embed(timed(picture(two), 60), people(two));
+    assert_eq!([found[0].is_carried, found[1].is_carried], [true, false]);
+    let boxes = gst::Array::new([10, 10, 32, 64]);
+    let request = gst::Structure::builder("reid-embed-request").field("boxes", boxes);
+    let request = gst::event::CustomUpstream::new(request.build());
+    assert!(stream.harness.push_upstream_event(request));
+    let found = stream.embed(timed(picture(two), 61), people(two));
+    assert_eq!([found[0].is_carried, found[1].is_carried], [false, true]);
+    stream.element.set_property("reuse-interval", 0);
+    let found = stream.embed(timed(picture(two), 62), people(two));
+    assert!(found.iter().all(|p| !p.is_carried));
+}
+
 #[test]
 fn boxes_that_show_nothing_get_no_vector() {
     let mut stream = Stream::new(&[("model", &model("open")), ("min-height", "0")]);

@@ -8,6 +8,7 @@ pub mod reidoverlay;
 pub mod reidpublish;
 pub mod reidtestsrc;
 pub mod reidtrack;
+mod request;
 mod silence;
 pub mod yolodetect;
 

@@ -142,6 +142,8 @@ pub struct Person {
     pub subject: Subject,
     /// Appearance, once `reidembed` has seen it.
     pub embedding: Option<Embedding>,
+    /// Whether the appearance is that of an earlier frame, carried on: it tells nothing new of the person.
+    pub is_carried: bool,
     /// Track, once `reidtrack` has seen it.
     pub track: Option<Track>,
     /// Identity, once a confirmed track was matched or enrolled.
@@ -154,6 +156,11 @@ impl Person {
         self.track.map_or(0, |track| track.unseen_ns)
     }
 
+    /// The appearance where it was seen in this frame.
+    pub fn new_embedding(&self) -> Option<&Embedding> {
+        self.embedding.as_ref().filter(|_| !self.is_carried)
+    }
+
     /// A bare detection.
     pub fn detected(rect: Rect, confidence: f32, label: Arc<str>, label_id: i32) -> Self {
         Self {
@@ -163,6 +170,7 @@ impl Person {
             label_id,
             subject: Subject::Unknown,
             embedding: None,
+            is_carried: false,
             track: None,
             identity: None,
         }

@@ -187,6 +187,9 @@ struct Evidence<'a> {
 struct Vector<'a> {
     /// The fingerprint of the model that made it.
     model: String,
+    /// Made of an earlier frame of the person.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    carried: Option<bool>,
     values: &'a [f32],
 }
 
@@ -282,6 +285,7 @@ fn object<'a>(
             .filter(|_| add_embeddings)
             .map(|embedding| Vector {
                 model: format!("{:016x}", embedding.model().0),
+                carried: Some(person.is_carried).filter(|carried| *carried),
                 values: embedding.values(),
             }),
     })

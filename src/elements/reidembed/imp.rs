@@ -9,12 +9,13 @@ use gst_base::{prelude::*, subclass::prelude::*};
 
 use crate::{
     core::{
-        appearance::{ClassWatch, Decision, Health, Remark, Reuse, Selection},
+        appearance::{Candidate, ClassWatch, Decision, Health, Remark, Reuse, Rule, Selection},
         embedding::Embedding,
         geometry::Rect,
         person::{PERSON, Person, Subject},
+        quality::crop_quality,
     },
-    elements::{model::ModelSettings, silence::refuse_swallowed_links},
+    elements::{model::ModelSettings, request, silence::refuse_swallowed_links},
     inference::{
         CropError, EmbedOutcome, Embedder, EmbedderRequest, InferenceError, embedder::MAX_BATCH,
         models,
@@ -31,6 +32,9 @@ static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     )
 });
 
+/// The value of `reuse-interval` that makes vectors when they are worth it.
+const ADAPTIVE: i32 = -1;
+
 /// Most people of a frame that the property `max-objects` allows.
 const MAX_OBJECTS: u32 = 10_000;
 
@@ -42,7 +46,7 @@ struct Settings {
     min_height: u32,
     max_objects: u32,
     batch_size: u32,
-    reuse_interval: u32,
+    reuse_interval: i32,
 }
 
 impl Default for Settings {
@@ -56,7 +60,7 @@ impl Default for Settings {
             max_objects: 64,
             // Measured with OSNet: larger batches gain nothing more on a processor.
             batch_size: 8,
-            reuse_interval: 0,
+            reuse_interval: ADAPTIVE,
         }
     }
 }
@@ -85,8 +89,7 @@ impl TryFrom<Settings> for Config {
 struct Params {
     selection: Selection,
     batch: usize,
-    /// 0: every box every frame.
-    reuse_interval: u32,
+    rule: Rule,
 }
 
 impl From<&Settings> for Params {
@@ -95,7 +98,7 @@ impl From<&Settings> for Params {
         Self {
             selection: Selection::new(settings.object_class.as_deref(), settings.min_height, limit),
             batch: settings.batch_size as usize,
-            reuse_interval: settings.reuse_interval,
+            rule: u32::try_from(settings.reuse_interval).map_or(Rule::Adaptive, Rule::Every),
         }
     }
 }
@@ -107,6 +110,8 @@ struct State {
     info: Option<Arc<gst_video::VideoInfo>>,
     /// The next frame does not continue the one before.
     is_cut: bool,
+    /// Whom reidtrack wants to see again.
+    asked: Vec<Rect>,
 }
 
 /// The embedder and what it remembers of the stream.
@@ -117,6 +122,8 @@ struct Worker {
     classes: ClassWatch,
     /// It was said that a tracker is in front.
     has_said_order: bool,
+    /// When the last frame was, ns of the stream.
+    now_ns: u64,
 }
 
 /// What one frame takes.
@@ -289,9 +296,10 @@ fn selection_properties(defaults: &Settings) -> Vec<glib::ParamSpec> {
             .default_value(defaults.batch_size)
             .mutable_playing()
             .build(),
-        glib::ParamSpecUInt::builder("reuse-interval")
+        glib::ParamSpecInt::builder("reuse-interval")
             .nick("Reuse interval")
-            .blurb("Frames for which a box that continues one of the frames before keeps its vector; 0: every box is embedded in every frame. Can be changed in PLAYING")
+            .blurb("Frames for which a box that continues one of the frames before keeps its vector; -1: until a new one is worth making (the person is new, the crop better or of another shape, people cross, reidtrack asks, else every second); 0: every box is embedded in every frame. Can be changed in PLAYING")
+            .minimum(ADAPTIVE)
             .default_value(defaults.reuse_interval)
             .mutable_playing()
             .build(),
@@ -367,9 +375,11 @@ impl BaseTransformImpl for ReidEmbed {
                 health: Health::default(),
                 classes: ClassWatch::default(),
                 has_said_order: false,
+                now_ns: 0,
             })),
             info: None,
             is_cut: false,
+            asked: Vec::new(),
         });
         Ok(())
     }
@@ -411,6 +421,16 @@ impl BaseTransformImpl for ReidEmbed {
             }
         }
         self.parent_sink_event(event)
+    }
+
+    fn src_event(&self, event: gst::Event) -> bool {
+        let Some(boxes) = request::boxes(&event) else {
+            return self.parent_src_event(event);
+        };
+        if let Some(state) = self.state().as_mut() {
+            state.asked = boxes;
+        }
+        true
     }
 
     /// The picture is not touched: whoever is downstream says how it wants its buffers.
@@ -465,6 +485,9 @@ impl ReidEmbed {
         let is_discont = buffer.flags().contains(gst::BufferFlags::DISCONT);
         if std::mem::take(&mut state.is_cut) || is_discont {
             worker.reuse.clear();
+        }
+        for rect in std::mem::take(&mut state.asked) {
+            worker.reuse.ask(&rect);
         }
         worker.reuse.next_frame();
         Ok(Job { worker, info })
@@ -530,6 +553,28 @@ impl ReidEmbed {
     }
 }
 
+/// Frames without a time and a duration come so far apart, ns.
+const UNTIMED_NS: u64 = 40_000_000;
+
+/// The boxes that are to be described, with the quality of their crops.
+fn candidates(people: &[Person], selected: &[usize], frame: (f32, f32)) -> Vec<Candidate> {
+    let rects: Vec<Rect> = people.iter().map(|person| person.rect).collect();
+    let candidate = |&index: &usize| {
+        let person = &people[index];
+        let others = rects
+            .iter()
+            .enumerate()
+            .filter(|(other, _)| *other != index);
+        let others = others.map(|(_, rect)| rect);
+        Candidate {
+            rect: person.rect,
+            confidence: person.confidence,
+            quality: crop_quality(&person.rect, person.confidence, frame, others),
+        }
+    };
+    selected.iter().map(candidate).collect()
+}
+
 impl Worker {
     /// Makes the vectors of a frame's people and attaches them. A frame that no detector has looked at stays as it is.
     fn look(
@@ -545,10 +590,9 @@ impl Worker {
         let (width, height) = (size.width as f32, size.height as f32);
         let selected = params.selection.select(&people, width, height);
         let rects: Vec<Rect> = selected.iter().map(|&index| people[index].rect).collect();
-        let decisions = match params.reuse_interval {
-            0 => vec![Decision::Embed; rects.len()],
-            _ => self.reuse.decide(&rects),
-        };
+        let boxes = candidates(&people, &selected, (width, height));
+        let now_ns = self.time_ns(buffer);
+        let decisions = self.reuse.decide(&boxes, params.rule, now_ns);
         let mut looked = Looked {
             people: people.len() as u64,
             ..Looked::default()
@@ -571,21 +615,28 @@ impl Worker {
         if !is_gap {
             looked.outcome = self.embed(buffer, info, &rects, &decisions, params.batch)?;
             let vectors = self.vectors(&decisions, &mut looked);
-            if params.reuse_interval > 0 {
-                self.reuse
-                    .remember(&rects, &decisions, &vectors, params.reuse_interval);
-            }
-            for (&index, vector) in selected.iter().zip(vectors) {
+            self.reuse
+                .remember(&boxes, &decisions, &vectors, params.rule, now_ns);
+            for ((&index, decision), vector) in selected.iter().zip(&decisions).zip(vectors) {
                 people[index].embedding = vector;
+                people[index].is_carried = *decision != Decision::Embed;
             }
             looked
                 .remarks
                 .extend(self.health.note_refused(looked.refused));
-            looked.remarks.extend(self.alike(&people, looked.embedded));
+            looked.remarks.extend(self.alike(&people));
         }
         // The mirror to regions of interest holds no vectors: the regions that are there stay true.
         PeopleMeta::set(buffer, size, people);
         Ok(looked)
+    }
+
+    /// When a frame is, ns: its time, else what the frames before let expect.
+    fn time_ns(&mut self, buffer: &gst::BufferRef) -> u64 {
+        let step = buffer.duration().map_or(UNTIMED_NS, |d| d.nseconds());
+        let expected = self.now_ns.saturating_add(step);
+        self.now_ns = buffer.pts().map_or(expected, |t| t.nseconds());
+        self.now_ns
     }
 
     /// Runs the model on the boxes that need it.
@@ -618,6 +669,7 @@ impl Worker {
                 looked.reused += 1;
                 Some(embedding.clone())
             }
+            Decision::Wait => None,
             Decision::Embed => match made.next()? {
                 Ok(embedding) => {
                     looked.embedded += 1;
@@ -634,10 +686,7 @@ impl Worker {
         decisions.iter().map(vector).collect()
     }
 
-    fn alike(&mut self, people: &[Person], embedded: u64) -> Option<Remark> {
-        if embedded == 0 {
-            return None;
-        }
+    fn alike(&mut self, people: &[Person]) -> Option<Remark> {
         let with_vectors = people
             .iter()
             .filter_map(|person| Some((person.rect, person.embedding.as_ref()?)));

@@ -23,7 +23,10 @@ use crate::{
         thumbnail::Thumbnail,
         tracking::TrackerConfig,
     },
-    elements::silence::{Silence, refuse_swallowed_links},
+    elements::{
+        request,
+        silence::{Silence, refuse_swallowed_links},
+    },
     media::{self, FrameSize, MappedFrame, PeopleMeta, caps, roi::Origin},
     store::{
         Location, Notice, StoreError,
@@ -586,6 +589,7 @@ impl BaseTransformImpl for ReidTrack {
         let camera = stream.name();
         let (people, events) = stream.frame(people, is_meta, size, time);
         let wanted = stream.take_wanted();
+        let undecided = stream.undecided(people.as_deref().unwrap_or_default(), time);
         let news = News {
             gallery: state.gallery.clone(),
             camera: camera.clone(),
@@ -612,6 +616,10 @@ impl BaseTransformImpl for ReidTrack {
             if let Some(mut meta) = buffer.meta_mut::<PeopleMeta>() {
                 meta.viewpoint_mut().gallery_ns = Some(time.gallery_ns);
             }
+        }
+        if !undecided.is_empty() {
+            // An embedder that works by need makes new vectors of them; nobody else minds.
+            self.obj().sink_pad().push_event(request::event(&undecided));
         }
         self.warn(&news.gallery);
         self.tell(Some(news));

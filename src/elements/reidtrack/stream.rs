@@ -6,7 +6,7 @@ use crate::{
     core::{
         geometry::Rect,
         identity::{CameraId, Event, Sighting},
-        person::{Identity, Person, Subject, Track, TrackId, TrackState},
+        person::{Identity, IdentityState, Person, Subject, Track, TrackId, TrackState},
         quality::crop_quality,
         tracking::{Observation, TrackOutput, Tracker, TrackerConfig},
     },
@@ -16,6 +16,8 @@ use crate::{
 
 /// Class names that a stream tells apart; further ones count as the last.
 const MAX_CLASSES: usize = 1024;
+/// An embedder is asked for new vectors this often, ns.
+const ASK_NS: u64 = 200_000_000;
 /// Most pictures taken of one frame, some milliseconds each; the others are taken of the next.
 const MAX_WANTED: usize = 2;
 
@@ -35,6 +37,8 @@ pub(super) struct Stream {
     thumbnails: bool,
     /// Who is worth a picture in the last frame.
     wanted: Vec<Wanted>,
+    /// When an embedder was last asked for new vectors, ns of the stream.
+    asked_ns: Option<u64>,
     pub sums: Sums,
 }
 
@@ -101,6 +105,7 @@ impl Stream {
             seen: HashMap::new(),
             thumbnails,
             wanted: Vec::new(),
+            asked_ns: None,
             sums: Sums::default(),
         }
     }
@@ -122,6 +127,28 @@ impl Stream {
     /// Of whom a picture should be taken in the last frame.
     pub fn take_wanted(&mut self) -> Vec<Wanted> {
         std::mem::take(&mut self.wanted)
+    }
+
+    /// Of which people of a frame new vectors are wanted, px: those who are seen and not decided yet. Empty when that was asked
+    /// lately.
+    pub fn undecided(&mut self, people: &[Person], time: FrameTime) -> Vec<Rect> {
+        let now = time.stream_ns;
+        let lately = |at: u64| now.checked_sub(at).is_some_and(|since| since < ASK_NS);
+        if self.asked_ns.is_some_and(lately) {
+            return Vec::new();
+        }
+        let is_pending = |p: &&Person| {
+            p.unseen_ns() == 0
+                && p.is_carried
+                && p.identity
+                    .as_ref()
+                    .is_some_and(|i| i.state == IdentityState::Pending)
+        };
+        let boxes: Vec<Rect> = people.iter().filter(is_pending).map(|p| p.rect).collect();
+        if !boxes.is_empty() {
+            self.asked_ns = Some(now);
+        }
+        boxes
     }
 
     /// Ends all tracks (flush, end of stream) and keeps the people. Returns what happened.
@@ -234,7 +261,7 @@ impl Stream {
                 track: output.track,
                 confirmed: output.state == TrackState::Confirmed,
                 rect: people[i].rect,
-                embedding: people[i].embedding.as_ref().filter(|_| self.use_looks),
+                embedding: people[i].new_embedding().filter(|_| self.use_looks),
                 quality: qualities[i],
             })
             .collect();

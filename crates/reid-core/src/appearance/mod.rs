@@ -8,5 +8,5 @@ mod select;
 
 pub use classes::ClassWatch;
 pub use health::{Health, Remark};
-pub use reuse::{Decision, Reuse};
+pub use reuse::{Candidate, Decision, Reuse, Rule};
 pub use select::Selection;

@@ -1,17 +1,52 @@
-//! Making a vector costs more than finding the box; a person looks much the same a few frames later. Boxes that
-//! continue one of the frames before keep its vector for a while.
+//! Making a vector costs more than finding the box, and a person looks much the same a few frames later. Boxes that continue
+//! those of the frames before keep their vector until a new one is worth making.
+//!
+//! By [`Rule::Adaptive`] that is for somebody new, then after growing times ([`WAITS_NS`]), sooner when the crop is clearly better
+//! or of another shape, while boxes overlap and once they are apart again, and when whoever recognises people asks for it
+//! ([`Reuse::ask`]). By [`Rule::Every`] it is after so many frames.
 
 use crate::{embedding::Embedding, geometry::Rect};
 
-/// Least overlap (IoU) with a box of an earlier frame for being the same person, the usual threshold of a match.
-const CONTINUES_IOU: f32 = 0.5;
-
-/// Overlap (IoU) with another box of the same frame from which on it is not certain whose box continues whose: SORT's
-/// threshold of association (Bewley et al., 2016).
+/// Overlap (IoU) with a box of the same or of an earlier frame from which on the two may be exchanged: SORT's threshold of
+/// association (Bewley et al., 2016).
 const CROWDED_IOU: f32 = 0.3;
-
+/// Least overlap (IoU) with a box of an earlier frame for being the same person.
+const CONTINUES_IOU: f32 = 0.4;
 /// How many frames a box may be missed by the detector and still be continued.
-const MEMORY_FRAMES: u32 = 2;
+const MEMORY_FRAMES: u32 = 10;
+/// A box missed in more frames is not taken to be near another any more.
+const NEAR_FRAMES: u32 = 2;
+/// How long after the first, second, … vector of a person the next is due, ns; the last of these from then on.
+const WAITS_NS: [u64; 9] = [
+    120_000_000,
+    200_000_000,
+    200_000_000,
+    300_000_000,
+    300_000_000,
+    300_000_000,
+    500_000_000,
+    500_000_000,
+    1_000_000_000,
+];
+/// When the crop is better or of another shape, or another box has just gone away, a vector is due after this time, ns, …
+const NEWS_NS: u64 = 160_000_000;
+/// … and while boxes overlap after this time, ns.
+const CROWDED_NS: u64 = 200_000_000;
+/// A crop whose quality is so many times that of the best before is clearly better.
+const BETTER: f32 = 1.25;
+/// A box whose width by height has changed by this factor shows another pose.
+const RESHAPED: f32 = 1.3;
+/// A box that is new and less sure than this waits for a second frame: detectors flicker.
+const SURE: f32 = 0.5;
+
+/// When a new vector is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// When it is worth it.
+    Adaptive,
+    /// After so many frames; 0 and 1: in every frame.
+    Every(u32),
+}
 
 /// What is to be done about one box.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,16 +55,64 @@ pub enum Decision {
     Keep(Embedding),
     /// Make a new one.
     Embed,
+    /// Do without for now.
+    Wait,
+}
+
+/// A box of the frame at hand.
+#[derive(Clone, Copy, Debug)]
+pub struct Candidate {
+    /// Where, px.
+    pub rect: Rect,
+    /// The detector's score, 0..=1.
+    pub confidence: f32,
+    /// How good the crop is ([`crate::quality::crop_quality`]), 0..=1.
+    pub quality: f32,
+}
+
+impl Candidate {
+    fn aspect(&self) -> f32 {
+        self.rect.w / self.rect.h.max(f32::MIN_POSITIVE)
+    }
 }
 
 #[derive(Clone, Debug)]
 struct Remembered {
     rect: Rect,
-    embedding: Embedding,
-    /// Frame in which a new vector is due.
-    due: u64,
+    embedding: Option<Embedding>,
+    /// When and in which frame it was made.
+    made_ns: u64,
+    made_frame: u64,
+    /// So many frames sooner is the next one due: those made in one frame take turns.
+    early: u32,
+    /// Vectors so far.
+    made: u32,
+    /// Quality of the best crop so far, width by height of the newest.
+    best: f32,
+    aspect: f32,
+    /// Another box was near since the newest vector was made.
+    was_crowded: bool,
+    is_asked: bool,
     /// Frames looked at since the box was last seen.
     missed: u32,
+}
+
+impl Remembered {
+    fn new(seen: &Candidate) -> Self {
+        Self {
+            rect: seen.rect,
+            embedding: None,
+            made_ns: 0,
+            made_frame: 0,
+            early: 0,
+            made: 0,
+            best: 0.0,
+            aspect: seen.aspect(),
+            was_crowded: false,
+            is_asked: false,
+            missed: 0,
+        }
+    }
 }
 
 /// The boxes of the last frames and their vectors. One stream's.
@@ -37,6 +120,15 @@ struct Remembered {
 pub struct Reuse {
     known: Vec<Remembered>,
     frame: u64,
+}
+
+/// What a box has to do with those of the frames before.
+#[derive(Clone, Copy, Debug, Default)]
+struct Place {
+    /// The remembered box that it continues.
+    continues: Option<usize>,
+    /// Another box, of this frame or of one before, is so near that they may be exchanged.
+    is_crowded: bool,
 }
 
 impl Reuse {
@@ -50,79 +142,146 @@ impl Reuse {
         self.known.clear();
     }
 
-    /// Decides about the boxes of this frame. A box whose vector is due, that is new, or that overlaps another one so
-    /// much that they may be exchanged needs a new vector.
-    pub fn decide(&self, rects: &[Rect]) -> Vec<Decision> {
-        let decide = |(index, rect): (usize, &Rect)| {
-            let is_crowded = rects
-                .iter()
-                .enumerate()
-                .any(|(other, r)| other != index && r.iou(rect) >= CROWDED_IOU);
-            let known = self.continued(rect).filter(|_| !is_crowded);
-            match known.filter(|known| known.due > self.frame) {
-                Some(known) => Decision::Keep(known.embedding.clone()),
-                None => Decision::Embed,
+    /// Somebody wants a new vector of the person whose box lay here, px, in one of the last frames.
+    pub fn ask(&mut self, rect: &Rect) {
+        let nearest = self
+            .known
+            .iter_mut()
+            .map(|known| (known.rect.iou(rect), known))
+            .filter(|(iou, _)| *iou >= CROWDED_IOU)
+            .max_by(|a, b| a.0.total_cmp(&b.0));
+        if let Some((_, known)) = nearest {
+            known.is_asked = true;
+        }
+    }
+
+    /// Decides about the boxes of this frame, which is at `now_ns` on a clock of the stream's.
+    pub fn decide(&self, boxes: &[Candidate], rule: Rule, now_ns: u64) -> Vec<Decision> {
+        let places = self.places(boxes);
+        let decide = |(seen, place): (&Candidate, &Place)| {
+            let Some(known) = place.continues.map(|at| &self.known[at]) else {
+                return match rule {
+                    Rule::Adaptive if seen.confidence < SURE => Decision::Wait,
+                    _ => Decision::Embed,
+                };
+            };
+            let is_due = match rule {
+                Rule::Adaptive => is_worth_it(known, seen, place.is_crowded, now_ns),
+                Rule::Every(frames) => place.is_crowded || self.is_turn(known, frames),
+            };
+            match &known.embedding {
+                Some(embedding) if !is_due => Decision::Keep(embedding.clone()),
+                _ => Decision::Embed,
             }
         };
-        rects.iter().enumerate().map(decide).collect()
+        boxes.iter().zip(&places).map(decide).collect()
     }
 
-    /// The remembered box that overlaps most, if it is alone in overlapping enough to be the same.
-    fn continued(&self, rect: &Rect) -> Option<&Remembered> {
-        let mut near = self
-            .known
-            .iter()
-            .map(|known| (known, known.rect.iou(rect)))
-            .filter(|(_, iou)| *iou >= CROWDED_IOU);
-        let (known, iou) = near.next()?;
-        (near.next().is_none() && iou >= CONTINUES_IOU).then_some(known)
+    /// Whether a fixed number of frames has passed.
+    fn is_turn(&self, known: &Remembered, frames: u32) -> bool {
+        let due = known.made_frame + u64::from(frames.saturating_sub(known.early).max(1));
+        self.frame >= due
     }
 
-    /// Remembers the boxes of this frame: the vectors kept, and the new ones, which stay for `interval` frames. Those
-    /// made in one frame are due at different times, so that a crowd that appears at once is not due at once for ever.
-    pub fn remember(
-        &mut self,
-        rects: &[Rect],
-        decisions: &[Decision],
-        vectors: &[Option<Embedding>],
-        interval: u32,
-    ) {
-        let fresh = decisions.iter().filter(|d| **d == Decision::Embed).count() as u64;
-        let interval = u64::from(interval.max(1));
-        let mut made = 0;
-        let mut seen = Vec::with_capacity(rects.len());
-        for ((rect, decision), vector) in rects.iter().zip(decisions).zip(vectors) {
-            let before = self.continued(rect).map(|known| known.due);
-            let due = match (decision, before) {
-                (Decision::Keep(_), Some(due)) => due,
-                _ => {
-                    made += 1;
-                    let is_first = before.is_none();
-                    // The first time, the crowd's turns are spread over the interval; afterwards they stay apart.
-                    let early = if is_first {
-                        (made - 1) * interval / fresh.max(1)
-                    } else {
-                        0
-                    };
-                    self.frame + (interval - early).max(1)
-                }
-            };
-            if let Some(embedding) = vector.clone() {
-                seen.push(Remembered {
-                    rect: *rect,
-                    embedding,
-                    due,
-                    missed: 0,
-                });
+    /// Which remembered box each box continues, best overlaps first, each once.
+    fn places(&self, boxes: &[Candidate]) -> Vec<Place> {
+        let mut places = vec![Place::default(); boxes.len()];
+        let mut pairs = Vec::new();
+        for (i, seen) in boxes.iter().enumerate() {
+            let overlaps = |rect: &Rect| seen.rect.iou(rect) >= CROWDED_IOU;
+            let beside = (0..boxes.len()).any(|j| j != i && overlaps(&boxes[j].rect));
+            let near = self.known.iter().enumerate();
+            let near = near.filter(|(_, known)| overlaps(&known.rect));
+            pairs.extend(
+                near.clone()
+                    .map(|(at, known)| (known.rect.iou(&seen.rect), i, at)),
+            );
+            let recent = near.filter(|(_, known)| known.missed <= NEAR_FRAMES);
+            places[i].is_crowded = beside || recent.count() > 1;
+        }
+        pairs.retain(|(iou, ..)| *iou >= CONTINUES_IOU);
+        pairs.sort_by(|a, b| b.0.total_cmp(&a.0));
+        let mut taken = vec![false; self.known.len()];
+        for (_, i, at) in pairs {
+            if places[i].continues.is_none() && !taken[at] {
+                places[i].continues = Some(at);
+                taken[at] = true;
             }
         }
-        self.known.retain_mut(|known| {
-            known.missed += 1;
-            known.missed <= MEMORY_FRAMES
-                && seen.iter().all(|s| s.rect.iou(&known.rect) < CROWDED_IOU)
-        });
-        self.known.append(&mut seen);
+        places
     }
+
+    /// Remembers the boxes of this frame with the vectors kept and those made. By [`Rule::Every`] those made in one frame are due at
+    /// different times, so that a crowd that appears at once is not due at once for ever.
+    pub fn remember(
+        &mut self,
+        boxes: &[Candidate],
+        decisions: &[Decision],
+        vectors: &[Option<Embedding>],
+        rule: Rule,
+        now_ns: u64,
+    ) {
+        let places = self.places(boxes);
+        let fresh = decisions.iter().filter(|d| **d == Decision::Embed).count() as u32;
+        let mut made = 0;
+        let mut known: Vec<Option<Remembered>> = self.known.drain(..).map(Some).collect();
+        for (i, seen) in boxes.iter().enumerate() {
+            let before = places[i].continues.and_then(|at| known[at].take());
+            let mut next = before.unwrap_or_else(|| Remembered::new(seen));
+            (next.rect, next.missed) = (seen.rect, 0);
+            next.was_crowded |= places[i].is_crowded;
+            let vector = vectors[i].as_ref();
+            if let Some(vector) = vector.filter(|_| decisions[i] == Decision::Embed) {
+                next.early = match rule {
+                    Rule::Every(frames) if next.made == 0 => made * frames / fresh.max(1),
+                    _ => 0,
+                };
+                made += 1;
+                next.take(vector, seen, places[i].is_crowded, (now_ns, self.frame));
+            }
+            self.known.push(next);
+        }
+        for mut missed in known.into_iter().flatten() {
+            missed.missed += 1;
+            if missed.missed <= MEMORY_FRAMES {
+                self.known.push(missed);
+            }
+        }
+    }
+}
+
+impl Remembered {
+    fn take(
+        &mut self,
+        vector: &Embedding,
+        seen: &Candidate,
+        is_crowded: bool,
+        (now_ns, frame): (u64, u64),
+    ) {
+        self.embedding = Some(vector.clone());
+        (self.made_ns, self.made_frame) = (now_ns, frame);
+        self.made = self.made.saturating_add(1);
+        self.best = self.best.max(seen.quality);
+        self.aspect = seen.aspect();
+        self.was_crowded = is_crowded;
+        self.is_asked = false;
+    }
+}
+
+/// Whether another vector of a person tells more than the last.
+fn is_worth_it(known: &Remembered, seen: &Candidate, is_crowded: bool, now_ns: u64) -> bool {
+    let since = now_ns.saturating_sub(known.made_ns);
+    let wait = WAITS_NS[(known.made.max(1) as usize).min(WAITS_NS.len()) - 1];
+    let change = seen.aspect() / known.aspect.max(f32::MIN_POSITIVE);
+    let is_reshaped = !(1.0 / RESHAPED..=RESHAPED).contains(&change);
+    let is_free_again = known.was_crowded && !is_crowded;
+    let is_better = seen.quality >= BETTER * known.best;
+    let has_news = is_reshaped || is_free_again || is_better;
+    known.is_asked
+        || since >= wait
+        || has_news && since >= NEWS_NS
+        || is_crowded && since >= CROWDED_NS
+        || now_ns < known.made_ns
 }
 
 #[cfg(test)]
@@ -136,17 +295,31 @@ mod tests {
 
     /// One frame: decides, makes vectors where needed, remembers. Returns which boxes got a new one.
     fn frame(reuse: &mut Reuse, rects: &[Rect], interval: u32) -> Vec<bool> {
+        let boxes: Vec<Candidate> = rects.iter().map(|rect| sure(*rect)).collect();
+        frame_of(reuse, &boxes, Rule::Every(interval), 0)
+    }
+
+    fn sure(rect: Rect) -> Candidate {
+        Candidate {
+            rect,
+            confidence: 0.9,
+            quality: 0.5,
+        }
+    }
+
+    fn frame_of(reuse: &mut Reuse, boxes: &[Candidate], rule: Rule, now_ns: u64) -> Vec<bool> {
         reuse.next_frame();
-        let decisions = reuse.decide(rects);
+        let decisions = reuse.decide(boxes, rule, now_ns);
         let number = reuse.frame as f32;
         let vectors: Vec<_> = decisions
             .iter()
             .map(|decision| match decision {
                 Decision::Keep(embedding) => Some(embedding.clone()),
                 Decision::Embed => Some(vector(number)),
+                Decision::Wait => None,
             })
             .collect();
-        reuse.remember(rects, &decisions, &vectors, interval);
+        reuse.remember(boxes, &decisions, &vectors, rule, now_ns);
         decisions.iter().map(|d| *d == Decision::Embed).collect()
     }
 
@@ -210,7 +383,7 @@ mod tests {
         frame(&mut reuse, &[person(0.0)], 100);
         frame(&mut reuse, &[], 100);
         assert_eq!(frame(&mut reuse, &[person(0.0)], 100), [false]);
-        for _ in 0..3 {
+        for _ in 0..=MEMORY_FRAMES {
             frame(&mut reuse, &[], 100);
         }
         assert_eq!(frame(&mut reuse, &[person(0.0)], 100), [true]);
@@ -222,8 +395,82 @@ mod tests {
     fn a_refused_vector_is_tried_again() {
         let mut reuse = Reuse::default();
         reuse.next_frame();
-        let decisions = reuse.decide(&[person(0.0)]);
-        reuse.remember(&[person(0.0)], &decisions, &[None], 100);
+        let boxes = [sure(person(0.0))];
+        let decisions = reuse.decide(&boxes, Rule::Every(100), 0);
+        reuse.remember(&boxes, &decisions, &[None], Rule::Every(100), 0);
         assert_eq!(frame(&mut reuse, &[person(0.0)], 100), [true]);
+    }
+
+    const MS: u64 = 1_000_000;
+
+    /// At which of so many frames, 40 ms apart, a person got a vector.
+    fn adaptive(frames: u64, mut seen: impl FnMut(&mut Reuse, u64) -> Candidate) -> Vec<u64> {
+        let mut reuse = Reuse::default();
+        (0..frames)
+            .filter(|&n| {
+                let seen = seen(&mut reuse, n);
+                frame_of(&mut reuse, &[seen], Rule::Adaptive, n * 40 * MS)[0]
+            })
+            .collect()
+    }
+
+    #[test]
+    fn somebody_who_walks_on_is_embedded_less_and_less() {
+        let made = adaptive(100, |_, n| sure(person(n as f32)));
+        assert_eq!(made, [0, 3, 8, 13, 21, 29, 37, 50, 63, 88]);
+    }
+
+    #[test]
+    fn a_better_crop_another_shape_and_a_request_are_worth_a_vector() {
+        let better = adaptive(80, |_, n| Candidate {
+            quality: if n < 70 { 0.5 } else { 0.7 },
+            ..sure(person(0.0))
+        });
+        assert_eq!(better, [0, 3, 8, 13, 21, 29, 37, 50, 63, 70]);
+        let turned = adaptive(80, |_, n| {
+            let width = if n < 70 { 40.0 } else { 60.0 };
+            sure(Rect::new(0.0, 0.0, width, 100.0))
+        });
+        assert_eq!(turned, [0, 3, 8, 13, 21, 29, 37, 50, 63, 70]);
+        let asked = adaptive(80, |reuse, n| {
+            if n == 60 {
+                reuse.ask(&person(5.0));
+                reuse.ask(&person(500.0));
+            }
+            sure(person(0.0))
+        });
+        assert_eq!(asked, [0, 3, 8, 13, 21, 29, 37, 50, 60]);
+    }
+
+    #[test]
+    fn people_who_cross_are_embedded_until_they_are_apart() {
+        let mut reuse = Reuse::default();
+        let mut made = Vec::new();
+        for n in 0..100_u64 {
+            let x = n as f32 * 2.0;
+            let boxes = [sure(person(100.0)), sure(person(x))];
+            let new = frame_of(&mut reuse, &boxes, Rule::Adaptive, n * 40 * MS);
+            if new[0] {
+                made.push(n);
+            }
+        }
+        let crossing = made.iter().filter(|n| (40..=61).contains(*n)).count();
+        assert!(crossing >= 4, "{made:?}");
+        assert!(made.len() < 20, "{made:?}");
+    }
+
+    #[test]
+    fn a_box_that_flickers_is_not_embedded() {
+        let mut reuse = Reuse::default();
+        let weak = Candidate {
+            confidence: 0.3,
+            ..sure(person(0.0))
+        };
+        assert_eq!(frame_of(&mut reuse, &[weak], Rule::Adaptive, 0), [false]);
+        let again = frame_of(&mut reuse, &[weak], Rule::Adaptive, 40 * MS);
+        assert_eq!(again, [true]);
+        // A clock that runs backwards does not keep an old vector for ever.
+        let back = frame_of(&mut reuse, &[weak], Rule::Adaptive, 0);
+        assert_eq!(back, [true]);
     }
 }
