@@ -9,8 +9,11 @@ use std::{collections::BTreeSet, ops::ControlFlow, sync::Arc};
 
 use gst_video::VideoRegionOfInterestMeta;
 
-use super::{FrameSize, PeopleMeta, TRUTH_ROI_TYPE};
+use super::people::{FrameSize, PeopleMeta};
 use crate::core::{geometry::Rect, person::Person};
+
+/// Region type under which `reidtestsrc` attaches the truth. Never read as a detection, never published.
+pub const TRUTH_ROI_TYPE: &str = "reid-truth";
 
 const DETECTION: &str = "detection";
 const OBJECT_ID: &str = "object_id";

@@ -312,7 +312,7 @@ impl ElementImpl for ReidEmbed {
                 "Person embedder",
                 "Filter/Analyzer/Video",
                 "Describes each person by a vector of an ONNX embedder (OSNet, Intel's, your own), to be recognised elsewhere",
-                crate::elements::AUTHOR,
+                crate::elements::shared::AUTHOR,
             )
         });
         Some(&METADATA)
@@ -419,7 +419,7 @@ impl BaseTransformImpl for ReidEmbed {
         _decide_query: Option<&gst::query::Allocation>,
         query: &mut gst::query::Allocation,
     ) -> Result<(), gst::LoggableError> {
-        crate::elements::ask_downstream(&CAT, self.obj().src_pad(), query)
+        crate::elements::shared::ask_downstream(&CAT, self.obj().src_pad(), query)
     }
 
     fn transform_ip(

@@ -260,7 +260,7 @@ impl ElementImpl for ReidTestSrc {
                 "Person re-identification test source",
                 "Source/Video",
                 "Shows people who walk through the views of several cameras, and says where they really are",
-                crate::elements::AUTHOR,
+                crate::elements::shared::AUTHOR,
             )
         });
         Some(&METADATA)

@@ -315,7 +315,7 @@ impl ElementImpl for YoloDetect {
                 "YOLO person detector",
                 "Filter/Analyzer/Video",
                 "Finds people with an ONNX detector (YOLO, YOLOX, RTMDet, DETR, NanoDet, …) and attaches their boxes",
-                crate::elements::AUTHOR,
+                crate::elements::shared::AUTHOR,
             )
         });
         Some(&METADATA)
@@ -404,7 +404,7 @@ impl BaseTransformImpl for YoloDetect {
         _decide_query: Option<&gst::query::Allocation>,
         query: &mut gst::query::Allocation,
     ) -> Result<(), gst::LoggableError> {
-        crate::elements::ask_downstream(&CAT, self.obj().src_pad(), query)
+        crate::elements::shared::ask_downstream(&CAT, self.obj().src_pad(), query)
     }
 
     fn transform_ip(

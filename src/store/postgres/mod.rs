@@ -6,9 +6,11 @@
 //! kept, and the two become one. Numbers come in blocks that the server hands out once. While it cannot be reached, people
 //! get numbers of the process's own making, which are replaced when it returns.
 
+mod environment;
 mod erase;
 mod layout;
 mod records;
+mod rows;
 mod search;
 mod target;
 mod tls;
@@ -458,7 +460,7 @@ impl Archive {
 
 impl Records for Archive {
     fn load(&mut self, only: &[IdentityId]) -> Result<Saved, StoreError> {
-        let ids: Vec<i32> = only.iter().map(|id| records::number(*id)).collect();
+        let ids: Vec<i32> = only.iter().map(|id| rows::number(*id)).collect();
         self.within(|transaction| {
             let people = records::people(transaction, &ids)?;
             Ok(Saved {
