@@ -3,7 +3,7 @@
 //! Locks: settings, state, stats, each for a moment only. The embedder is taken out of the state while it works, so that
 //! no lock is held while inferring.
 
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
+use std::sync::{LazyLock, Mutex, MutexGuard};
 
 use gst_base::{prelude::*, subclass::prelude::*};
 
@@ -14,12 +14,15 @@ use crate::{
         geometry::Rect,
         person::{PERSON, Person, Subject},
     },
-    elements::{model::ModelSettings, silence::refuse_swallowed_links},
+    elements::{
+        model::{self, FrameFault, Job, ModelSettings},
+        silence::refuse_swallowed_links,
+    },
     inference::{
         CropError, EmbedOutcome, Embedder, EmbedderRequest, InferenceError, embedder::MAX_BATCH,
         models,
     },
-    media::{self, FrameError, FrameSize, MappedFrame, PeopleMeta, caps},
+    media::{self, FrameSize, MappedFrame, PeopleMeta, caps},
     sync::lock,
 };
 
@@ -100,11 +103,10 @@ impl From<&Settings> for Params {
     }
 }
 
-/// What lives from start to stop.
-struct State {
-    /// `None` while it works.
-    worker: Option<Box<Worker>>,
-    info: Option<Arc<gst_video::VideoInfo>>,
+type State = model::State<Worker, Notes>;
+
+/// What is remembered beside the embedder.
+struct Notes {
     /// The next frame does not continue the one before.
     is_cut: bool,
 }
@@ -117,12 +119,6 @@ struct Worker {
     classes: ClassWatch,
     /// It was said that a tracker is in front.
     has_said_order: bool,
-}
-
-/// What one frame takes.
-struct Job {
-    worker: Box<Worker>,
-    info: Arc<gst_video::VideoInfo>,
 }
 
 /// What came of one frame.
@@ -184,15 +180,6 @@ impl Stats {
             .field("inference-ms", mean(self.inference_ms))
             .build()
     }
-}
-
-/// Why a frame stops the stream.
-#[derive(Debug, thiserror::Error)]
-enum FrameFault {
-    #[error(transparent)]
-    Frame(#[from] FrameError),
-    #[error(transparent)]
-    Inference(#[from] InferenceError),
 }
 
 #[derive(Default)]
@@ -360,17 +347,14 @@ impl BaseTransformImpl for ReidEmbed {
             batch_limit: u32::try_from(embedder.batch_limit()).unwrap_or(u32::MAX),
             ..Stats::default()
         };
-        *self.state() = Some(State {
-            worker: Some(Box::new(Worker {
-                embedder,
-                reuse: Reuse::default(),
-                health: Health::default(),
-                classes: ClassWatch::default(),
-                has_said_order: false,
-            })),
-            info: None,
-            is_cut: false,
-        });
+        let worker = Worker {
+            embedder,
+            reuse: Reuse::default(),
+            health: Health::default(),
+            classes: ClassWatch::default(),
+            has_said_order: false,
+        };
+        *self.state() = Some(State::new(worker, Notes { is_cut: false }));
         Ok(())
     }
 
@@ -382,15 +366,13 @@ impl BaseTransformImpl for ReidEmbed {
     }
 
     fn set_caps(&self, incaps: &gst::Caps, _outcaps: &gst::Caps) -> Result<(), gst::LoggableError> {
-        let info = gst_video::VideoInfo::from_caps(incaps)
-            .map_err(|_| gst::loggable_error!(CAT, "caps {incaps} are no raw video"))?;
         gst::debug!(CAT, imp = self, "caps {incaps}");
         let mut state = self.state();
         let state = state
             .as_mut()
             .ok_or_else(|| gst::loggable_error!(CAT, "not started"))?;
-        state.info = Some(Arc::new(info));
-        state.is_cut = true;
+        state.set_caps(&CAT, incaps)?;
+        state.notes.is_cut = true;
         Ok(())
     }
 
@@ -399,11 +381,11 @@ impl BaseTransformImpl for ReidEmbed {
         if begins_anew.contains(&event.type_())
             && let Some(state) = self.state().as_mut()
         {
-            state.is_cut = true;
+            state.notes.is_cut = true;
         }
         if event.type_() == gst::EventType::Eos {
             let unwanted = self.state().as_mut().and_then(|state| {
-                let worker = state.worker.as_mut()?;
+                let worker = state.worker_mut()?;
                 worker.classes.end()
             });
             if let Some(classes) = unwanted {
@@ -431,14 +413,14 @@ impl BaseTransformImpl for ReidEmbed {
         let result = worker.look(buffer, &info, &params);
         let batch_limit = worker.embedder.batch_limit();
         if let Some(state) = self.state().as_mut() {
-            state.worker = Some(worker);
+            state.put_back(worker);
         }
         match result {
             Ok(looked) => {
                 self.note(&looked, batch_limit);
                 Ok(gst::FlowSuccess::Ok)
             }
-            Err(fault) => Err(self.fail(&fault)),
+            Err(fault) => Err(fault.post(&*self.obj())),
         }
     }
 }
@@ -456,18 +438,17 @@ impl ReidEmbed {
         lock(&self.stats)
     }
 
-    fn take_job(&self, buffer: &gst::BufferRef) -> Result<Job, gst::FlowError> {
+    fn take_job(&self, buffer: &gst::BufferRef) -> Result<Job<Worker>, gst::FlowError> {
         let mut state = self.state();
         let state = state.as_mut().ok_or(gst::FlowError::Flushing)?;
-        let info = state.info.clone().ok_or(gst::FlowError::NotNegotiated)?;
-        let mut worker = state.worker.take().ok_or(gst::FlowError::Flushing)?;
+        let mut job = state.take_job()?;
         self.stats().frames += 1;
         let is_discont = buffer.flags().contains(gst::BufferFlags::DISCONT);
-        if std::mem::take(&mut state.is_cut) || is_discont {
-            worker.reuse.clear();
+        if std::mem::take(&mut state.notes.is_cut) || is_discont {
+            job.worker.reuse.clear();
         }
-        worker.reuse.next_frame();
-        Ok(Job { worker, info })
+        job.worker.reuse.next_frame();
+        Ok(job)
     }
 
     /// Counts, and says what is remarkable.
@@ -509,24 +490,6 @@ impl ReidEmbed {
 
     fn warn(&self, remark: &str) {
         gst::element_imp_warning!(self, gst::StreamError::Failed, ("{remark}"));
-    }
-
-    /// Posts the fault and gives the flow error that goes with it.
-    fn fail(&self, fault: &FrameFault) -> gst::FlowError {
-        match fault {
-            FrameFault::Frame(FrameError::Format(_)) => {
-                gst::element_imp_error!(self, gst::StreamError::Format, ("{fault}"));
-                gst::FlowError::NotNegotiated
-            }
-            FrameFault::Frame(_) => {
-                gst::element_imp_error!(self, gst::StreamError::Failed, ("{fault}"));
-                gst::FlowError::Error
-            }
-            FrameFault::Inference(error) => {
-                self.post_error_message(error.to_message());
-                gst::FlowError::Error
-            }
-        }
     }
 }
 

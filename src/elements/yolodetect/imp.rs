@@ -16,12 +16,14 @@ use crate::{
         person::{PERSON, Person},
         yolo::{Detection, Health, Remark},
     },
-    elements::{model::ModelSettings, silence::refuse_swallowed_links},
-    inference::{
-        DetectError, DetectOutcome, DetectParams, Detector, DetectorRequest, InferenceError,
-        models, read_labels,
+    elements::{
+        model::{self, FrameFault, Job, ModelSettings},
+        silence::refuse_swallowed_links,
     },
-    media::{self, FrameError, FrameSize, MappedFrame, caps, roi::Origin},
+    inference::{
+        DetectOutcome, DetectParams, Detector, DetectorRequest, InferenceError, models, read_labels,
+    },
+    media::{self, FrameSize, MappedFrame, caps, roi::Origin},
     sync::lock,
 };
 
@@ -95,11 +97,10 @@ impl TryFrom<Settings> for Config {
     }
 }
 
-/// What lives from start to stop.
-struct State {
-    /// `None` while it works.
-    worker: Option<Box<Worker>>,
-    info: Option<Arc<gst_video::VideoInfo>>,
+type State = model::State<Worker, Notes>;
+
+/// What is remembered beside the detector.
+struct Notes {
     /// Frames since the last one that was looked at.
     skipped: u32,
     /// It was said that the picture is to be turned.
@@ -112,12 +113,6 @@ struct Worker {
     labels: Vec<Arc<str>>,
     origin: Origin,
     health: Health,
-}
-
-/// What looking at one frame takes.
-struct Job {
-    worker: Box<Worker>,
-    info: Arc<gst_video::VideoInfo>,
 }
 
 /// Sums since the start.
@@ -160,15 +155,6 @@ impl Stats {
             .field("decode-ms", mean(self.decode_ms))
             .build()
     }
-}
-
-/// Why a frame stops the stream.
-#[derive(Debug, thiserror::Error)]
-enum FrameFault {
-    #[error(transparent)]
-    Frame(#[from] FrameError),
-    #[error(transparent)]
-    Detect(#[from] DetectError),
 }
 
 #[derive(Default)]
@@ -354,12 +340,11 @@ impl BaseTransformImpl for YoloDetect {
             gst::warning!(CAT, imp = self, "{remark}");
         }
         *self.stats() = Stats::default();
-        *self.state() = Some(State {
-            worker: Some(Box::new(worker)),
-            info: None,
+        let notes = Notes {
             skipped: u32::MAX,
             has_said_rotation: false,
-        });
+        };
+        *self.state() = Some(State::new(worker, notes));
         Ok(())
     }
 
@@ -371,14 +356,12 @@ impl BaseTransformImpl for YoloDetect {
     }
 
     fn set_caps(&self, incaps: &gst::Caps, _outcaps: &gst::Caps) -> Result<(), gst::LoggableError> {
-        let info = gst_video::VideoInfo::from_caps(incaps)
-            .map_err(|_| gst::loggable_error!(CAT, "caps {incaps} are no raw video"))?;
         gst::debug!(CAT, imp = self, "caps {incaps}");
         let mut state = self.state();
         let state = state
             .as_mut()
             .ok_or_else(|| gst::loggable_error!(CAT, "not started"))?;
-        state.info = Some(Arc::new(info));
+        state.set_caps(&CAT, incaps)?;
         Ok(())
     }
 
@@ -390,7 +373,7 @@ impl BaseTransformImpl for YoloDetect {
             && let Some(state) = self.state().as_mut()
         {
             // The first frame after a seek is looked at.
-            state.skipped = u32::MAX;
+            state.notes.skipped = u32::MAX;
         }
         if event.type_() == gst::EventType::Eos {
             self.note_end();
@@ -425,11 +408,11 @@ impl BaseTransformImpl for YoloDetect {
             self.note(&mut worker, outcome, params.threshold);
         }
         if let Some(state) = self.state().as_mut() {
-            state.worker = Some(worker);
+            state.put_back(worker);
         }
         match result {
             Ok(_) => Ok(gst::FlowSuccess::Ok),
-            Err(fault) => Err(self.fail(&fault)),
+            Err(fault) => Err(fault.post(&*self.obj())),
         }
     }
 }
@@ -452,20 +435,19 @@ impl YoloDetect {
         &self,
         buffer: &gst::BufferRef,
         settings: &Settings,
-    ) -> Result<Option<Job>, gst::FlowError> {
+    ) -> Result<Option<Job<Worker>>, gst::FlowError> {
         let mut state = self.state();
         let state = state.as_mut().ok_or(gst::FlowError::Flushing)?;
-        let info = state.info.clone().ok_or(gst::FlowError::NotNegotiated)?;
+        state.info()?;
         self.stats().frames += 1;
-        state.skipped = state.skipped.saturating_add(1);
+        state.notes.skipped = state.notes.skipped.saturating_add(1);
         // A gap has no picture worth looking at.
         let is_gap = buffer.flags().contains(gst::BufferFlags::GAP);
-        if is_gap || state.skipped < settings.inference_interval {
+        if is_gap || state.notes.skipped < settings.inference_interval {
             return Ok(None);
         }
-        state.skipped = 0;
-        let worker = state.worker.take().ok_or(gst::FlowError::Flushing)?;
-        Ok(Some(Job { worker, info }))
+        state.notes.skipped = 0;
+        state.take_job().map(Some)
     }
 
     /// People who lie on their sides are not found, and a file may only say that its picture is to be turned.
@@ -481,7 +463,7 @@ impl YoloDetect {
         let is_first = self
             .state()
             .as_mut()
-            .is_some_and(|state| !std::mem::replace(&mut state.has_said_rotation, true));
+            .is_some_and(|state| !std::mem::replace(&mut state.notes.has_said_rotation, true));
         if is_first {
             gst::element_imp_warning!(
                 self,
@@ -506,13 +488,13 @@ impl YoloDetect {
 
     /// Says at the end of a short stream that nothing was found in it.
     fn note_end(&self) {
-        let worker = self.state().as_mut().and_then(|state| state.worker.take());
+        let worker = self.state().as_mut().and_then(State::take_worker);
         let Some(mut worker) = worker else { return };
         if let Some(remark) = worker.health.at_end() {
             self.warn(&worker.detector, &remark);
         }
         if let Some(state) = self.state().as_mut() {
-            state.worker = Some(worker);
+            state.put_back(worker);
         }
     }
 
@@ -522,24 +504,6 @@ impl YoloDetect {
             gst::StreamError::Failed,
             ("{}: {remark}", detector.info().path.display())
         );
-    }
-
-    /// Posts the fault and gives the flow error that goes with it.
-    fn fail(&self, fault: &FrameFault) -> gst::FlowError {
-        match fault {
-            FrameFault::Frame(FrameError::Format(_)) => {
-                gst::element_imp_error!(self, gst::StreamError::Format, ("{fault}"));
-                gst::FlowError::NotNegotiated
-            }
-            FrameFault::Detect(DetectError::Inference(error)) => {
-                self.post_error_message(error.to_message());
-                gst::FlowError::Error
-            }
-            FrameFault::Frame(_) | FrameFault::Detect(_) => {
-                gst::element_imp_error!(self, gst::StreamError::Failed, ("{fault}"));
-                gst::FlowError::Error
-            }
-        }
     }
 }
 
