@@ -7,22 +7,15 @@ use std::sync::{LazyLock, Mutex, MutexGuard};
 
 use gst_base::{prelude::*, subclass::prelude::*};
 
+use super::worker::{Looked, Params, Stats, Worker};
 use crate::{
-    core::{
-        appearance::{ClassWatch, Decision, Health, Remark, Reuse, Selection},
-        embedding::Embedding,
-        geometry::Rect,
-        person::{PERSON, Person, Subject},
-    },
+    core::{appearance::Selection, person::PERSON},
     elements::{
-        model::{self, FrameFault, Job, ModelSettings},
+        model::{self, Job, ModelSettings},
         silence::refuse_swallowed_links,
     },
-    inference::{
-        CropError, EmbedOutcome, Embedder, EmbedderRequest, InferenceError, embedder::MAX_BATCH,
-        models,
-    },
-    media::{self, FrameSize, MappedFrame, PeopleMeta, caps},
+    inference::{Embedder, EmbedderRequest, InferenceError, embedder::MAX_BATCH, models},
+    media::caps,
     sync::lock,
 };
 
@@ -84,14 +77,6 @@ impl TryFrom<Settings> for Config {
     }
 }
 
-/// What may change from frame to frame.
-struct Params {
-    selection: Selection,
-    batch: usize,
-    /// 0: every box every frame.
-    reuse_interval: u32,
-}
-
 impl From<&Settings> for Params {
     fn from(settings: &Settings) -> Self {
         let limit = (settings.max_objects > 0).then_some(settings.max_objects as usize);
@@ -109,77 +94,6 @@ type State = model::State<Worker, Notes>;
 struct Notes {
     /// The next frame does not continue the one before.
     is_cut: bool,
-}
-
-/// The embedder and what it remembers of the stream.
-struct Worker {
-    embedder: Embedder,
-    reuse: Reuse,
-    health: Health,
-    classes: ClassWatch,
-    /// It was said that a tracker is in front.
-    has_said_order: bool,
-}
-
-/// What came of one frame.
-#[derive(Debug, Default)]
-struct Looked {
-    people: u64,
-    embedded: u64,
-    reused: u64,
-    refused: u64,
-    outcome: EmbedOutcome,
-    remarks: Vec<Remark>,
-    /// Classes of the boxes, of which none is wanted.
-    unwanted: Option<String>,
-    /// A tracker in front was noticed.
-    is_behind_tracker: bool,
-}
-
-/// Sums since the start.
-#[derive(Clone, Copy, Debug, Default)]
-struct Stats {
-    frames: u64,
-    people: u64,
-    embedded: u64,
-    reused: u64,
-    refused: u64,
-    runs: u64,
-    dimension: u32,
-    batch_limit: u32,
-    preprocess_ms: f64,
-    inference_ms: f64,
-}
-
-impl Stats {
-    fn add(&mut self, looked: &Looked, batch_limit: usize) {
-        self.people += looked.people;
-        self.embedded += looked.embedded;
-        self.reused += looked.reused;
-        self.refused += looked.refused;
-        self.runs += looked.outcome.runs as u64;
-        self.batch_limit = u32::try_from(batch_limit).unwrap_or(u32::MAX);
-        self.preprocess_ms += looked.outcome.preprocess.as_secs_f64() * 1e3;
-        self.inference_ms += looked.outcome.infer.as_secs_f64() * 1e3;
-    }
-
-    fn to_structure(self) -> gst::Structure {
-        let crops = self.embedded + self.refused;
-        let mean = |sum: f64| sum / crops.max(1) as f64;
-        gst::Structure::builder("stats")
-            .field("frames", self.frames)
-            .field("people", self.people)
-            .field("embedded", self.embedded)
-            .field("reused", self.reused)
-            .field("skipped", self.people.saturating_sub(crops + self.reused))
-            .field("refused", self.refused)
-            .field("runs", self.runs)
-            .field("dimension", self.dimension)
-            .field("batch-limit", self.batch_limit)
-            .field("preprocess-ms", mean(self.preprocess_ms))
-            .field("inference-ms", mean(self.inference_ms))
-            .build()
-    }
 }
 
 #[derive(Default)]
@@ -342,18 +256,8 @@ impl BaseTransformImpl for ReidEmbed {
         if let Some(remark) = embedder.take_remark() {
             self.warn(&remark);
         }
-        *self.stats() = Stats {
-            dimension: u32::try_from(embedder.dimension()).unwrap_or(u32::MAX),
-            batch_limit: u32::try_from(embedder.batch_limit()).unwrap_or(u32::MAX),
-            ..Stats::default()
-        };
-        let worker = Worker {
-            embedder,
-            reuse: Reuse::default(),
-            health: Health::default(),
-            classes: ClassWatch::default(),
-            has_said_order: false,
-        };
+        *self.stats() = Stats::of(&embedder);
+        let worker = Worker::new(embedder);
         *self.state() = Some(State::new(worker, Notes { is_cut: false }));
         Ok(())
     }
@@ -490,121 +394,5 @@ impl ReidEmbed {
 
     fn warn(&self, remark: &str) {
         gst::element_imp_warning!(self, gst::StreamError::Failed, ("{remark}"));
-    }
-}
-
-impl Worker {
-    /// Makes the vectors of a frame's people and attaches them. A frame that no detector has looked at stays as it is.
-    fn look(
-        &mut self,
-        buffer: &mut gst::BufferRef,
-        info: &gst_video::VideoInfo,
-        params: &Params,
-    ) -> Result<Looked, FrameFault> {
-        let size = FrameSize::from(info);
-        let Some(mut people) = media::read_people(buffer, size) else {
-            return Ok(Looked::default());
-        };
-        let (width, height) = (size.width as f32, size.height as f32);
-        let selected = params.selection.select(&people, width, height);
-        let rects: Vec<Rect> = selected.iter().map(|&index| people[index].rect).collect();
-        let decisions = match params.reuse_interval {
-            0 => vec![Decision::Embed; rects.len()],
-            _ => self.reuse.decide(&rects),
-        };
-        let mut looked = Looked {
-            people: people.len() as u64,
-            ..Looked::default()
-        };
-        for person in &mut people {
-            person.subject = match params.selection.is_wanted(&person.label) {
-                true => Subject::Described,
-                false => Subject::Other,
-            };
-        }
-        let classes = people
-            .iter()
-            .map(|p| (&*p.label, p.subject == Subject::Described));
-        looked.unwanted = self.classes.note(classes);
-        let is_tracked = people.iter().any(|p| p.track.is_some());
-        looked.is_behind_tracker =
-            is_tracked && !std::mem::replace(&mut self.has_said_order, is_tracked);
-        // A gap has no picture worth looking at.
-        let is_gap = buffer.flags().contains(gst::BufferFlags::GAP);
-        if !is_gap {
-            looked.outcome = self.embed(buffer, info, &rects, &decisions, params.batch)?;
-            let vectors = self.vectors(&decisions, &mut looked);
-            if params.reuse_interval > 0 {
-                self.reuse
-                    .remember(&rects, &decisions, &vectors, params.reuse_interval);
-            }
-            for (&index, vector) in selected.iter().zip(vectors) {
-                people[index].embedding = vector;
-            }
-            looked
-                .remarks
-                .extend(self.health.note_refused(looked.refused));
-            looked.remarks.extend(self.alike(&people, looked.embedded));
-        }
-        // The mirror to regions of interest holds no vectors: the regions that are there stay true.
-        PeopleMeta::set(buffer, size, people);
-        Ok(looked)
-    }
-
-    /// Runs the model on the boxes that need it.
-    fn embed(
-        &mut self,
-        buffer: &gst::BufferRef,
-        info: &gst_video::VideoInfo,
-        rects: &[Rect],
-        decisions: &[Decision],
-        batch: usize,
-    ) -> Result<EmbedOutcome, FrameFault> {
-        let needed: Vec<Rect> = rects
-            .iter()
-            .zip(decisions)
-            .filter(|(_, decision)| **decision == Decision::Embed)
-            .map(|(rect, _)| *rect)
-            .collect();
-        if needed.is_empty() {
-            return Ok(EmbedOutcome::default());
-        }
-        let frame = MappedFrame::readable(buffer, info)?;
-        Ok(self.embedder.embed(&frame.view()?, &needed, batch)?)
-    }
-
-    /// The vector of each box, kept or new. Counts.
-    fn vectors(&self, decisions: &[Decision], looked: &mut Looked) -> Vec<Option<Embedding>> {
-        let mut made = std::mem::take(&mut looked.outcome.vectors).into_iter();
-        let vector = |decision: &Decision| match decision {
-            Decision::Keep(embedding) => {
-                looked.reused += 1;
-                Some(embedding.clone())
-            }
-            Decision::Embed => match made.next()? {
-                Ok(embedding) => {
-                    looked.embedded += 1;
-                    Some(embedding)
-                }
-                Err(CropError::Vector(_)) => {
-                    looked.refused += 1;
-                    None
-                }
-                // Counted as skipped.
-                Err(CropError::Crop(_)) => None,
-            },
-        };
-        decisions.iter().map(vector).collect()
-    }
-
-    fn alike(&mut self, people: &[Person], embedded: u64) -> Option<Remark> {
-        if embedded == 0 {
-            return None;
-        }
-        let with_vectors = people
-            .iter()
-            .filter_map(|person| Some((person.rect, person.embedding.as_ref()?)));
-        let with_vectors: Vec<_> = with_vectors.collect();
-        self.health.note_people(&with_vectors)
     }
 }

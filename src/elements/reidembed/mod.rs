@@ -40,6 +40,7 @@
 use glib::prelude::*;
 
 mod imp;
+mod worker;
 
 glib::wrapper! {
     /// The embedder.

@@ -4,26 +4,27 @@
 //! no lock is held while inferring.
 
 use std::{
-    path::{Path, PathBuf},
-    sync::{Arc, LazyLock, Mutex, MutexGuard},
+    path::Path,
+    sync::{LazyLock, Mutex, MutexGuard},
 };
 
 use gst_base::{prelude::*, subclass::prelude::*};
 
-use super::DetectLayout;
+use super::{
+    DetectLayout,
+    rotation::is_upstream,
+    worker::{Config, Stats, Worker},
+};
 use crate::{
-    core::{
-        person::{PERSON, Person},
-        yolo::{Detection, Health, Remark},
-    },
+    core::{person::PERSON, yolo::Remark},
     elements::{
-        model::{self, FrameFault, Job, ModelSettings},
+        model::{self, Job, ModelSettings},
         silence::refuse_swallowed_links,
     },
     inference::{
         DetectOutcome, DetectParams, Detector, DetectorRequest, InferenceError, models, read_labels,
     },
-    media::{self, FrameSize, MappedFrame, caps, roi::Origin},
+    media::caps,
     sync::lock,
 };
 
@@ -35,8 +36,6 @@ static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     )
 });
 
-/// Most elements that are asked who they are, upstream.
-const MAX_HOPS: u32 = 32;
 /// The tag `image-orientation` of a picture that is shown as it is.
 const UPRIGHT: &str = "rotate-0";
 /// Most boxes of a frame that the property `max-detections` allows.
@@ -71,12 +70,6 @@ impl Default for Settings {
     }
 }
 
-/// What `start` makes of the settings.
-struct Config {
-    request: DetectorRequest,
-    object_class: Option<String>,
-}
-
 impl TryFrom<Settings> for Config {
     type Error = InferenceError;
 
@@ -105,56 +98,6 @@ struct Notes {
     skipped: u32,
     /// It was said that the picture is to be turned.
     has_said_rotation: bool,
-}
-
-/// The detector and what turns its boxes into people.
-struct Worker {
-    detector: Detector,
-    labels: Vec<Arc<str>>,
-    origin: Origin,
-    health: Health,
-}
-
-/// Sums since the start.
-#[derive(Clone, Copy, Debug, Default)]
-struct Stats {
-    frames: u64,
-    inferences: u64,
-    detections: u64,
-    not_finite: u64,
-    implausible: u64,
-    last_best_score: f64,
-    preprocess_ms: f64,
-    inference_ms: f64,
-    decode_ms: f64,
-}
-
-impl Stats {
-    fn add(&mut self, outcome: &DetectOutcome, detections: usize) {
-        self.inferences += 1;
-        self.detections += detections as u64;
-        self.not_finite += outcome.decoded.not_finite as u64;
-        self.implausible += outcome.decoded.implausible as u64;
-        self.last_best_score = outcome.decoded.best_score.map_or(0.0, f64::from);
-        self.preprocess_ms += outcome.times.preprocess.as_secs_f64() * 1e3;
-        self.inference_ms += outcome.times.infer.as_secs_f64() * 1e3;
-        self.decode_ms += outcome.times.decode.as_secs_f64() * 1e3;
-    }
-
-    fn to_structure(self) -> gst::Structure {
-        let mean = |sum: f64| sum / self.inferences.max(1) as f64;
-        gst::Structure::builder("stats")
-            .field("frames", self.frames)
-            .field("inferences", self.inferences)
-            .field("detections", self.detections)
-            .field("not-finite", self.not_finite)
-            .field("implausible", self.implausible)
-            .field("last-best-score", self.last_best_score)
-            .field("preprocess-ms", mean(self.preprocess_ms))
-            .field("inference-ms", mean(self.inference_ms))
-            .field("decode-ms", mean(self.decode_ms))
-            .build()
-    }
 }
 
 #[derive(Default)]
@@ -457,7 +400,7 @@ impl YoloDetect {
             return;
         };
         // GStreamer 1.22's videoflip turns the picture and leaves the tag as it was.
-        if is_in_front(self.obj().sink_pad(), "videoflip", MAX_HOPS) {
+        if is_upstream(self.obj().sink_pad(), "videoflip") {
             return;
         }
         let is_first = self
@@ -505,78 +448,4 @@ impl YoloDetect {
             ("{}: {remark}", detector.info().path.display())
         );
     }
-}
-
-impl Worker {
-    fn open(config: Config) -> Result<Self, InferenceError> {
-        let path: PathBuf = config.request.model.path.clone();
-        let mut detector = Detector::open(config.request)?;
-        match &config.object_class {
-            Some(classes) => detector.look_for(classes)?,
-            None => detector.look_for_people()?,
-        }
-        let labels = &detector.facts().labels;
-        let name = path.file_stem().map(|stem| stem.to_string_lossy().into());
-        Ok(Self {
-            labels: labels.iter().map(|label| label.as_str().into()).collect(),
-            origin: Origin {
-                detector: name,
-                camera: None,
-            },
-            health: Health::default(),
-            detector,
-        })
-    }
-
-    /// Looks at a frame and attaches what it finds.
-    fn look(
-        &mut self,
-        buffer: &mut gst::BufferRef,
-        info: &gst_video::VideoInfo,
-        params: &DetectParams,
-    ) -> Result<DetectOutcome, FrameFault> {
-        let frame = MappedFrame::readable(buffer, info)?;
-        let outcome = self.detector.detect(&frame.view()?, params)?;
-        drop(frame);
-        let people = self.detector.detections().iter().map(|d| self.person(d));
-        let people = people.collect();
-        media::write_people(buffer, FrameSize::from(info), people, &self.origin);
-        Ok(outcome)
-    }
-
-    fn person(&self, detection: &Detection) -> Person {
-        let label = match self.labels.get(detection.class_id as usize) {
-            Some(label) => label.clone(),
-            None => format!("class {}", detection.class_id).into(),
-        };
-        let label_id = i32::try_from(detection.class_id).unwrap_or(i32::MAX);
-        Person::detected(detection.rect, detection.score, label, label_id)
-    }
-}
-
-/// Whether an element of this kind is upstream of a pad, also within bins.
-fn is_in_front(pad: &gst::Pad, kind: &str, hops: u32) -> bool {
-    let Some(peer) = pad.peer().filter(|_| hops > 0) else {
-        return false;
-    };
-    let Some(element) = peer.parent_element() else {
-        // The inner side of a bin's pad.
-        let ghost = peer.parent().and_downcast::<gst::Pad>();
-        return ghost.is_some_and(|ghost| is_in_front(&ghost, kind, hops - 1));
-    };
-    let is_kind = |element: &gst::Element| {
-        element
-            .factory()
-            .is_some_and(|factory| factory.name() == kind)
-    };
-    let is_within = element.downcast_ref::<gst::Bin>().is_some_and(|bin| {
-        let mut all = bin.iterate_recurse();
-        all.find(|child| is_kind(&child)).is_some()
-    });
-    is_kind(&element)
-        || is_within
-        || element
-            .sink_pads()
-            .iter()
-            .any(|pad| is_in_front(pad, kind, hops - 1))
 }

@@ -2,8 +2,9 @@
 
 use super::{
     error::FactsError,
-    input::{PictureInput, Size, describe, picture_input},
+    input::{describe, picture_input},
     metadata::Metadata,
+    picture::{PictureInput, Size},
     spec::{adjust, family_spec},
 };
 use crate::{

@@ -2,8 +2,9 @@
 
 use super::{
     error::FactsError,
-    input::{PictureInput, Size, describe_all, picture_input},
+    input::{describe_all, picture_input},
     metadata::Metadata,
+    picture::{PictureInput, Size},
     spec::{adjust, embedder_spec},
 };
 use crate::{

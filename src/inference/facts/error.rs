@@ -1,6 +1,6 @@
 //! Why a model cannot be used.
 
-use super::input::Size;
+use super::picture::Size;
 use crate::{core::yolo::LayoutError, inference::model::ElementType};
 
 /// Why a model cannot be used as asked.

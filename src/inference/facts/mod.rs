@@ -12,10 +12,11 @@ mod fixtures;
 mod input;
 mod metadata;
 mod pair;
+mod picture;
 mod spec;
 
 pub use detector::{DEFAULT_DETECTOR_SIDE, DetectorFacts, DetectorInputs, DetectorWishes};
 pub use embedder::{DEFAULT_EMBEDDER_SIZE, EmbedderFacts};
 pub use error::FactsError;
-pub use input::{PictureInput, Size};
 pub use pair::{PairFacts, PairScore};
+pub use picture::{PictureInput, Size};

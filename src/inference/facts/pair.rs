@@ -3,8 +3,9 @@
 use super::{
     embedder::DEFAULT_EMBEDDER_SIZE,
     error::FactsError,
-    input::{PictureInput, Size, describe, describe_all, picture_input},
+    input::{describe, describe_all, picture_input},
     metadata::Metadata,
+    picture::{PictureInput, Size},
     spec::{adjust, embedder_spec},
 };
 use crate::{

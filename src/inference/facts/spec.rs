@@ -1,6 +1,6 @@
 //! How pixels become numbers: the defaults of a family, and the ways to overrule them.
 
-use super::input::PictureInput;
+use super::picture::PictureInput;
 use crate::{
     core::{
         preprocess::{ColorOrder, InputSpec, ResizeMode, TensorLayout},
