@@ -1,7 +1,5 @@
 //! The elements: properties and glue, no algorithm.
 
-use gst::prelude::*;
-
 mod model;
 pub mod reidembed;
 pub mod reidoverlay;
@@ -9,36 +7,9 @@ pub mod reidpublish;
 pub mod reidtestsrc;
 pub mod reidtrack;
 mod request;
+mod shared;
 mod silence;
 pub mod yolodetect;
-
-/// Who made the elements, as `gst-inspect-1.0` shows it.
-pub(crate) const AUTHOR: &str = "The gst-plugin-reid developers";
-
-/// Passes an allocation query on, for elements that leave the frame as it is: a decoder then learns which metas and
-/// memory the element after them takes, as if they were not there.
-fn ask_downstream(
-    category: &gst::DebugCategory,
-    src_pad: &gst::Pad,
-    query: &mut gst::query::Allocation,
-) -> Result<(), gst::LoggableError> {
-    if !src_pad.peer_query(query) {
-        return Err(gst::loggable_error!(
-            category,
-            "nobody downstream proposes buffers"
-        ));
-    }
-    refuse_crop(query);
-    Ok(())
-}
-
-/// Whoever looks at pixels wants those of the caps: a crop that is only noted on the buffer would leave boxes in the
-/// coordinates of the picture before it, which nobody behind could tell.
-fn refuse_crop(query: &mut gst::query::Allocation) {
-    while let Some(index) = query.find_allocation_meta::<gst_video::VideoCropMeta>() {
-        query.remove_nth_allocation_meta(index);
-    }
-}
 
 /// Registers every element, in the order in which data flows through them.
 pub(crate) fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {

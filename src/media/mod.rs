@@ -10,13 +10,11 @@ pub mod roi;
 
 pub use frame::{FrameError, MappedFrame};
 pub use people::{FrameSize, PeopleMeta, Viewpoint};
+pub use roi::TRUTH_ROI_TYPE;
 
 use std::sync::{Arc, LazyLock};
 
 use crate::core::{geometry::Rect, person::Person};
-
-/// Region type under which `reidtestsrc` attaches the truth. Never read as a detection, never published.
-pub const TRUTH_ROI_TYPE: &str = "reid-truth";
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(

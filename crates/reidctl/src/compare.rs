@@ -6,8 +6,8 @@ use gstreid::inference::{ModelRequest, PairFacts, PairScorer, SharedModel, model
 use serde_json::json;
 
 use crate::{
-    Outcome,
     embedding::{ModelArguments, PictureEmbedder},
+    outcome::Outcome,
     pictures::Picture,
 };
 

@@ -10,7 +10,7 @@ use gstreid::inference::{
     self, ModelInfo, ModelRequest, SharedModel, device, device::Device, models, runtime,
 };
 
-use crate::Outcome;
+use crate::outcome::Outcome;
 
 /// The elements of other people's plugins that the README's pipelines use, and the Debian package of each.
 const NEIGHBOURS: [(&str, &str); 6] = [

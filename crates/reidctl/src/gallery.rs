@@ -13,7 +13,7 @@ use gstreid::store::{
 };
 use serde_json::json;
 
-use crate::Outcome;
+use crate::outcome::Outcome;
 
 #[derive(clap::Args)]
 #[command(after_help = "\

@@ -5,11 +5,10 @@ mod compare;
 mod doctor;
 mod embedding;
 mod eval;
-mod eval_detect;
-mod eval_embed;
 mod gallery;
 mod html;
 mod montage;
+mod outcome;
 mod pictures;
 mod plot;
 mod report;
@@ -17,12 +16,12 @@ mod score;
 mod search;
 
 use std::{
-    error::Error,
     io::{self, Write},
     process::ExitCode,
 };
 
 use clap::{Parser, Subcommand};
+use outcome::is_closed_pipe;
 
 /// Companion of the GStreamer plugin `reid`: person re-identification across cameras.
 #[derive(Parser)]
@@ -76,14 +75,4 @@ fn main() -> ExitCode {
         let _ = writeln!(io::stderr(), "reidctl: {error}");
         ExitCode::FAILURE
     })
-}
-
-/// What a command comes to; any error is printed and makes the program fail. Commands write to the writer they are
-/// given and pass its errors on as they are: a reader that has seen enough (`| head`) is no failure.
-type Outcome = Result<ExitCode, Box<dyn Error>>;
-
-fn is_closed_pipe(error: &(dyn Error + 'static)) -> bool {
-    error
-        .downcast_ref::<io::Error>()
-        .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }

@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::Outcome;
+use crate::outcome::Outcome;
 
 #[derive(clap::Args)]
 pub struct Arguments {

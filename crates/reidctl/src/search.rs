@@ -11,9 +11,9 @@ use gstreid::core::{colour::Rgb, embedding::Embedding};
 use serde_json::json;
 
 use crate::{
-    Outcome,
     embedding::{Metric, ModelArguments, PictureEmbedder, progress, tell_skipped},
     montage::{self, Tile},
+    outcome::Outcome,
     pictures::{self, Entry, KINDS, Picture},
 };
 

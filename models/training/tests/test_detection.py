@@ -122,7 +122,7 @@ def test_train_export_and_continue(pictures: Path, tmp_path: Path) -> None:
         pack.Pack.open(tmp_path / "cache").row.keys() >= {"street_0.jpg"}
         and "street_bad.jpg" not in pack.Pack.open(tmp_path / "cache").row
     )
-    state = checkpoint.load(out / "last.pt", train.RECIPE)
+    state = checkpoint.load(out / "last.pt", model.RECIPE)
     assert state["number"] == 16
     history = [json.loads(line) for line in (out / "history.jsonl").read_text().splitlines()]
     assert [h["number"] for h in history if "ap50" in h] == [8, 16, 16]
@@ -284,12 +284,12 @@ def test_a_teachers_answers_are_kept_when_the_last_picture_is_damaged(pictures: 
 
 def test_a_run_in_two_parts_is_the_same_run(pictures: Path, tmp_path: Path) -> None:
     def weights(folder: str) -> torch.Tensor:
-        state = checkpoint.load(tmp_path / folder / "last.pt", train.RECIPE)
+        state = checkpoint.load(tmp_path / folder / "last.pt", model.RECIPE)
         return torch.cat([v.flatten().float() for v in state["average"].values()])
 
     train.run(RECIPE, [pictures], tmp_path / "whole", options(tmp_path))
     train.run(RECIPE, [pictures], tmp_path / "parts", options(tmp_path, minutes=1e-9))
-    assert checkpoint.load(tmp_path / "parts/last.pt", train.RECIPE)["number"] == 4
+    assert checkpoint.load(tmp_path / "parts/last.pt", model.RECIPE)["number"] == 4
     train.run(RECIPE, [pictures], tmp_path / "parts", options(tmp_path, resume=True, start="not looked at"))
     assert torch.allclose(weights("whole"), weights("parts"), atol=1e-5)
 
@@ -313,7 +313,7 @@ def test_a_run_ends_by_the_clock_with_a_fallen_rate(pictures: Path, tmp_path: Pa
     out = tmp_path / "run"
     train.run(long, [pictures], out, options(tmp_path, ending=Counting()))
     assert len(rates) == 10 and rates[3] == rates[4] > rates[5] > rates[9] > 0
-    stable, last = (checkpoint.load(out / name, train.RECIPE) for name in ("stable.pt", "last.pt"))
+    stable, last = (checkpoint.load(out / name, model.RECIPE) for name in ("stable.pt", "last.pt"))
     assert (stable["number"], stable["fallen"]) == (20, 0.0) and (last["number"], last["fallen"]) == (40, 1.0)
     assert json.loads((out / "history.jsonl").read_text().splitlines()[-1])["number"] == 40
 

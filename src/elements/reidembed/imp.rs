@@ -3,24 +3,24 @@
 //! Locks: settings, state, stats, each for a moment only. The embedder is taken out of the state while it works, so that
 //! no lock is held while inferring.
 
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
+use std::sync::{LazyLock, Mutex, MutexGuard};
 
 use gst_base::{prelude::*, subclass::prelude::*};
 
+use super::worker::{Looked, Params, Stats, Worker};
 use crate::{
     core::{
-        appearance::{Candidate, ClassWatch, Decision, Health, Remark, Reuse, Rule, Selection},
-        embedding::Embedding,
+        appearance::{Rule, Selection},
         geometry::Rect,
-        person::{PERSON, Person, Subject},
-        quality::crop_quality,
+        person::PERSON,
     },
-    elements::{model::ModelSettings, request, silence::refuse_swallowed_links},
-    inference::{
-        CropError, EmbedOutcome, Embedder, EmbedderRequest, InferenceError, embedder::MAX_BATCH,
-        models,
+    elements::{
+        model::{self, Job, ModelSettings},
+        request,
+        silence::refuse_swallowed_links,
     },
-    media::{self, FrameError, FrameSize, MappedFrame, PeopleMeta, caps},
+    inference::{Embedder, EmbedderRequest, InferenceError, embedder::MAX_BATCH, models},
+    media::caps,
     sync::lock,
 };
 
@@ -85,13 +85,6 @@ impl TryFrom<Settings> for Config {
     }
 }
 
-/// What may change from frame to frame.
-struct Params {
-    selection: Selection,
-    batch: usize,
-    rule: Rule,
-}
-
 impl From<&Settings> for Params {
     fn from(settings: &Settings) -> Self {
         let limit = (settings.max_objects > 0).then_some(settings.max_objects as usize);
@@ -103,103 +96,14 @@ impl From<&Settings> for Params {
     }
 }
 
-/// What lives from start to stop.
-struct State {
-    /// `None` while it works.
-    worker: Option<Box<Worker>>,
-    info: Option<Arc<gst_video::VideoInfo>>,
+type State = model::State<Worker, Notes>;
+
+/// What is remembered beside the embedder.
+struct Notes {
     /// The next frame does not continue the one before.
     is_cut: bool,
     /// Whom reidtrack wants to see again.
     asked: Vec<Rect>,
-}
-
-/// The embedder and what it remembers of the stream.
-struct Worker {
-    embedder: Embedder,
-    reuse: Reuse,
-    health: Health,
-    classes: ClassWatch,
-    /// It was said that a tracker is in front.
-    has_said_order: bool,
-    /// When the last frame was, ns of the stream.
-    now_ns: u64,
-}
-
-/// What one frame takes.
-struct Job {
-    worker: Box<Worker>,
-    info: Arc<gst_video::VideoInfo>,
-}
-
-/// What came of one frame.
-#[derive(Debug, Default)]
-struct Looked {
-    people: u64,
-    embedded: u64,
-    reused: u64,
-    refused: u64,
-    outcome: EmbedOutcome,
-    remarks: Vec<Remark>,
-    /// Classes of the boxes, of which none is wanted.
-    unwanted: Option<String>,
-    /// A tracker in front was noticed.
-    is_behind_tracker: bool,
-}
-
-/// Sums since the start.
-#[derive(Clone, Copy, Debug, Default)]
-struct Stats {
-    frames: u64,
-    people: u64,
-    embedded: u64,
-    reused: u64,
-    refused: u64,
-    runs: u64,
-    dimension: u32,
-    batch_limit: u32,
-    preprocess_ms: f64,
-    inference_ms: f64,
-}
-
-impl Stats {
-    fn add(&mut self, looked: &Looked, batch_limit: usize) {
-        self.people += looked.people;
-        self.embedded += looked.embedded;
-        self.reused += looked.reused;
-        self.refused += looked.refused;
-        self.runs += looked.outcome.runs as u64;
-        self.batch_limit = u32::try_from(batch_limit).unwrap_or(u32::MAX);
-        self.preprocess_ms += looked.outcome.preprocess.as_secs_f64() * 1e3;
-        self.inference_ms += looked.outcome.infer.as_secs_f64() * 1e3;
-    }
-
-    fn to_structure(self) -> gst::Structure {
-        let crops = self.embedded + self.refused;
-        let mean = |sum: f64| sum / crops.max(1) as f64;
-        gst::Structure::builder("stats")
-            .field("frames", self.frames)
-            .field("people", self.people)
-            .field("embedded", self.embedded)
-            .field("reused", self.reused)
-            .field("skipped", self.people.saturating_sub(crops + self.reused))
-            .field("refused", self.refused)
-            .field("runs", self.runs)
-            .field("dimension", self.dimension)
-            .field("batch-limit", self.batch_limit)
-            .field("preprocess-ms", mean(self.preprocess_ms))
-            .field("inference-ms", mean(self.inference_ms))
-            .build()
-    }
-}
-
-/// Why a frame stops the stream.
-#[derive(Debug, thiserror::Error)]
-enum FrameFault {
-    #[error(transparent)]
-    Frame(#[from] FrameError),
-    #[error(transparent)]
-    Inference(#[from] InferenceError),
 }
 
 #[derive(Default)]
@@ -320,7 +224,7 @@ impl ElementImpl for ReidEmbed {
                 "Person embedder",
                 "Filter/Analyzer/Video",
                 "Describes each person by a vector of an ONNX embedder (OSNet, Intel's, your own), to be recognised elsewhere",
-                crate::elements::AUTHOR,
+                crate::elements::shared::AUTHOR,
             )
         });
         Some(&METADATA)
@@ -363,24 +267,15 @@ impl BaseTransformImpl for ReidEmbed {
         if let Some(remark) = embedder.take_remark() {
             self.warn(&remark);
         }
-        *self.stats() = Stats {
-            dimension: u32::try_from(embedder.dimension()).unwrap_or(u32::MAX),
-            batch_limit: u32::try_from(embedder.batch_limit()).unwrap_or(u32::MAX),
-            ..Stats::default()
-        };
-        *self.state() = Some(State {
-            worker: Some(Box::new(Worker {
-                embedder,
-                reuse: Reuse::default(),
-                health: Health::default(),
-                classes: ClassWatch::default(),
-                has_said_order: false,
-                now_ns: 0,
-            })),
-            info: None,
-            is_cut: false,
-            asked: Vec::new(),
-        });
+        *self.stats() = Stats::of(&embedder);
+        let worker = Worker::new(embedder);
+        *self.state() = Some(State::new(
+            worker,
+            Notes {
+                is_cut: false,
+                asked: Vec::new(),
+            },
+        ));
         Ok(())
     }
 
@@ -392,15 +287,13 @@ impl BaseTransformImpl for ReidEmbed {
     }
 
     fn set_caps(&self, incaps: &gst::Caps, _outcaps: &gst::Caps) -> Result<(), gst::LoggableError> {
-        let info = gst_video::VideoInfo::from_caps(incaps)
-            .map_err(|_| gst::loggable_error!(CAT, "caps {incaps} are no raw video"))?;
         gst::debug!(CAT, imp = self, "caps {incaps}");
         let mut state = self.state();
         let state = state
             .as_mut()
             .ok_or_else(|| gst::loggable_error!(CAT, "not started"))?;
-        state.info = Some(Arc::new(info));
-        state.is_cut = true;
+        state.set_caps(&CAT, incaps)?;
+        state.notes.is_cut = true;
         Ok(())
     }
 
@@ -409,11 +302,11 @@ impl BaseTransformImpl for ReidEmbed {
         if begins_anew.contains(&event.type_())
             && let Some(state) = self.state().as_mut()
         {
-            state.is_cut = true;
+            state.notes.is_cut = true;
         }
         if event.type_() == gst::EventType::Eos {
             let unwanted = self.state().as_mut().and_then(|state| {
-                let worker = state.worker.as_mut()?;
+                let worker = state.worker_mut()?;
                 worker.classes.end()
             });
             if let Some(classes) = unwanted {
@@ -428,7 +321,7 @@ impl BaseTransformImpl for ReidEmbed {
             return self.parent_src_event(event);
         };
         if let Some(state) = self.state().as_mut() {
-            state.asked = boxes;
+            state.notes.asked = boxes;
         }
         true
     }
@@ -439,7 +332,7 @@ impl BaseTransformImpl for ReidEmbed {
         _decide_query: Option<&gst::query::Allocation>,
         query: &mut gst::query::Allocation,
     ) -> Result<(), gst::LoggableError> {
-        crate::elements::ask_downstream(&CAT, self.obj().src_pad(), query)
+        crate::elements::shared::ask_downstream(&CAT, self.obj().src_pad(), query)
     }
 
     fn transform_ip(
@@ -451,14 +344,14 @@ impl BaseTransformImpl for ReidEmbed {
         let result = worker.look(buffer, &info, &params);
         let batch_limit = worker.embedder.batch_limit();
         if let Some(state) = self.state().as_mut() {
-            state.worker = Some(worker);
+            state.put_back(worker);
         }
         match result {
             Ok(looked) => {
                 self.note(&looked, batch_limit);
                 Ok(gst::FlowSuccess::Ok)
             }
-            Err(fault) => Err(self.fail(&fault)),
+            Err(fault) => Err(fault.post(&*self.obj())),
         }
     }
 }
@@ -476,21 +369,20 @@ impl ReidEmbed {
         lock(&self.stats)
     }
 
-    fn take_job(&self, buffer: &gst::BufferRef) -> Result<Job, gst::FlowError> {
+    fn take_job(&self, buffer: &gst::BufferRef) -> Result<Job<Worker>, gst::FlowError> {
         let mut state = self.state();
         let state = state.as_mut().ok_or(gst::FlowError::Flushing)?;
-        let info = state.info.clone().ok_or(gst::FlowError::NotNegotiated)?;
-        let mut worker = state.worker.take().ok_or(gst::FlowError::Flushing)?;
+        let mut job = state.take_job()?;
         self.stats().frames += 1;
         let is_discont = buffer.flags().contains(gst::BufferFlags::DISCONT);
-        if std::mem::take(&mut state.is_cut) || is_discont {
-            worker.reuse.clear();
+        if std::mem::take(&mut state.notes.is_cut) || is_discont {
+            job.worker.reuse.clear();
         }
-        for rect in std::mem::take(&mut state.asked) {
-            worker.reuse.ask(&rect);
+        for rect in std::mem::take(&mut state.notes.asked) {
+            job.worker.reuse.ask(&rect);
         }
-        worker.reuse.next_frame();
-        Ok(Job { worker, info })
+        job.worker.reuse.next_frame();
+        Ok(job)
     }
 
     /// Counts, and says what is remarkable.
@@ -532,165 +424,5 @@ impl ReidEmbed {
 
     fn warn(&self, remark: &str) {
         gst::element_imp_warning!(self, gst::StreamError::Failed, ("{remark}"));
-    }
-
-    /// Posts the fault and gives the flow error that goes with it.
-    fn fail(&self, fault: &FrameFault) -> gst::FlowError {
-        match fault {
-            FrameFault::Frame(FrameError::Format(_)) => {
-                gst::element_imp_error!(self, gst::StreamError::Format, ("{fault}"));
-                gst::FlowError::NotNegotiated
-            }
-            FrameFault::Frame(_) => {
-                gst::element_imp_error!(self, gst::StreamError::Failed, ("{fault}"));
-                gst::FlowError::Error
-            }
-            FrameFault::Inference(error) => {
-                self.post_error_message(error.to_message());
-                gst::FlowError::Error
-            }
-        }
-    }
-}
-
-/// Frames without a time and a duration come so far apart, ns.
-const UNTIMED_NS: u64 = 40_000_000;
-
-/// The boxes that are to be described, with the quality of their crops.
-fn candidates(people: &[Person], selected: &[usize], frame: (f32, f32)) -> Vec<Candidate> {
-    let rects: Vec<Rect> = people.iter().map(|person| person.rect).collect();
-    let candidate = |&index: &usize| {
-        let person = &people[index];
-        let others = rects
-            .iter()
-            .enumerate()
-            .filter(|(other, _)| *other != index);
-        let others = others.map(|(_, rect)| rect);
-        Candidate {
-            rect: person.rect,
-            confidence: person.confidence,
-            quality: crop_quality(&person.rect, person.confidence, frame, others),
-        }
-    };
-    selected.iter().map(candidate).collect()
-}
-
-impl Worker {
-    /// Makes the vectors of a frame's people and attaches them. A frame that no detector has looked at stays as it is.
-    fn look(
-        &mut self,
-        buffer: &mut gst::BufferRef,
-        info: &gst_video::VideoInfo,
-        params: &Params,
-    ) -> Result<Looked, FrameFault> {
-        let size = FrameSize::from(info);
-        let Some(mut people) = media::read_people(buffer, size) else {
-            return Ok(Looked::default());
-        };
-        let (width, height) = (size.width as f32, size.height as f32);
-        let selected = params.selection.select(&people, width, height);
-        let rects: Vec<Rect> = selected.iter().map(|&index| people[index].rect).collect();
-        let boxes = candidates(&people, &selected, (width, height));
-        let now_ns = self.time_ns(buffer);
-        let decisions = self.reuse.decide(&boxes, params.rule, now_ns);
-        let mut looked = Looked {
-            people: people.len() as u64,
-            ..Looked::default()
-        };
-        for person in &mut people {
-            person.subject = match params.selection.is_wanted(&person.label) {
-                true => Subject::Described,
-                false => Subject::Other,
-            };
-        }
-        let classes = people
-            .iter()
-            .map(|p| (&*p.label, p.subject == Subject::Described));
-        looked.unwanted = self.classes.note(classes);
-        let is_tracked = people.iter().any(|p| p.track.is_some());
-        looked.is_behind_tracker =
-            is_tracked && !std::mem::replace(&mut self.has_said_order, is_tracked);
-        // A gap has no picture worth looking at.
-        let is_gap = buffer.flags().contains(gst::BufferFlags::GAP);
-        if !is_gap {
-            looked.outcome = self.embed(buffer, info, &rects, &decisions, params.batch)?;
-            let vectors = self.vectors(&decisions, &mut looked);
-            self.reuse
-                .remember(&boxes, &decisions, &vectors, params.rule, now_ns);
-            for ((&index, decision), vector) in selected.iter().zip(&decisions).zip(vectors) {
-                people[index].embedding = vector;
-                people[index].is_carried = *decision != Decision::Embed;
-            }
-            looked
-                .remarks
-                .extend(self.health.note_refused(looked.refused));
-            looked.remarks.extend(self.alike(&people));
-        }
-        // The mirror to regions of interest holds no vectors: the regions that are there stay true.
-        PeopleMeta::set(buffer, size, people);
-        Ok(looked)
-    }
-
-    /// When a frame is, ns: its time, else what the frames before let expect.
-    fn time_ns(&mut self, buffer: &gst::BufferRef) -> u64 {
-        let step = buffer.duration().map_or(UNTIMED_NS, |d| d.nseconds());
-        let expected = self.now_ns.saturating_add(step);
-        self.now_ns = buffer.pts().map_or(expected, |t| t.nseconds());
-        self.now_ns
-    }
-
-    /// Runs the model on the boxes that need it.
-    fn embed(
-        &mut self,
-        buffer: &gst::BufferRef,
-        info: &gst_video::VideoInfo,
-        rects: &[Rect],
-        decisions: &[Decision],
-        batch: usize,
-    ) -> Result<EmbedOutcome, FrameFault> {
-        let needed: Vec<Rect> = rects
-            .iter()
-            .zip(decisions)
-            .filter(|(_, decision)| **decision == Decision::Embed)
-            .map(|(rect, _)| *rect)
-            .collect();
-        if needed.is_empty() {
-            return Ok(EmbedOutcome::default());
-        }
-        let frame = MappedFrame::readable(buffer, info)?;
-        Ok(self.embedder.embed(&frame.view()?, &needed, batch)?)
-    }
-
-    /// The vector of each box, kept or new. Counts.
-    fn vectors(&self, decisions: &[Decision], looked: &mut Looked) -> Vec<Option<Embedding>> {
-        let mut made = std::mem::take(&mut looked.outcome.vectors).into_iter();
-        let vector = |decision: &Decision| match decision {
-            Decision::Keep(embedding) => {
-                looked.reused += 1;
-                Some(embedding.clone())
-            }
-            Decision::Wait => None,
-            Decision::Embed => match made.next()? {
-                Ok(embedding) => {
-                    looked.embedded += 1;
-                    Some(embedding)
-                }
-                Err(CropError::Vector(_)) => {
-                    looked.refused += 1;
-                    None
-                }
-                // Counted as skipped.
-                Err(CropError::Crop(_)) => None,
-            },
-        };
-        decisions.iter().map(vector).collect()
-    }
-
-    fn alike(&mut self, people: &[Person]) -> Option<Remark> {
-        let with_vectors = people
-            .iter()
-            .filter_map(|person| Some((person.rect, person.embedding.as_ref()?)));
-        let with_vectors: Vec<_> = with_vectors.collect();
-        self.health.note_people(&with_vectors)
     }
 }

@@ -48,6 +48,7 @@
 use glib::prelude::*;
 
 mod imp;
+mod worker;
 
 glib::wrapper! {
     /// The embedder.

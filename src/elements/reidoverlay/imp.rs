@@ -183,7 +183,7 @@ impl ElementImpl for ReidOverlay {
                 "Person re-identification overlay",
                 "Filter/Effect/Video",
                 "Draws boxes, labels and trails of people in the colours of their identities, or hides them",
-                crate::elements::AUTHOR,
+                crate::elements::shared::AUTHOR,
             )
         });
         Some(&METADATA)
@@ -253,7 +253,7 @@ impl BaseTransformImpl for ReidOverlay {
         query: &mut gst::query::Allocation,
     ) -> Result<(), gst::LoggableError> {
         self.parent_propose_allocation(decide_query, query)?;
-        crate::elements::refuse_crop(query);
+        crate::elements::shared::refuse_crop(query);
         if query
             .find_allocation_meta::<gst_video::VideoMeta>()
             .is_none()

@@ -153,7 +153,7 @@ impl ElementImpl for ReidPublish {
                 "Person re-identification publisher",
                 "Filter/Analyzer/Video",
                 "Writes who was seen, frame by frame, as JSON lines or for MOT scoring",
-                crate::elements::AUTHOR,
+                crate::elements::shared::AUTHOR,
             )
         });
         Some(&METADATA)

@@ -14,10 +14,9 @@ use super::{Attach, TestPattern, truth};
 use crate::{
     core::{
         image::PixelFormat,
-        person::Person,
-        testscene::{MAX_CAMERAS, MAX_PEOPLE, Pattern, SceneConfig, Truth, View, World},
+        testscene::{MAX_CAMERAS, MAX_PEOPLE, Pattern, SceneConfig, View, World},
     },
-    media::{self, FrameError, FrameSize, caps, frame::MappedFrameMut, roi::Origin},
+    media::{FrameError, FrameSize, caps, frame::MappedFrameMut},
     sync::lock,
 };
 
@@ -34,8 +33,6 @@ const SIDES: std::ops::RangeInclusive<i32> = 16..=8192;
 /// Size that is taken when nobody asks for one, px, and frames a second.
 const DEFAULT_SIZE: [i32; 2] = [640, 480];
 const DEFAULT_RATE: gst::Fraction = gst::Fraction::new_raw(30, 1);
-/// Boxes of people of whom less is seen are not attached as detections: a detector would miss them.
-const DETECTABLE: f32 = 0.3;
 
 #[derive(Clone, Debug)]
 struct Settings {
@@ -114,7 +111,12 @@ impl Stream {
         let mut frame = MappedFrameMut::writable(buffer, &self.info)?;
         canvas.write_to(&mut frame.image()?);
         drop(frame);
-        attach_to(buffer, FrameSize::from(&self.info), &truths, attach);
+        if attach != Attach::None {
+            truths.iter().for_each(|truth| truth::attach(buffer, truth));
+        }
+        if attach == Attach::Detections {
+            truth::attach_detections(buffer, FrameSize::from(&self.info), &truths);
+        }
         buffer.set_pts(pts);
         buffer.set_duration(end - pts);
         buffer.set_offset(offset);
@@ -260,7 +262,7 @@ impl ElementImpl for ReidTestSrc {
                 "Person re-identification test source",
                 "Source/Video",
                 "Shows people who walk through the views of several cameras, and says where they really are",
-                crate::elements::AUTHOR,
+                crate::elements::shared::AUTHOR,
             )
         });
         Some(&METADATA)
@@ -478,26 +480,5 @@ impl ReidTestSrc {
 
     fn state(&self) -> MutexGuard<'_, Option<State>> {
         lock(&self.state)
-    }
-}
-
-fn attach_to(buffer: &mut gst::BufferRef, frame: FrameSize, truths: &[Truth], attach: Attach) {
-    if attach == Attach::None {
-        return;
-    }
-    for truth in truths {
-        truth::attach(buffer, truth);
-    }
-    if attach == Attach::Detections {
-        let people = truths
-            .iter()
-            .filter(|truth| truth.visibility >= DETECTABLE)
-            .map(|truth| Person::detected(truth.rect, 1.0, "person".into(), 0))
-            .collect();
-        let origin = Origin {
-            detector: Some("reidtestsrc".into()),
-            camera: None,
-        };
-        media::write_people(buffer, frame, people, &origin);
     }
 }

@@ -4,12 +4,17 @@
 use gst_video::VideoRegionOfInterestMeta;
 
 use crate::{
-    core::{geometry::Rect, testscene::Truth},
-    media::{TRUTH_ROI_TYPE, roi},
+    core::{geometry::Rect, person::Person, testscene::Truth},
+    media::{
+        self, FrameSize, TRUTH_ROI_TYPE,
+        roi::{self, Origin},
+    },
 };
 
 /// Name of the parameter that carries number and visibility.
 const PARAM: &str = "truth";
+/// Boxes of people of whom less is seen are not attached as detections: a detector would miss them.
+const DETECTABLE: f32 = 0.3;
 
 /// Attaches where a person really is. The region's own number is the person's.
 pub fn attach(buffer: &mut gst::BufferRef, truth: &Truth) {
@@ -24,6 +29,20 @@ pub fn attach(buffer: &mut gst::BufferRef, truth: &Truth) {
             .field("visibility", f64::from(truth.visibility))
             .build(),
     );
+}
+
+/// Attaches those who can be seen well enough as if a detector had found them.
+pub(super) fn attach_detections(buffer: &mut gst::BufferRef, frame: FrameSize, truths: &[Truth]) {
+    let people = truths
+        .iter()
+        .filter(|truth| truth.visibility >= DETECTABLE)
+        .map(|truth| Person::detected(truth.rect, 1.0, "person".into(), 0))
+        .collect();
+    let origin = Origin {
+        detector: Some("reidtestsrc".into()),
+        camera: None,
+    };
+    media::write_people(buffer, frame, people, &origin);
 }
 
 /// Everybody who really is in the picture. A converter of GStreamer 1.22 loses the parameters: then the number comes
@@ -51,7 +70,7 @@ pub fn read(buffer: &gst::BufferRef) -> Vec<Truth> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::media::{FrameSize, read_people};
+    use crate::media::read_people;
 
     #[test]
     fn what_is_attached_is_read_back_and_is_no_detection() {

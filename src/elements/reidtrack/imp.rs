@@ -432,7 +432,7 @@ impl ElementImpl for ReidTrack {
                 "Person tracker and re-identifier",
                 "Filter/Analyzer/Video",
                 "Follows people within a camera and gives them the same number in every camera of a gallery",
-                crate::elements::AUTHOR,
+                crate::elements::shared::AUTHOR,
             )
         });
         Some(&METADATA)
@@ -555,7 +555,7 @@ impl BaseTransformImpl for ReidTrack {
         _decide_query: Option<&gst::query::Allocation>,
         query: &mut gst::query::Allocation,
     ) -> Result<(), gst::LoggableError> {
-        crate::elements::ask_downstream(&CAT, self.obj().src_pad(), query)
+        crate::elements::shared::ask_downstream(&CAT, self.obj().src_pad(), query)
     }
 
     fn transform_ip(

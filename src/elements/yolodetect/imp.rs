@@ -4,24 +4,27 @@
 //! no lock is held while inferring.
 
 use std::{
-    path::{Path, PathBuf},
-    sync::{Arc, LazyLock, Mutex, MutexGuard},
+    path::Path,
+    sync::{LazyLock, Mutex, MutexGuard},
 };
 
 use gst_base::{prelude::*, subclass::prelude::*};
 
-use super::DetectLayout;
+use super::{
+    DetectLayout,
+    rotation::is_upstream,
+    worker::{Config, Stats, Worker},
+};
 use crate::{
-    core::{
-        person::{PERSON, Person},
-        yolo::{Detection, Health, Remark},
+    core::{person::PERSON, yolo::Remark},
+    elements::{
+        model::{self, Job, ModelSettings},
+        silence::refuse_swallowed_links,
     },
-    elements::{model::ModelSettings, silence::refuse_swallowed_links},
     inference::{
-        DetectError, DetectOutcome, DetectParams, Detector, DetectorRequest, InferenceError,
-        models, read_labels,
+        DetectOutcome, DetectParams, Detector, DetectorRequest, InferenceError, models, read_labels,
     },
-    media::{self, FrameError, FrameSize, MappedFrame, caps, roi::Origin},
+    media::caps,
     sync::lock,
 };
 
@@ -33,8 +36,6 @@ static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     )
 });
 
-/// Most elements that are asked who they are, upstream.
-const MAX_HOPS: u32 = 32;
 /// The tag `image-orientation` of a picture that is shown as it is.
 const UPRIGHT: &str = "rotate-0";
 /// Most boxes of a frame that the property `max-detections` allows.
@@ -69,12 +70,6 @@ impl Default for Settings {
     }
 }
 
-/// What `start` makes of the settings.
-struct Config {
-    request: DetectorRequest,
-    object_class: Option<String>,
-}
-
 impl TryFrom<Settings> for Config {
     type Error = InferenceError;
 
@@ -95,80 +90,14 @@ impl TryFrom<Settings> for Config {
     }
 }
 
-/// What lives from start to stop.
-struct State {
-    /// `None` while it works.
-    worker: Option<Box<Worker>>,
-    info: Option<Arc<gst_video::VideoInfo>>,
+type State = model::State<Worker, Notes>;
+
+/// What is remembered beside the detector.
+struct Notes {
     /// Frames since the last one that was looked at.
     skipped: u32,
     /// It was said that the picture is to be turned.
     has_said_rotation: bool,
-}
-
-/// The detector and what turns its boxes into people.
-struct Worker {
-    detector: Detector,
-    labels: Vec<Arc<str>>,
-    origin: Origin,
-    health: Health,
-}
-
-/// What looking at one frame takes.
-struct Job {
-    worker: Box<Worker>,
-    info: Arc<gst_video::VideoInfo>,
-}
-
-/// Sums since the start.
-#[derive(Clone, Copy, Debug, Default)]
-struct Stats {
-    frames: u64,
-    inferences: u64,
-    detections: u64,
-    not_finite: u64,
-    implausible: u64,
-    last_best_score: f64,
-    preprocess_ms: f64,
-    inference_ms: f64,
-    decode_ms: f64,
-}
-
-impl Stats {
-    fn add(&mut self, outcome: &DetectOutcome, detections: usize) {
-        self.inferences += 1;
-        self.detections += detections as u64;
-        self.not_finite += outcome.decoded.not_finite as u64;
-        self.implausible += outcome.decoded.implausible as u64;
-        self.last_best_score = outcome.decoded.best_score.map_or(0.0, f64::from);
-        self.preprocess_ms += outcome.times.preprocess.as_secs_f64() * 1e3;
-        self.inference_ms += outcome.times.infer.as_secs_f64() * 1e3;
-        self.decode_ms += outcome.times.decode.as_secs_f64() * 1e3;
-    }
-
-    fn to_structure(self) -> gst::Structure {
-        let mean = |sum: f64| sum / self.inferences.max(1) as f64;
-        gst::Structure::builder("stats")
-            .field("frames", self.frames)
-            .field("inferences", self.inferences)
-            .field("detections", self.detections)
-            .field("not-finite", self.not_finite)
-            .field("implausible", self.implausible)
-            .field("last-best-score", self.last_best_score)
-            .field("preprocess-ms", mean(self.preprocess_ms))
-            .field("inference-ms", mean(self.inference_ms))
-            .field("decode-ms", mean(self.decode_ms))
-            .build()
-    }
-}
-
-/// Why a frame stops the stream.
-#[derive(Debug, thiserror::Error)]
-enum FrameFault {
-    #[error(transparent)]
-    Frame(#[from] FrameError),
-    #[error(transparent)]
-    Detect(#[from] DetectError),
 }
 
 #[derive(Default)]
@@ -315,7 +244,7 @@ impl ElementImpl for YoloDetect {
                 "YOLO person detector",
                 "Filter/Analyzer/Video",
                 "Finds people with an ONNX detector (YOLO, YOLOX, RTMDet, DETR, NanoDet, …) and attaches their boxes",
-                crate::elements::AUTHOR,
+                crate::elements::shared::AUTHOR,
             )
         });
         Some(&METADATA)
@@ -354,12 +283,11 @@ impl BaseTransformImpl for YoloDetect {
             gst::warning!(CAT, imp = self, "{remark}");
         }
         *self.stats() = Stats::default();
-        *self.state() = Some(State {
-            worker: Some(Box::new(worker)),
-            info: None,
+        let notes = Notes {
             skipped: u32::MAX,
             has_said_rotation: false,
-        });
+        };
+        *self.state() = Some(State::new(worker, notes));
         Ok(())
     }
 
@@ -371,14 +299,12 @@ impl BaseTransformImpl for YoloDetect {
     }
 
     fn set_caps(&self, incaps: &gst::Caps, _outcaps: &gst::Caps) -> Result<(), gst::LoggableError> {
-        let info = gst_video::VideoInfo::from_caps(incaps)
-            .map_err(|_| gst::loggable_error!(CAT, "caps {incaps} are no raw video"))?;
         gst::debug!(CAT, imp = self, "caps {incaps}");
         let mut state = self.state();
         let state = state
             .as_mut()
             .ok_or_else(|| gst::loggable_error!(CAT, "not started"))?;
-        state.info = Some(Arc::new(info));
+        state.set_caps(&CAT, incaps)?;
         Ok(())
     }
 
@@ -390,7 +316,7 @@ impl BaseTransformImpl for YoloDetect {
             && let Some(state) = self.state().as_mut()
         {
             // The first frame after a seek is looked at.
-            state.skipped = u32::MAX;
+            state.notes.skipped = u32::MAX;
         }
         if event.type_() == gst::EventType::Eos {
             self.note_end();
@@ -404,7 +330,7 @@ impl BaseTransformImpl for YoloDetect {
         _decide_query: Option<&gst::query::Allocation>,
         query: &mut gst::query::Allocation,
     ) -> Result<(), gst::LoggableError> {
-        crate::elements::ask_downstream(&CAT, self.obj().src_pad(), query)
+        crate::elements::shared::ask_downstream(&CAT, self.obj().src_pad(), query)
     }
 
     fn transform_ip(
@@ -425,11 +351,11 @@ impl BaseTransformImpl for YoloDetect {
             self.note(&mut worker, outcome, params.threshold);
         }
         if let Some(state) = self.state().as_mut() {
-            state.worker = Some(worker);
+            state.put_back(worker);
         }
         match result {
             Ok(_) => Ok(gst::FlowSuccess::Ok),
-            Err(fault) => Err(self.fail(&fault)),
+            Err(fault) => Err(fault.post(&*self.obj())),
         }
     }
 }
@@ -452,20 +378,19 @@ impl YoloDetect {
         &self,
         buffer: &gst::BufferRef,
         settings: &Settings,
-    ) -> Result<Option<Job>, gst::FlowError> {
+    ) -> Result<Option<Job<Worker>>, gst::FlowError> {
         let mut state = self.state();
         let state = state.as_mut().ok_or(gst::FlowError::Flushing)?;
-        let info = state.info.clone().ok_or(gst::FlowError::NotNegotiated)?;
+        state.info()?;
         self.stats().frames += 1;
-        state.skipped = state.skipped.saturating_add(1);
+        state.notes.skipped = state.notes.skipped.saturating_add(1);
         // A gap has no picture worth looking at.
         let is_gap = buffer.flags().contains(gst::BufferFlags::GAP);
-        if is_gap || state.skipped < settings.inference_interval {
+        if is_gap || state.notes.skipped < settings.inference_interval {
             return Ok(None);
         }
-        state.skipped = 0;
-        let worker = state.worker.take().ok_or(gst::FlowError::Flushing)?;
-        Ok(Some(Job { worker, info }))
+        state.notes.skipped = 0;
+        state.take_job().map(Some)
     }
 
     /// People who lie on their sides are not found, and a file may only say that its picture is to be turned.
@@ -475,13 +400,13 @@ impl YoloDetect {
             return;
         };
         // GStreamer 1.22's videoflip turns the picture and leaves the tag as it was.
-        if is_in_front(self.obj().sink_pad(), "videoflip", MAX_HOPS) {
+        if is_upstream(self.obj().sink_pad(), "videoflip") {
             return;
         }
         let is_first = self
             .state()
             .as_mut()
-            .is_some_and(|state| !std::mem::replace(&mut state.has_said_rotation, true));
+            .is_some_and(|state| !std::mem::replace(&mut state.notes.has_said_rotation, true));
         if is_first {
             gst::element_imp_warning!(
                 self,
@@ -506,13 +431,13 @@ impl YoloDetect {
 
     /// Says at the end of a short stream that nothing was found in it.
     fn note_end(&self) {
-        let worker = self.state().as_mut().and_then(|state| state.worker.take());
+        let worker = self.state().as_mut().and_then(State::take_worker);
         let Some(mut worker) = worker else { return };
         if let Some(remark) = worker.health.at_end() {
             self.warn(&worker.detector, &remark);
         }
         if let Some(state) = self.state().as_mut() {
-            state.worker = Some(worker);
+            state.put_back(worker);
         }
     }
 
@@ -523,96 +448,4 @@ impl YoloDetect {
             ("{}: {remark}", detector.info().path.display())
         );
     }
-
-    /// Posts the fault and gives the flow error that goes with it.
-    fn fail(&self, fault: &FrameFault) -> gst::FlowError {
-        match fault {
-            FrameFault::Frame(FrameError::Format(_)) => {
-                gst::element_imp_error!(self, gst::StreamError::Format, ("{fault}"));
-                gst::FlowError::NotNegotiated
-            }
-            FrameFault::Detect(DetectError::Inference(error)) => {
-                self.post_error_message(error.to_message());
-                gst::FlowError::Error
-            }
-            FrameFault::Frame(_) | FrameFault::Detect(_) => {
-                gst::element_imp_error!(self, gst::StreamError::Failed, ("{fault}"));
-                gst::FlowError::Error
-            }
-        }
-    }
-}
-
-impl Worker {
-    fn open(config: Config) -> Result<Self, InferenceError> {
-        let path: PathBuf = config.request.model.path.clone();
-        let mut detector = Detector::open(config.request)?;
-        match &config.object_class {
-            Some(classes) => detector.look_for(classes)?,
-            None => detector.look_for_people()?,
-        }
-        let labels = &detector.facts().labels;
-        let name = path.file_stem().map(|stem| stem.to_string_lossy().into());
-        Ok(Self {
-            labels: labels.iter().map(|label| label.as_str().into()).collect(),
-            origin: Origin {
-                detector: name,
-                camera: None,
-            },
-            health: Health::default(),
-            detector,
-        })
-    }
-
-    /// Looks at a frame and attaches what it finds.
-    fn look(
-        &mut self,
-        buffer: &mut gst::BufferRef,
-        info: &gst_video::VideoInfo,
-        params: &DetectParams,
-    ) -> Result<DetectOutcome, FrameFault> {
-        let frame = MappedFrame::readable(buffer, info)?;
-        let outcome = self.detector.detect(&frame.view()?, params)?;
-        drop(frame);
-        let people = self.detector.detections().iter().map(|d| self.person(d));
-        let people = people.collect();
-        media::write_people(buffer, FrameSize::from(info), people, &self.origin);
-        Ok(outcome)
-    }
-
-    fn person(&self, detection: &Detection) -> Person {
-        let label = match self.labels.get(detection.class_id as usize) {
-            Some(label) => label.clone(),
-            None => format!("class {}", detection.class_id).into(),
-        };
-        let label_id = i32::try_from(detection.class_id).unwrap_or(i32::MAX);
-        Person::detected(detection.rect, detection.score, label, label_id)
-    }
-}
-
-/// Whether an element of this kind is upstream of a pad, also within bins.
-fn is_in_front(pad: &gst::Pad, kind: &str, hops: u32) -> bool {
-    let Some(peer) = pad.peer().filter(|_| hops > 0) else {
-        return false;
-    };
-    let Some(element) = peer.parent_element() else {
-        // The inner side of a bin's pad.
-        let ghost = peer.parent().and_downcast::<gst::Pad>();
-        return ghost.is_some_and(|ghost| is_in_front(&ghost, kind, hops - 1));
-    };
-    let is_kind = |element: &gst::Element| {
-        element
-            .factory()
-            .is_some_and(|factory| factory.name() == kind)
-    };
-    let is_within = element.downcast_ref::<gst::Bin>().is_some_and(|bin| {
-        let mut all = bin.iterate_recurse();
-        all.find(|child| is_kind(&child)).is_some()
-    });
-    is_kind(&element)
-        || is_within
-        || element
-            .sink_pads()
-            .iter()
-            .any(|pad| is_in_front(pad, kind, hops - 1))
 }

@@ -28,6 +28,8 @@ use glib::prelude::*;
 use crate::core::yolo::Layout;
 
 mod imp;
+mod rotation;
+mod worker;
 
 glib::wrapper! {
     /// The detector.

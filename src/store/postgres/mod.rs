@@ -6,37 +6,42 @@
 //! kept, and the two become one. Numbers come in blocks that the server hands out once. While it cannot be reached, people
 //! get numbers of the process's own making, which are replaced when it returns.
 
+mod archive;
+mod environment;
 mod erase;
 mod layout;
 mod records;
+mod rows;
 mod search;
+mod session;
 mod target;
 mod tls;
 
 use std::{
     collections::{BTreeSet, HashSet},
-    ops::Range,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
 use postgres::{Client, Transaction, fallible_iterator::FallibleIterator};
 
+pub(super) use self::{archive::Archive, session::make};
 use self::{
     erase::{Deletion, NotErased},
     records::News,
+    session::{Fault, USER, prepare, reserve, told},
     target::Target,
 };
 use super::{
-    KeptPerson, KeptSighting, StoreError,
-    backend::{Database, Purpose, Records},
+    StoreError,
+    backend::Database,
     encoding::{BATCH, BATCHES, MAX_SIGHTINGS, first_provisional, random, signed},
     model_lock::{ModelLock, described},
     records::wall_ns,
 };
 use crate::{
     core::{
-        identity::{Authority, Changes, Fate, Gallery, PROVISIONAL, Saved},
+        identity::{Authority, Changes, Fate, Gallery, Saved},
         person::IdentityId,
     },
     sync::lock,
@@ -55,14 +60,8 @@ const MEMORY_OF_GONE: &str = "7 days";
 /// Numbers that a process has set aside: at least so many, in blocks of so many. Enough for a short outage.
 const LOW: u32 = 64;
 const BLOCK: i64 = 128;
-/// The writer that is a user's correction.
-const USER: i64 = 0;
 /// How long to wait before what could not be erased is tried again.
 const ERASE_EVERY: Duration = Duration::from_secs(3);
-/// Statements that take longer are given up: others wait for the turn.
-const LIMITS: &str = "SET statement_timeout = '20s'; SET lock_timeout = '10s'; \
-    SET idle_in_transaction_session_timeout = '20s'; SET client_min_messages = warning";
-
 /// A server that keeps a gallery.
 pub(super) struct Postgres {
     target: Target,
@@ -77,18 +76,6 @@ pub(super) struct Postgres {
     swept: Instant,
     /// What is still to be erased, and when it was last tried.
     to_erase: Option<(Deletion, Option<Instant>)>,
-}
-
-/// A failure: of the server, or of what is kept there.
-enum Fault {
-    Server(postgres::Error),
-    Store(StoreError),
-}
-
-impl From<postgres::Error> for Fault {
-    fn from(error: postgres::Error) -> Self {
-        Self::Server(error)
-    }
 }
 
 /// What one turn brought.
@@ -420,167 +407,6 @@ impl Database for Postgres {
     fn close(&mut self, gallery: &Mutex<Gallery>) -> Result<(), StoreError> {
         self.exchange_now(gallery, true)
     }
-}
-
-/// A server as a heap of records.
-pub(super) struct Archive {
-    target: Target,
-    session: Client,
-}
-
-impl Archive {
-    /// Connects; makes nothing, but brings tables that are to be corrected to the newest layout.
-    pub fn open(uri: &str, purpose: Purpose) -> Result<Self, StoreError> {
-        let target = Target::parse(uri)?;
-        let mut session = target.connect()?;
-        let ready = check(&mut session, &target).and_then(|()| match purpose {
-            Purpose::Look => Ok(()),
-            Purpose::Correct => prepare(&mut session, &target),
-        });
-        match ready {
-            Ok(()) => Ok(Self { target, session }),
-            Err(fault) => Err(told(&target, fault)),
-        }
-    }
-
-    fn within<T>(
-        &mut self,
-        task: impl FnOnce(&mut Transaction<'_>) -> Result<T, postgres::Error>,
-    ) -> Result<T, StoreError> {
-        let done = self.session.transaction().and_then(|mut transaction| {
-            let result = task(&mut transaction)?;
-            transaction.commit()?;
-            Ok(result)
-        });
-        done.map_err(|error| self.target.fault(&error))
-    }
-}
-
-impl Records for Archive {
-    fn load(&mut self, only: &[IdentityId]) -> Result<Saved, StoreError> {
-        let ids: Vec<i32> = only.iter().map(|id| records::number(*id)).collect();
-        self.within(|transaction| {
-            let people = records::people(transaction, &ids)?;
-            Ok(Saved {
-                people,
-                scales: records::scales(transaction)?,
-                next_number: None,
-            })
-        })
-    }
-
-    fn reserve(&mut self) -> Result<Option<Range<u32>>, StoreError> {
-        self.within(|transaction| {
-            layout::take_turn(transaction)?;
-            reserve(transaction, 1).map(Some)
-        })
-    }
-
-    fn write(&mut self, changes: &Changes) -> Result<(), StoreError> {
-        self.within(|transaction| {
-            layout::take_turn(transaction)?;
-            records::write(transaction, changes, USER)?;
-            transaction.execute("SELECT pg_notify('reid', '0')", &[])?;
-            Ok(())
-        })?;
-        if changes
-            .gone
-            .iter()
-            .any(|(_, fate)| *fate == Fate::Forgotten)
-        {
-            let deletion =
-                Deletion::now(&mut self.session).map_err(|error| self.target.fault(&error))?;
-            deletion.erase(&mut self.session).map_err(|fault| {
-                let (NotErased::Yet(cause) | NotErased::Allowed(cause)) = fault;
-                self.target
-                    .not_erased(&format!("{cause}. {}", erase::BY_HAND))
-            })?;
-        }
-        Ok(())
-    }
-
-    fn list(&mut self) -> Result<Vec<KeptPerson>, StoreError> {
-        self.within(records::list)
-    }
-
-    fn sightings(&mut self, id: Option<u32>) -> Result<Vec<KeptSighting>, StoreError> {
-        self.within(|transaction| records::sightings(transaction, id))
-    }
-
-    fn thumbnail(&mut self, id: u32) -> Result<Option<Vec<u8>>, StoreError> {
-        self.within(|transaction| records::thumbnail(transaction, id))
-    }
-
-    fn current(&mut self, id: u32) -> Result<Option<u32>, StoreError> {
-        self.within(|transaction| records::current(transaction, id))
-    }
-}
-
-/// Makes the tables, or brings them to the newest layout.
-pub(super) fn make(uri: &str) -> Result<(), StoreError> {
-    let target = Target::parse(uri)?;
-    let mut session = target.connect()?;
-    search::install(&mut session);
-    prepare(&mut session, &target).map_err(|fault| told(&target, fault))
-}
-
-fn told(target: &Target, fault: Fault) -> StoreError {
-    match fault {
-        Fault::Server(error) => target.fault(&error),
-        Fault::Store(error) => error,
-    }
-}
-
-/// Sets the session up and brings the tables to the newest layout.
-fn prepare(session: &mut Client, target: &Target) -> Result<(), Fault> {
-    session.batch_execute(LIMITS)?;
-    let mut transaction = session.transaction()?;
-    layout::take_turn(&mut transaction)?;
-    let version = layout::version(&mut transaction)?;
-    refuse_newer(version, target)?;
-    layout::migrate(&mut transaction, version)?;
-    search::prepare(&mut transaction)?;
-    transaction.commit()?;
-    Ok(())
-}
-
-/// The same without changing anything.
-fn check(session: &mut Client, target: &Target) -> Result<(), Fault> {
-    session.batch_execute(LIMITS)?;
-    let mut transaction = session.transaction()?;
-    let version = layout::version(&mut transaction)?;
-    refuse_newer(version, target)?;
-    if version == 0 {
-        return Err(Fault::Store(StoreError::Missing {
-            place: target.shown().to_owned(),
-        }));
-    }
-    Ok(())
-}
-
-fn refuse_newer(found: i64, target: &Target) -> Result<(), Fault> {
-    if found > layout::NEWEST {
-        return Err(Fault::Store(StoreError::Newer {
-            place: target.shown().to_owned(),
-            found,
-            known: layout::NEWEST,
-        }));
-    }
-    Ok(())
-}
-
-/// Numbers that nobody else will ever be given.
-fn reserve(transaction: &mut Transaction<'_>, count: i64) -> Result<Range<u32>, postgres::Error> {
-    let end: i64 = transaction
-        .query_one(
-            "UPDATE reid_facts SET value = (value::bigint + $1)::text WHERE name = 'next_number'
-             RETURNING value::bigint",
-            &[&count],
-        )?
-        .get(0);
-    // Beyond lie the numbers that processes make up themselves.
-    let clamp = |number: i64| u32::try_from(number.clamp(1, i64::from(PROVISIONAL))).unwrap_or(1);
-    Ok(clamp(end - count)..clamp(end))
 }
 
 /// Whoever was kept and is no longer, and of whom nobody remembers why.

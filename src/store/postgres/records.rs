@@ -4,8 +4,10 @@ use std::collections::{HashMap, HashSet};
 
 use postgres::{Row, Transaction, types::ToSql};
 
-use super::search;
-
+use super::{
+    rows::{Done, identities, identity, number, numbers},
+    search,
+};
 use crate::{
     core::{
         embedding::ModelFingerprint,
@@ -24,8 +26,6 @@ use crate::{
     },
 };
 
-pub(super) type Done<T> = Result<T, postgres::Error>;
-
 /// What others wrote.
 pub(super) struct News {
     /// People, least recently seen first, without vectors: see [`with_vectors`] and [`Self::writer`].
@@ -40,24 +40,6 @@ impl News {
     pub fn writer(row: &Row) -> i64 {
         row.get(6)
     }
-}
-
-/// A person's number as the server's integers.
-pub(super) fn number(id: IdentityId) -> i32 {
-    // Numbers stay below 2^31.
-    i32::try_from(id.0).unwrap_or(i32::MAX)
-}
-
-fn numbers(ids: &[IdentityId]) -> Vec<i32> {
-    ids.iter().copied().map(number).collect()
-}
-
-fn identity(number: i32) -> IdentityId {
-    IdentityId(u32::try_from(number).unwrap_or(0))
-}
-
-fn identities(numbers: &[i32]) -> Vec<IdentityId> {
-    numbers.iter().copied().map(identity).collect()
 }
 
 // ---- facts ----

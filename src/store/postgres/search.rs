@@ -4,7 +4,7 @@
 
 use postgres::{Client, Transaction};
 
-use super::records::{Done, number};
+use super::rows::{Done, number};
 use crate::core::{
     embedding::{Embedding, ModelFingerprint},
     person::IdentityId,

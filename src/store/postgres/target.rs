@@ -5,7 +5,10 @@ use std::{fs, path::PathBuf, time::Duration};
 
 use postgres::{Config, NoTls, config::Host};
 
-use super::tls::{Proof, Tls, TlsOptions};
+use super::{
+    environment::{self, Environment},
+    tls::{Proof, Tls, TlsOptions},
+};
 use crate::store::{StoreError, location::without_password};
 
 /// How long one attempt to connect may take.
@@ -23,15 +26,10 @@ pub(super) struct Target {
     shown: String,
 }
 
-/// The process's environment, or a test's.
-pub(super) type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
-
 impl Target {
     /// Reads `postgresql://user:password@host:port/database?sslmode=…`.
     pub fn parse(uri: &str) -> Result<Self, StoreError> {
-        Self::read(uri, &|name| {
-            std::env::var(name).ok().filter(|v| !v.is_empty())
-        })
+        Self::read(uri, &environment::of_this_process)
     }
 
     fn read(uri: &str, environment: Environment<'_>) -> Result<Self, StoreError> {

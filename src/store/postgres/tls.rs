@@ -13,7 +13,7 @@ use openssl::{
 use postgres::config::SslMode;
 use postgres_openssl::MakeTlsConnector;
 
-use super::target::Environment;
+use super::environment::Environment;
 use crate::store::location::percent_decoded;
 
 /// What the server has to prove.

@@ -11,6 +11,7 @@
 
 mod figure;
 mod outfit;
+mod paint;
 mod random;
 mod room;
 mod tile;

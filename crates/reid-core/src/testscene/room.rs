@@ -1,7 +1,7 @@
 //! The hall as a camera sees it without people: floor, walls, ceiling, furniture. Traced once, with depth.
 
 use super::{
-    figure::Light,
+    paint::Light,
     random::{between, hash, unit},
     world::{Camera, Obstacle},
 };

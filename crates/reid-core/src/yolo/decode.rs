@@ -1,101 +1,19 @@
 //! From output tensors to boxes in pixels of the model's input. One pass, no allocation beyond the caller's buffer.
 
-use super::layout::{Head, Layout, STRIDES};
-use crate::geometry::Rect;
+use super::{
+    detection::{DecodeError, DecodeParams, Decoded, Detection, TensorView},
+    families::{detr, fastestdet, mmdeploy, nanodet, suppressed, ultralytics, yolox},
+    head::Head,
+    layout::Layout,
+    reader::Reader,
+    sink::Sink,
+};
 
 /// Most boxes of a frame that suppression looks at, the strongest first (Ultralytics' `max_nms`).
 pub const MAX_CANDIDATES: usize = 30_000;
 
 /// Coordinates that are all below this are fractions of the picture, not px.
 const FRACTIONS_BELOW: f32 = 2.0;
-
-/// Highest class number believed; more says that the layout is wrong.
-const MAX_CLASS: f32 = 65_535.0;
-
-/// Scores are probabilities; a quantised model may overshoot by a step of its scale (1/255, doubled).
-const HIGHEST_SCORE: f32 = 1.01;
-
-/// One detected object.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Detection {
-    /// Box in pixels of the model's input; may lie partly outside.
-    pub rect: Rect,
-    /// 0..=1.
-    pub score: f32,
-    /// Class number in the model's own list.
-    pub class_id: u32,
-}
-
-/// One output tensor as the runtime gave it, labels and half precision already widened.
-#[derive(Clone, Copy, Debug)]
-pub struct TensorView<'a> {
-    /// Lengths, outermost first.
-    pub shape: &'a [usize],
-    /// As many numbers as the lengths' product, last dimension fastest.
-    pub data: &'a [f32],
-}
-
-/// Which classes are looked for.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum ClassFilter {
-    /// Every class.
-    #[default]
-    All,
-    /// These class numbers.
-    Only(Vec<u32>),
-}
-
-impl ClassFilter {
-    /// True when boxes of that class are wanted.
-    pub fn wants(&self, class_id: u32) -> bool {
-        match self {
-            Self::All => true,
-            Self::Only(ids) => ids.contains(&class_id),
-        }
-    }
-}
-
-/// What decides whether a box is taken.
-#[derive(Clone, Copy, Debug)]
-pub struct DecodeParams<'a> {
-    /// Lowest score taken, 0..=1.
-    pub threshold: f32,
-    /// Classes taken. A box belongs to its best class, wanted or not.
-    pub classes: &'a ClassFilter,
-}
-
-/// What was seen beside the boxes.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Decoded {
-    /// Highest score of a wanted class, whether it passed or not; `None` when the output was empty.
-    pub best_score: Option<f32>,
-    /// Scores and boxes dropped because they were NaN or infinite.
-    pub not_finite: usize,
-    /// Scores dropped because they were above 1: the layout is probably another one.
-    pub implausible: usize,
-    /// Boxes dropped because they have no area or none inside the picture: the layout is probably another one.
-    pub misplaced: usize,
-}
-
-/// Why an output cannot be read.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[allow(missing_docs)]
-pub enum DecodeError {
-    #[error("the model gave {got} outputs, layout {layout} reads number {needed}")]
-    Missing {
-        layout: Layout,
-        needed: usize,
-        got: usize,
-    },
-    #[error(
-        "an output of shape {shape:?} with {numbers} numbers does not fit layout {layout}; set the property `layout`"
-    )]
-    Shape {
-        layout: Layout,
-        shape: Vec<usize>,
-        numbers: usize,
-    },
-}
 
 impl Head {
     /// Replaces the content of `found` by the boxes in `outputs` (all of the model's, in its order) that pass. Their
@@ -117,20 +35,20 @@ impl Head {
             outputs,
         };
         match self.layout {
-            Layout::Yolov8 => reader.yolov8(&mut sink)?,
-            Layout::Yolov8Transposed => reader.yolov8_transposed(&mut sink)?,
-            Layout::Yolov5 => reader.yolov5(&mut sink)?,
-            Layout::EndToEnd => reader.end_to_end(&mut sink)?,
-            Layout::Yolox => reader.yolox(&mut sink)?,
-            Layout::EmbeddedNms => reader.embedded_nms(&mut sink)?,
-            Layout::Detr => reader.detr(&mut sink)?,
-            Layout::Mmdeploy => reader.mmdeploy(&mut sink)?,
-            Layout::Nanodet => reader.nanodet(&mut sink)?,
-            Layout::Fastestdet => reader.fastestdet(&mut sink)?,
+            Layout::Yolov8 => ultralytics::decode_channels(&reader, &mut sink)?,
+            Layout::Yolov8Transposed => ultralytics::decode_rows(&reader, &mut sink)?,
+            Layout::Yolov5 => ultralytics::decode_objectness(&reader, &mut sink)?,
+            Layout::EndToEnd => suppressed::decode_end_to_end(&reader, &mut sink)?,
+            Layout::Yolox => yolox::decode(&reader, &mut sink)?,
+            Layout::EmbeddedNms => suppressed::decode_embedded_nms(&reader, &mut sink)?,
+            Layout::Detr => detr::decode(&reader, &mut sink)?,
+            Layout::Mmdeploy => mmdeploy::decode(&reader, &mut sink)?,
+            Layout::Nanodet => nanodet::decode(&reader, &mut sink)?,
+            Layout::Fastestdet => fastestdet::decode(&reader, &mut sink)?,
         }
         let seen = sink.seen;
         keep_strongest(found, MAX_CANDIDATES);
-        if reader.are_fractions(found) {
+        if are_fractions(&reader, found) {
             let (sx, sy) = (self.input_width as f32, self.input_height as f32);
             for detection in found.iter_mut() {
                 detection.rect = detection.rect.scaled(sx, sy);
@@ -138,6 +56,34 @@ impl Head {
             found.retain(|detection| detection.rect.is_valid());
         }
         Ok(seen)
+    }
+}
+
+/// Some exports give boxes as fractions of the picture: DETR without `orig_target_sizes`, TensorFlow's. No detector has all
+/// its boxes, found or not, in the first two pixels of the picture: coordinates that are all below 2 are fractions.
+fn are_fractions(reader: &Reader<'_>, found: &[Detection]) -> bool {
+    let is_below = |v: &f32| *v < FRACTIONS_BELOW;
+    let ends = |d: &Detection| [d.rect.right(), d.rect.bottom()];
+    if found.is_empty() || !found.iter().flat_map(ends).all(|end| is_below(&end)) {
+        return false;
+    }
+    let Ok(table) = reader.table(0, 1) else {
+        return false;
+    };
+    let rows = |from: usize| {
+        let mut rows = table.iter();
+        rows.all(|row| row.iter().skip(from).take(4).all(is_below))
+    };
+    match reader.head.layout {
+        Layout::Yolov8 => table.iter().take(4).flatten().all(is_below),
+        Layout::Yolov8Transposed
+        | Layout::Yolov5
+        | Layout::EndToEnd
+        | Layout::Detr
+        | Layout::Mmdeploy => rows(0),
+        Layout::EmbeddedNms => rows(1),
+        // Computed from the grid.
+        Layout::Yolox | Layout::Nanodet | Layout::Fastestdet => false,
     }
 }
 
@@ -149,477 +95,15 @@ fn keep_strongest(found: &mut Vec<Detection>, limit: usize) {
     }
 }
 
-/// Takes the boxes that pass and counts what does not.
-struct Sink<'a> {
-    params: &'a DecodeParams<'a>,
-    found: &'a mut Vec<Detection>,
-    seen: Decoded,
-}
-
-impl Sink<'_> {
-    /// Notes a score of a wanted class; true when it passes.
-    #[inline]
-    fn passes(&mut self, score: f32) -> bool {
-        if !score.is_finite() {
-            self.seen.not_finite += 1;
-            return false;
-        }
-        if score > HIGHEST_SCORE {
-            self.seen.implausible += 1;
-            return false;
-        }
-        if self.seen.best_score.is_none_or(|best| score > best) {
-            self.seen.best_score = Some(score);
-        }
-        score >= self.params.threshold
-    }
-
-    fn push(&mut self, rect: Rect, score: f32, class_id: u32) {
-        if rect.is_valid() {
-            self.found.push(Detection {
-                rect,
-                score: score.min(1.0),
-                class_id,
-            });
-        } else if [rect.x, rect.y, rect.w, rect.h]
-            .iter()
-            .all(|v| v.is_finite())
-        {
-            self.seen.misplaced += 1;
-        } else {
-            self.seen.not_finite += 1;
-        }
-    }
-
-    /// A box of known class, as suppressed outputs give them.
-    fn labelled(&mut self, class_id: Option<u32>, score: f32, rect: Rect) {
-        if let Some(id) = class_id
-            && self.params.classes.wants(id)
-            && self.passes(score)
-        {
-            self.push(rect, score, id);
-        }
-    }
-
-    /// A box with a score for each of `classes` classes: it belongs to the best of them, the first of equals.
-    #[inline]
-    fn scored(
-        &mut self,
-        classes: usize,
-        score: impl Fn(usize) -> f32,
-        rect: impl FnOnce() -> Rect,
-    ) {
-        let params = self.params;
-        let winner = match &params.classes {
-            ClassFilter::All => {
-                let best = (1..classes).fold(0, |best, c| {
-                    if score(c) > score(best) || score(best).is_nan() {
-                        c
-                    } else {
-                        best
-                    }
-                });
-                self.passes(score(best)).then_some(best)
-            }
-            ClassFilter::Only(ids) => ids
-                .iter()
-                .map(|&id| id as usize)
-                .filter(|&id| id < classes)
-                .find(|&id| self.passes(score(id)) && is_best(id, classes, &score)),
-        };
-        if let Some(class) = winner {
-            self.push(rect(), score(class), class as u32);
-        }
-    }
-}
-
-/// True when no class beats `class`, nor an earlier one equals it.
-#[inline]
-fn is_best(class: usize, classes: usize, score: impl Fn(usize) -> f32) -> bool {
-    let own = score(class);
-    !(0..class).any(|c| score(c) >= own) && !(class + 1..classes).any(|c| score(c) > own)
-}
-
-/// A table of numbers: one output without its batch dimension.
-#[derive(Clone, Copy)]
-struct Table<'a> {
-    rows: usize,
-    columns: usize,
-    data: &'a [f32],
-}
-
-impl<'a> Table<'a> {
-    fn iter(&self) -> impl Iterator<Item = &'a [f32]> {
-        self.data.chunks_exact(self.columns)
-    }
-}
-
-/// The outputs with the head that says how to read them.
-struct Reader<'a> {
-    head: &'a Head,
-    outputs: &'a [TensorView<'a>],
-}
-
-impl<'a> Reader<'a> {
-    fn view(&self, k: usize) -> Result<&'a TensorView<'a>, DecodeError> {
-        let needed = self.head.outputs[k];
-        self.outputs.get(needed).ok_or(DecodeError::Missing {
-            layout: self.head.layout,
-            needed,
-            got: self.outputs.len(),
-        })
-    }
-
-    fn misfit(&self, view: &TensorView) -> DecodeError {
-        DecodeError::Shape {
-            layout: self.head.layout,
-            shape: view.shape.to_vec(),
-            numbers: view.data.len(),
-        }
-    }
-
-    /// Output `k` of the layout as a table of at least `columns` columns, its rows given by `[N, M]` or `[1, N, M]`.
-    fn table(&self, k: usize, columns: usize) -> Result<Table<'a>, DecodeError> {
-        let view = self.view(k)?;
-        let ([1, rows, cols] | [rows, cols]) = view.shape else {
-            return Err(self.misfit(view));
-        };
-        if *cols < columns || rows.checked_mul(*cols) != Some(view.data.len()) {
-            return Err(self.misfit(view));
-        }
-        Ok(Table {
-            rows: *rows,
-            columns: *cols,
-            data: view.data,
-        })
-    }
-
-    /// Output `k` as `count` single numbers.
-    fn column(&self, k: usize, count: usize) -> Result<&'a [f32], DecodeError> {
-        let view = self.view(k)?;
-        if view.data.len() == count {
-            Ok(view.data)
-        } else {
-            Err(self.misfit(view))
-        }
-    }
-
-    fn classes(&self) -> usize {
-        self.head.classes.unwrap_or(0)
-    }
-
-    /// Channel first: one row a coordinate, one a class. Only the rows wanted are scanned; a box that passes is compared
-    /// with its other classes.
-    fn yolov8(&self, sink: &mut Sink) -> Result<(), DecodeError> {
-        let classes = self.classes();
-        let table = self.table(0, 1)?;
-        if table.rows < 4 + classes {
-            return Err(self.misfit(self.view(0)?));
-        }
-        let n = table.columns;
-        let at = |row: usize, i: usize| table.data[row * n + i];
-        let wanted = self.wanted(sink);
-        let mut scan = |class: usize| {
-            let row = &table.data[(4 + class) * n..][..n];
-            scan_scores(row, sink, |sink, i, score| {
-                if is_best(class, classes, |c| at(4 + c, i)) {
-                    let rect = Rect::from_centre(at(0, i), at(1, i), at(2, i), at(3, i));
-                    sink.push(rect, score, class as u32);
-                }
-            });
-        };
-        match wanted {
-            None => (0..classes).for_each(&mut scan),
-            Some(ids) => ids.iter().for_each(|&id| scan(id as usize)),
-        }
-        Ok(())
-    }
-
-    /// The class numbers wanted that the model has; `None` is all.
-    fn wanted(&self, sink: &Sink) -> Option<Vec<u32>> {
-        match &sink.params.classes {
-            ClassFilter::All => None,
-            ClassFilter::Only(ids) => {
-                let classes = self.classes() as u32;
-                Some(ids.iter().copied().filter(|&id| id < classes).collect())
-            }
-        }
-    }
-
-    fn yolov8_transposed(&self, sink: &mut Sink) -> Result<(), DecodeError> {
-        let classes = self.classes();
-        for row in self.table(0, 4 + classes)?.iter() {
-            let rect = || Rect::from_centre(row[0], row[1], row[2], row[3]);
-            sink.scored(classes, |c| row[4 + c], rect);
-        }
-        Ok(())
-    }
-
-    fn yolov5(&self, sink: &mut Sink) -> Result<(), DecodeError> {
-        let classes = self.classes();
-        for row in self.table(0, 5 + classes)?.iter() {
-            if !is_hopeless(row[4], sink) {
-                let rect = || Rect::from_centre(row[0], row[1], row[2], row[3]);
-                sink.scored(classes, |c| row[4] * row[5 + c], rect);
-            }
-        }
-        Ok(())
-    }
-
-    /// Offsets from the cell's corner and log sizes, in cells (YOLOX `demo_utils.py`, `demo_postprocess`).
-    fn yolox(&self, sink: &mut Sink) -> Result<(), DecodeError> {
-        let classes = self.classes();
-        let table = self.table(0, 5 + classes)?;
-        let mut rows = table.iter();
-        for cell in self.cells() {
-            let Some(row) = rows.next() else {
-                return Err(self.misfit(self.view(0)?));
-            };
-            if !is_hopeless(row[4], sink) {
-                let s = cell.stride;
-                let rect = || {
-                    Rect::from_centre(
-                        (row[0] + cell.x) * s,
-                        (row[1] + cell.y) * s,
-                        row[2].exp() * s,
-                        row[3].exp() * s,
-                    )
-                };
-                sink.scored(classes, |c| row[4] * row[5 + c], rect);
-            }
-        }
-        Ok(())
-    }
-
-    fn end_to_end(&self, sink: &mut Sink) -> Result<(), DecodeError> {
-        for row in self.table(0, 6)?.iter() {
-            let rect = Rect::from_corners(row[0], row[1], row[2], row[3]);
-            sink.labelled(class_number(row[5]), row[4], rect);
-        }
-        Ok(())
-    }
-
-    fn embedded_nms(&self, sink: &mut Sink) -> Result<(), DecodeError> {
-        for row in self.table(0, 7)?.iter() {
-            // Column 0 is the picture's number within the batch of one.
-            let rect = Rect::from_corners(row[1], row[2], row[3], row[4]);
-            sink.labelled(class_number(row[5]), row[6], rect);
-        }
-        Ok(())
-    }
-
-    fn detr(&self, sink: &mut Sink) -> Result<(), DecodeError> {
-        let boxes = self.table(0, 4)?;
-        let scores = self.column(1, boxes.rows)?;
-        let labels = self.column(2, boxes.rows)?;
-        for (i, row) in boxes.iter().enumerate() {
-            let rect = Rect::from_corners(row[0], row[1], row[2], row[3]);
-            sink.labelled(class_number(labels[i]), scores[i], rect);
-        }
-        Ok(())
-    }
-
-    /// Some exports give boxes as fractions of the picture: DETR without `orig_target_sizes`, TensorFlow's. No detector has all
-    /// its boxes, found or not, in the first two pixels of the picture: coordinates that are all below 2 are fractions.
-    fn are_fractions(&self, found: &[Detection]) -> bool {
-        let is_below = |v: &f32| *v < FRACTIONS_BELOW;
-        let ends = |d: &Detection| [d.rect.right(), d.rect.bottom()];
-        if found.is_empty() || !found.iter().flat_map(ends).all(|end| is_below(&end)) {
-            return false;
-        }
-        let Ok(table) = self.table(0, 1) else {
-            return false;
-        };
-        let rows = |from: usize| {
-            let mut rows = table.iter();
-            rows.all(|row| row.iter().skip(from).take(4).all(is_below))
-        };
-        match self.head.layout {
-            Layout::Yolov8 => table.iter().take(4).flatten().all(is_below),
-            Layout::Yolov8Transposed
-            | Layout::Yolov5
-            | Layout::EndToEnd
-            | Layout::Detr
-            | Layout::Mmdeploy => rows(0),
-            Layout::EmbeddedNms => rows(1),
-            // Computed from the grid.
-            Layout::Yolox | Layout::Nanodet | Layout::Fastestdet => false,
-        }
-    }
-
-    fn mmdeploy(&self, sink: &mut Sink) -> Result<(), DecodeError> {
-        let dets = self.table(0, 5)?;
-        let labels = self.column(1, dets.rows)?;
-        for (i, row) in dets.iter().enumerate() {
-            let rect = Rect::from_corners(row[0], row[1], row[2], row[3]);
-            sink.labelled(class_number(labels[i]), row[4], rect);
-        }
-        Ok(())
-    }
-
-    /// Distances from the cell's centre to the four sides, each the mean of a distribution over whole cells
-    /// (Generalized Focal Loss, arXiv 2006.04388, eq. 4; NanoDet `nanodet_head.py`).
-    fn nanodet(&self, sink: &mut Sink) -> Result<(), DecodeError> {
-        let classes = self.classes();
-        for (level, &stride) in STRIDES.iter().enumerate() {
-            let scores = self.table(level, classes.max(1))?;
-            let distances = self.table(STRIDES.len() + level, 8)?;
-            let width = self.head.input_width.div_ceil(stride);
-            if scores.rows != distances.rows || distances.columns % 4 != 0 {
-                return Err(self.misfit(self.view(level)?));
-            }
-            for (i, (row, sides)) in scores.iter().zip(distances.iter()).enumerate() {
-                let s = stride as f32;
-                let (x, y) = ((i % width) as f32 + 0.5, (i / width) as f32 + 0.5);
-                let rect = || {
-                    let bins = sides.len() / 4;
-                    let d = |side: usize| expectation(&sides[side * bins..][..bins]);
-                    Rect::from_corners(
-                        (x - d(0)) * s,
-                        (y - d(1)) * s,
-                        (x + d(2)) * s,
-                        (y + d(3)) * s,
-                    )
-                };
-                sink.scored(classes, |c| row[c], rect);
-            }
-        }
-        Ok(())
-    }
-
-    /// One grid, channel first; boxes as parts of the picture (FastestDet `utils/tool.py`, `handle_preds`).
-    fn fastestdet(&self, sink: &mut Sink) -> Result<(), DecodeError> {
-        let view = self.view(0)?;
-        let (data, [1, channels, h, w]) = (view.data, view.shape) else {
-            return Err(self.misfit(view));
-        };
-        let (classes, cells) = (self.classes(), h * w);
-        if *channels < 5 + classes || data.len() != channels * cells {
-            return Err(self.misfit(view));
-        }
-        let (sx, sy) = (
-            self.head.input_width as f32 / *w as f32,
-            self.head.input_height as f32 / *h as f32,
-        );
-        let size = (self.head.input_width as f32, self.head.input_height as f32);
-        for i in 0..cells {
-            let at = |channel: usize| data[channel * cells + i];
-            let rect = || {
-                Rect::from_centre(
-                    ((i % w) as f32 + at(1).tanh()) * sx,
-                    ((i / w) as f32 + at(2).tanh()) * sy,
-                    sigmoid(at(3)) * size.0,
-                    sigmoid(at(4)) * size.1,
-                )
-            };
-            let objectness = at(0).powf(FASTESTDET_OBJECTNESS);
-            let score = |c: usize| objectness * at(5 + c).powf(FASTESTDET_CLASS);
-            sink.scored(classes, score, rect);
-        }
-        Ok(())
-    }
-
-    /// Cells of all strides in the order of rows: stride by stride, line by line.
-    fn cells(&self) -> impl Iterator<Item = Cell> {
-        let (width, height) = (self.head.input_width, self.head.input_height);
-        STRIDES.iter().flat_map(move |&stride| {
-            let (w, h) = (width.div_ceil(stride), height.div_ceil(stride));
-            (0..w * h).map(move |i| Cell {
-                x: (i % w) as f32,
-                y: (i / w) as f32,
-                stride: stride as f32,
-            })
-        })
-    }
-}
-
-/// Exponents by which FastestDet weighs objectness and class (its `utils/tool.py`).
-const FASTESTDET_OBJECTNESS: f32 = 0.6;
-const FASTESTDET_CLASS: f32 = 0.4;
-
-/// A cell of a grid: its column and row, and the pixels it spans.
-#[derive(Clone, Copy)]
-struct Cell {
-    x: f32,
-    y: f32,
-    stride: f32,
-}
-
-/// True when a row of that objectness can neither pass nor be the best seen: class scores do not exceed 1.
-#[inline]
-fn is_hopeless(objectness: f32, sink: &Sink) -> bool {
-    objectness < sink.params.threshold
-        && sink.seen.best_score.is_some_and(|best| objectness <= best)
-}
-
-/// Notes all scores of a row and calls `hit` for those that pass. Blocks in which none can pass are told by one
-/// vectorised maximum.
-fn scan_scores(row: &[f32], sink: &mut Sink, mut hit: impl FnMut(&mut Sink, usize, f32)) {
-    const BLOCK: usize = 64;
-    for (block_index, block) in row.chunks(BLOCK).enumerate() {
-        let (highest, all_finite) = survey(block);
-        let best = sink.seen.best_score;
-        if all_finite && highest < sink.params.threshold && best.is_some_and(|b| highest <= b) {
-            continue;
-        }
-        for (i, &score) in block.iter().enumerate() {
-            if sink.passes(score) {
-                hit(sink, block_index * BLOCK + i, score);
-            }
-        }
-    }
-}
-
-/// The highest number of a block, and whether all are finite.
-#[inline]
-fn survey(block: &[f32]) -> (f32, bool) {
-    const LANES: usize = 8;
-    let (mut highest, mut poison) = ([f32::NEG_INFINITY; LANES], [0.0_f32; LANES]);
-    let chunks = block.chunks_exact(LANES);
-    for (lane, &v) in chunks.remainder().iter().enumerate() {
-        highest[lane] = if v > highest[lane] { v } else { highest[lane] };
-        poison[lane] += v * 0.0;
-    }
-    for chunk in chunks {
-        for lane in 0..LANES {
-            let v = chunk[lane];
-            highest[lane] = if v > highest[lane] { v } else { highest[lane] };
-            // NaN and infinity times zero are NaN; everything else adds zero.
-            poison[lane] += v * 0.0;
-        }
-    }
-    (
-        highest.iter().copied().fold(f32::NEG_INFINITY, f32::max),
-        poison.iter().all(|p| !p.is_nan()),
-    )
-}
-
-/// A class number or label; `None` for what is none (padding is -1).
-fn class_number(value: f32) -> Option<u32> {
-    (value > -0.5 && value <= MAX_CLASS).then(|| value.round() as u32)
-}
-
-fn sigmoid(x: f32) -> f32 {
-    1.0 / (1.0 + (-x).exp())
-}
-
-/// Mean of 0, 1, 2, … weighted by the softmax of `logits`.
-fn expectation(logits: &[f32]) -> f32 {
-    let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let (mut weights, mut sum) = (0.0, 0.0);
-    for (bin, &logit) in logits.iter().enumerate() {
-        let weight = (logit - highest).exp();
-        weights += weight;
-        sum += weight * bin as f32;
-    }
-    sum / weights
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::yolo::{Hints, OutputInfo, recognise};
     use proptest::prelude::*;
+
+    use super::*;
+    use crate::{
+        geometry::Rect,
+        yolo::{ClassFilter, Hints, OutputInfo, recognise},
+    };
 
     const PERSON: [u32; 1] = [0];
 
@@ -796,19 +280,6 @@ mod tests {
         keep_strongest(&mut found, 10);
         assert_eq!(found.len(), 10);
         assert!(found.iter().all(|d| d.score > 0.895));
-    }
-
-    #[test]
-    fn survey_sees_every_number() {
-        for length in [1, 7, 8, 9, 64, 63] {
-            for at in 0..length {
-                let mut block = vec![-1.0; length];
-                block[at] = 0.5;
-                assert_eq!(survey(&block), (0.5, true));
-                block[at] = f32::NAN;
-                assert!(!survey(&block).1, "{length} {at}");
-            }
-        }
     }
 
     /// Numbers that models give when all is well, and when it is not.

@@ -5,14 +5,22 @@
 
 mod coco;
 mod decode;
+mod detection;
+mod families;
+mod head;
 mod health;
 mod layout;
 mod nms;
+mod outputs;
+mod reader;
+mod recognise;
+mod sink;
 
 pub use coco::COCO;
-pub use decode::{
-    ClassFilter, DecodeError, DecodeParams, Decoded, Detection, MAX_CANDIDATES, TensorView,
-};
+pub use decode::MAX_CANDIDATES;
+pub use detection::{ClassFilter, DecodeError, DecodeParams, Decoded, Detection, TensorView};
+pub use head::Head;
 pub use health::{Health, Remark, SILENT_FRAMES, ZERO_FRAMES};
-pub use layout::{Head, Hints, Layout, LayoutError, OutputInfo, recognise};
+pub use layout::{Hints, Layout, LayoutError, OutputInfo};
 pub use nms::nms;
+pub use recognise::recognise;

@@ -19,8 +19,8 @@ use std::{
 use serde_json::json;
 
 use crate::{
-    Outcome,
     embedding::{ModelArguments, PictureEmbedder, progress, tell_skipped},
+    outcome::Outcome,
     pictures::{self, Entry, Picture},
 };
 use confusion::Confusion;

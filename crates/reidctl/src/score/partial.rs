@@ -14,8 +14,11 @@ use gstreid::core::scoring::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Arguments, CameraFiles, camera_files, read, read_text};
-use crate::Outcome;
+use super::{
+    arguments::Arguments,
+    files::{CameraFiles, camera_files, read, read_text},
+};
+use crate::outcome::Outcome;
 
 /// How the names of files end that hold JSON lines.
 const LINES: &str = "jsonl";

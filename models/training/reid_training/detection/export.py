@@ -22,9 +22,8 @@ from reid_training.errors import UserError
 from reid_training.export import commit, fold_norms
 from reid_training.files import replacing
 
-from .model import STRIDES, Detector, Head, Size, corners
+from .model import RECIPE, STRIDES, Detector, Head, Size, corners
 from .teachers import ort_session
-from .train import RECIPE
 
 OPSET = 17
 #: Largest difference allowed between ONNX Runtime and PyTorch: scores absolute, boxes as a share of the input's side.

@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+#: What the recipe, its checkpoints and its files are called.
+RECIPE = "person-detector"
 STRIDES = (8, 16, 32)
 #: Distances are `exp(x) * stride`; beyond e^6 strides a box would be larger than any picture.
 MAX_LOG_DISTANCE = 6.0

@@ -31,11 +31,11 @@ from reid_training.recipes.start import RANDOM
 from . import data as datasets
 from . import distil, evaluate, labels, pack
 from .augment import Augmentation, View, view
+from .export import export
 from .loss import Targets, detection_loss, distillation_loss
-from .model import Detector, Size, corners, grid
+from .model import RECIPE, Detector, Size, corners, grid
 from .start import begin
 
-RECIPE = "person-detector"
 #: Files of the output folder: the state to go on from, that of the best measure, a JSON line for every measure.
 LAST, BEST, HISTORY = "last.pt", "best.pt", "history.jsonl"
 #: Steps between two lines of the history.
@@ -433,8 +433,6 @@ def check(run: Run, items: Sequence[evaluate.Item]) -> float:
         run.best = result.ap50
         run.save(BEST)
         if run.export_to:
-            from .export import export
-
             export(run.out / BEST, run.export_to, run.config.evaluate_side)
     return result.ap50
 

@@ -4,7 +4,7 @@ use std::{error::Error, fmt::Write, fs, path::Path};
 
 use gstreid::core::scoring::{QueryScore, Verdict, match_rate};
 
-use super::{Measured, data::Side};
+use super::{data::Side, measured::Measured};
 use crate::{
     embedding::Metric,
     html::{self, escape},

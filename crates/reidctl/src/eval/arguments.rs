@@ -1,17 +1,12 @@
-//! `reidctl eval`: how good a model is, on labelled pictures, through the very preprocessing and sessions that the
-//! elements use.
+//! What `reidctl eval` is told.
 
-use std::{io::Write, path::PathBuf, process::ExitCode};
+use std::path::PathBuf;
 
-use crate::{
-    Outcome,
-    embedding::{Metric, ModelArguments},
-    eval_detect, eval_embed,
-};
+use crate::embedding::{Metric, ModelArguments};
 
 /// What the model does.
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Task {
+pub enum Task {
     /// An embedder: the Market-1501 protocol.
     Embed,
     /// A detector: COCO's average precision.
@@ -35,7 +30,7 @@ pub struct Arguments {
     pub data: PathBuf,
     /// What the model does.
     #[arg(long, value_enum, default_value = "embed")]
-    task: Task,
+    pub task: Task,
     #[command(flatten)]
     pub model: ModelArguments,
     /// Embedders: what the gallery is ranked by.
@@ -72,18 +67,4 @@ impl Arguments {
     pub fn wants(&self, source: &str) -> bool {
         self.source.is_empty() || self.source.iter().any(|wanted| wanted == source)
     }
-}
-
-/// Measures and prints.
-pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Outcome {
-    if arguments.task == Task::Detect && (arguments.report.is_some() || arguments.calibrate) {
-        return Err(
-            "--report and --calibrate are for embedders: leave them out with --task detect".into(),
-        );
-    }
-    match arguments.task {
-        Task::Embed => eval_embed::run(arguments, out)?,
-        Task::Detect => eval_detect::run(arguments, out)?,
-    }
-    Ok(ExitCode::SUCCESS)
 }

@@ -13,7 +13,10 @@ use gstreid::core::{
     scoring::{self, LabelledBox, Role},
 };
 
-use super::{Eye, Tally, video};
+use super::{
+    eye::{Eye, Tally},
+    video,
+};
 use crate::{
     embedding::progress,
     pictures::{self, Entry},

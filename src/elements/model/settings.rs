@@ -9,12 +9,12 @@ const MAX_THREADS: u32 = 1024;
 
 /// The values of `model`, `device`, `threads` and `model-instance-id`.
 #[derive(Clone, Debug)]
-pub(super) struct ModelSettings {
+pub(in crate::elements) struct ModelSettings {
     model: Option<String>,
     device: String,
     threads: u32,
     /// Elements with one id share one model; see [`crate::inference::SharedModel::open`].
-    pub(super) instance_id: Option<String>,
+    pub instance_id: Option<String>,
 }
 
 impl Default for ModelSettings {
@@ -30,7 +30,7 @@ impl Default for ModelSettings {
 
 impl ModelSettings {
     /// The specifications; `role` is what the model is ("detector").
-    pub(super) fn properties(role: &str) -> Vec<glib::ParamSpec> {
+    pub fn properties(role: &str) -> Vec<glib::ParamSpec> {
         let defaults = Self::default();
         vec![
             glib::ParamSpecString::builder("model")
@@ -60,7 +60,7 @@ impl ModelSettings {
     }
 
     /// Takes the value if the property is one of these.
-    pub(super) fn set(&mut self, property: &str, value: &glib::Value) -> bool {
+    pub fn set(&mut self, property: &str, value: &glib::Value) -> bool {
         // The values' types and ranges are those of the specifications.
         match property {
             "model" => self.model = value.get().expect("checked by GObject"),
@@ -76,7 +76,7 @@ impl ModelSettings {
     }
 
     /// The value if the property is one of these.
-    pub(super) fn get(&self, property: &str) -> Option<glib::Value> {
+    pub fn get(&self, property: &str) -> Option<glib::Value> {
         Some(match property {
             "model" => self.model.to_value(),
             "device" => self.device.to_value(),
@@ -87,7 +87,7 @@ impl ModelSettings {
     }
 
     /// What to load; `default` is the model that ships. Fails when it is nowhere, or for a device that is none.
-    pub(super) fn request(&self, default: &str) -> Result<ModelRequest, InferenceError> {
+    pub fn request(&self, default: &str) -> Result<ModelRequest, InferenceError> {
         Ok(ModelRequest {
             path: models::resolve(self.model.as_deref(), default)?,
             device: Device::parse(&self.device)?,

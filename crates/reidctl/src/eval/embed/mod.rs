@@ -1,47 +1,22 @@
 //! Embedders by the Market-1501 protocol.
 
 mod data;
+mod measured;
 mod report;
 mod spread;
 
 use std::{error::Error, io::Write};
 
+use data::{GALLERY, QUERY};
 use gstreid::{
-    core::{
-        calibration::Calibration,
-        embedding::dot,
-        scoring::{QueryScore, RetrievalScores, Verdict, query_scores},
-    },
+    core::{calibration::Calibration, scoring::RetrievalScores},
     inference::{MeasuredCalibration, Sidecar},
 };
+use measured::{Cosines, Measured, measure};
 use serde_json::json;
 
-use crate::{
-    embedding::{Metric, PictureEmbedder, progress, tell_skipped},
-    eval::Arguments,
-};
-use data::{GALLERY, QUERY, Side};
-use spread::Histogram;
-
-/// Cosines of the pairs that are ranked.
-#[derive(Default)]
-struct Cosines {
-    same: Histogram,
-    other: Histogram,
-}
-
-/// Everything that was measured.
-struct Measured<'a> {
-    model: String,
-    dimension: usize,
-    ms: f64,
-    query: Side<'a>,
-    gallery: Side<'a>,
-    queries: Vec<QueryScore>,
-    scores: RetrievalScores,
-    cosines: Cosines,
-    skipped: usize,
-}
+use super::arguments::Arguments;
+use crate::embedding::{PictureEmbedder, tell_skipped};
 
 /// Measures the embedder and prints.
 pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Box<dyn Error>> {
@@ -81,29 +56,6 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Box<dyn Err
         report::write(path, &measured, arguments.metric)?;
     }
     Ok(())
-}
-
-fn measure(query: &Side<'_>, gallery: &Side<'_>, metric: Metric) -> (Vec<QueryScore>, Cosines) {
-    let mut cosines = Cosines::default();
-    let bar = progress("ranking", query.labels.len());
-    let queries = query_scores(&query.labels, &gallery.labels, |number, row| {
-        let (label, vector) = (query.labels[number], query.vectors[number].values());
-        for ((value, other), of) in row.iter_mut().zip(&gallery.vectors).zip(&gallery.labels) {
-            *value = metric.nearness(vector, other.values());
-            let cosine = match metric {
-                Metric::Cosine => *value,
-                Metric::Euclidean => dot(vector, other.values()),
-            };
-            match label.verdict(of) {
-                Verdict::Hit => cosines.same.add(cosine),
-                Verdict::Wrong => cosines.other.add(cosine),
-                Verdict::LeftOut => {}
-            }
-        }
-        bar.inc(1);
-    });
-    bar.finish_and_clear();
-    (queries, cosines)
 }
 
 /// Writes what the cosines mean into the model's sidecar.

@@ -4,10 +4,10 @@ use std::{collections::HashMap, error::Error};
 
 use gstreid::core::geometry::Rect;
 
-use super::{Eye, Tally};
+use super::eye::{Eye, Tally};
 use crate::{
     embedding::progress,
-    eval::Arguments,
+    eval::arguments::Arguments,
     pictures::{self, Entry, Picture},
 };
 

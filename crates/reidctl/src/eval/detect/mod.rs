@@ -1,39 +1,26 @@
 //! Detectors by COCO's average precision, on pictures in YOLO layout or on frames with boxes as MOTChallenge has them.
 
 mod coco;
+mod eye;
 mod sequence;
 mod video;
 mod yolo_layout;
 
 use std::{
-    collections::BTreeMap,
     error::Error,
     io::{self, Write},
-    time::Duration,
 };
 
-use gstreid::{
-    core::{
-        geometry::Rect,
-        image::ImageView,
-        scoring::{
-            COCO_MOST, Found, HEIGHT_CLASSES, HeightClass, OperatingPoint, Picture as Boxes,
-            PrecisionScores, ScoreCurve, average_precision,
-        },
-    },
-    inference::{DetectParams, Detector, DetectorRequest, models},
+use eye::{Eye, Tally};
+use gstreid::core::scoring::{
+    COCO_MOST, HEIGHT_CLASSES, HeightClass, OperatingPoint, Picture as Boxes, PrecisionScores,
+    ScoreCurve, average_precision,
 };
 use serde::Serialize;
 use serde_json::json;
 
-use crate::{embedding::tell_skipped, eval::Arguments, pictures::KINDS};
-
-/// Boxes below this score are left out: they cannot change average precision by more than a trifle, and there are
-/// thousands of them (the training's evaluation uses the same).
-const LOWEST_SCORE: f32 = 0.01;
-
-/// Most boxes of a picture, the element's default.
-const MOST: usize = 300;
+use super::arguments::Arguments;
+use crate::{embedding::tell_skipped, pictures::KINDS};
 
 /// A row of the table.
 #[derive(Serialize)]
@@ -57,13 +44,6 @@ impl Row {
             best: curve.best(),
         }
     }
-}
-
-/// What is there and what was found, by source; pictures that could not be used.
-#[derive(Default)]
-struct Tally {
-    by_source: BTreeMap<String, Vec<Boxes>>,
-    skipped: Vec<String>,
 }
 
 /// Measures the detector and prints.
@@ -107,61 +87,6 @@ fn nothing_found(arguments: &Arguments, tally: &Tally) -> String {
     )
 }
 
-/// A detector and what it has cost so far.
-struct Eye {
-    detector: Detector,
-    params: DetectParams,
-    spent: Duration,
-    pictures: u32,
-}
-
-impl Eye {
-    fn open(arguments: &Arguments) -> Result<Self, Box<dyn Error>> {
-        let mut detector = Detector::open(DetectorRequest {
-            model: arguments.model.request(models::DEFAULT_DETECTOR)?,
-            instance_id: None,
-            layout: None,
-            labels: None,
-        })?;
-        detector.look_for("person")?;
-        Ok(Self {
-            detector,
-            params: DetectParams {
-                threshold: LOWEST_SCORE,
-                iou_threshold: arguments.iou_threshold,
-                limit: MOST,
-            },
-            spent: Duration::ZERO,
-            pictures: 0,
-        })
-    }
-
-    /// Looks at a picture and notes what was found beside what is there.
-    fn look(
-        &mut self,
-        view: &ImageView<'_>,
-        truth: Vec<Rect>,
-        crowds: Vec<Rect>,
-    ) -> Result<Boxes, Box<dyn Error>> {
-        let outcome = self.detector.detect(view, &self.params)?;
-        self.spent += outcome.times.preprocess + outcome.times.infer + outcome.times.decode;
-        self.pictures += 1;
-        let found = |d: &gstreid::core::yolo::Detection| Found {
-            rect: d.rect,
-            score: d.score,
-        };
-        Ok(Boxes {
-            truth,
-            crowds,
-            found: self.detector.detections().iter().map(found).collect(),
-        })
-    }
-
-    fn mean_ms(&self) -> f64 {
-        1e3 * self.spent.as_secs_f64() / f64::from(self.pictures.max(1))
-    }
-}
-
 fn print(
     arguments: &Arguments,
     eye: &Eye,
@@ -182,10 +107,7 @@ fn print(
         .iter()
         .map(|class| row(class.name, &all, class))
         .collect();
-    let (model, ms) = (
-        eye.detector.info().path.display().to_string(),
-        eye.mean_ms(),
-    );
+    let (model, ms) = (eye.model(), eye.mean_ms());
     if arguments.json {
         let value = json!({
             "model": model, "sources": rows, "heights": heights, "skipped": skipped.len(), "ms_per_picture": ms,

@@ -1,0 +1,27 @@
+//! `reidctl eval`: how good a model is, on labelled pictures, through the very preprocessing and sessions that the
+//! elements use.
+
+mod arguments;
+mod detect;
+mod embed;
+
+use std::{io::Write, process::ExitCode};
+
+pub use arguments::Arguments;
+use arguments::Task;
+
+use crate::outcome::Outcome;
+
+/// Measures and prints.
+pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Outcome {
+    if arguments.task == Task::Detect && (arguments.report.is_some() || arguments.calibrate) {
+        return Err(
+            "--report and --calibrate are for embedders: leave them out with --task detect".into(),
+        );
+    }
+    match arguments.task {
+        Task::Embed => embed::run(arguments, out)?,
+        Task::Detect => detect::run(arguments, out)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,119 @@
+//! What looks at a frame: the detector, and what turns its boxes into people.
+
+use std::{path::PathBuf, sync::Arc};
+
+use crate::{
+    core::{
+        person::Person,
+        yolo::{Detection, Health},
+    },
+    elements::model::FrameFault,
+    inference::{DetectOutcome, DetectParams, Detector, DetectorRequest, InferenceError},
+    media::{self, FrameSize, MappedFrame, roi::Origin},
+};
+
+/// What `start` makes of the settings.
+pub struct Config {
+    pub request: DetectorRequest,
+    pub object_class: Option<String>,
+}
+
+/// The detector and what turns its boxes into people.
+pub struct Worker {
+    pub detector: Detector,
+    labels: Vec<Arc<str>>,
+    origin: Origin,
+    pub health: Health,
+}
+
+impl Worker {
+    /// Loads the detector and chooses its classes.
+    pub fn open(config: Config) -> Result<Self, InferenceError> {
+        let path: PathBuf = config.request.model.path.clone();
+        let mut detector = Detector::open(config.request)?;
+        match &config.object_class {
+            Some(classes) => detector.look_for(classes)?,
+            None => detector.look_for_people()?,
+        }
+        let labels = &detector.facts().labels;
+        let name = path.file_stem().map(|stem| stem.to_string_lossy().into());
+        Ok(Self {
+            labels: labels.iter().map(|label| label.as_str().into()).collect(),
+            origin: Origin {
+                detector: name,
+                camera: None,
+            },
+            health: Health::default(),
+            detector,
+        })
+    }
+
+    /// Looks at a frame and attaches what it finds.
+    pub fn look(
+        &mut self,
+        buffer: &mut gst::BufferRef,
+        info: &gst_video::VideoInfo,
+        params: &DetectParams,
+    ) -> Result<DetectOutcome, FrameFault> {
+        let frame = MappedFrame::readable(buffer, info)?;
+        let outcome = self.detector.detect(&frame.view()?, params)?;
+        drop(frame);
+        let people = self.detector.detections().iter().map(|d| self.person(d));
+        let people = people.collect();
+        media::write_people(buffer, FrameSize::from(info), people, &self.origin);
+        Ok(outcome)
+    }
+
+    fn person(&self, detection: &Detection) -> Person {
+        let label = match self.labels.get(detection.class_id as usize) {
+            Some(label) => label.clone(),
+            None => format!("class {}", detection.class_id).into(),
+        };
+        let label_id = i32::try_from(detection.class_id).unwrap_or(i32::MAX);
+        Person::detected(detection.rect, detection.score, label, label_id)
+    }
+}
+
+/// Sums since the start.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Stats {
+    pub frames: u64,
+    inferences: u64,
+    detections: u64,
+    not_finite: u64,
+    implausible: u64,
+    last_best_score: f64,
+    preprocess_ms: f64,
+    inference_ms: f64,
+    decode_ms: f64,
+}
+
+impl Stats {
+    /// Adds a frame that was looked at.
+    pub fn add(&mut self, outcome: &DetectOutcome, detections: usize) {
+        self.inferences += 1;
+        self.detections += detections as u64;
+        self.not_finite += outcome.decoded.not_finite as u64;
+        self.implausible += outcome.decoded.implausible as u64;
+        self.last_best_score = outcome.decoded.best_score.map_or(0.0, f64::from);
+        self.preprocess_ms += outcome.times.preprocess.as_secs_f64() * 1e3;
+        self.inference_ms += outcome.times.infer.as_secs_f64() * 1e3;
+        self.decode_ms += outcome.times.decode.as_secs_f64() * 1e3;
+    }
+
+    /// The property's value.
+    pub fn to_structure(self) -> gst::Structure {
+        let mean = |sum: f64| sum / self.inferences.max(1) as f64;
+        gst::Structure::builder("stats")
+            .field("frames", self.frames)
+            .field("inferences", self.inferences)
+            .field("detections", self.detections)
+            .field("not-finite", self.not_finite)
+            .field("implausible", self.implausible)
+            .field("last-best-score", self.last_best_score)
+            .field("preprocess-ms", mean(self.preprocess_ms))
+            .field("inference-ms", mean(self.inference_ms))
+            .field("decode-ms", mean(self.decode_ms))
+            .build()
+    }
+}

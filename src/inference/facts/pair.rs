@@ -1,0 +1,134 @@
+//! A model that compares two pictures.
+
+use super::{
+    embedder::DEFAULT_EMBEDDER_SIZE,
+    error::FactsError,
+    input::{describe, describe_all, picture_input},
+    metadata::Metadata,
+    picture::{PictureInput, Size},
+    spec::{adjust, embedder_spec},
+};
+use crate::{
+    core::preprocess::InputSpec,
+    inference::{
+        model::{ModelInfo, TensorInfo},
+        sidecar::Sidecar,
+    },
+};
+
+/// What is known of a model that compares two pictures.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PairFacts {
+    /// Where the first picture goes; the second goes into the other input, which is like it.
+    pub picture: PictureInput,
+    /// How pictures become numbers.
+    pub spec: InputSpec,
+    /// What the model's first output is.
+    pub score: PairScore,
+}
+
+/// What a pair's score is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PairScore {
+    /// Probability of one person, 0..=1.
+    Probability,
+    /// Its logarithmic odds.
+    Logit,
+}
+
+impl PairFacts {
+    /// Reads a model that compares two pictures: two inputs of the same shape, metadata `reid.task` = `pair` or none,
+    /// `reid.score` = `probability` (also when it is not said) or `logit`.
+    pub fn new(info: &ModelInfo, sidecar: &Sidecar) -> Result<Self, FactsError> {
+        let metadata = Metadata(&info.metadata);
+        metadata.check_task("pair")?;
+        let no_pair = || FactsError::NoPair(describe_all(&info.inputs));
+        let [a, b] = &info.inputs[..] else {
+            return Err(no_pair());
+        };
+        if (a.element, &a.shape) != (b.element, &b.shape) || info.outputs.is_empty() {
+            return Err(no_pair());
+        }
+        let picture = picture_input(info, sidecar)?;
+        if let Some(batch) = picture.batch.filter(|&batch| batch != 1) {
+            let input = describe(a);
+            return Err(FactsError::WrongBatch { input, batch });
+        }
+        let asked = metadata.sides(sidecar)?;
+        let Size { width, height } = DEFAULT_EMBEDDER_SIZE;
+        let spec = InputSpec {
+            width: picture.width.or(asked.0).unwrap_or(width),
+            height: picture.height.or(asked.1).unwrap_or(height),
+            tensor: picture.tensor,
+            ..metadata.adjust(embedder_spec(info, &picture))?
+        };
+        let score = metadata.named("reid.score", &PAIR_SCORES, "probability or logit")?;
+        Ok(Self {
+            spec: adjust(spec, sidecar),
+            score: score.unwrap_or(PairScore::Probability),
+            picture,
+        })
+    }
+
+    /// True when a model takes two pictures at once, or says that it does.
+    pub fn fits(info: &ModelInfo) -> bool {
+        let takes_pictures = |t: &&TensorInfo| t.shape.len() == 4;
+        Metadata(&info.metadata).get("reid.task") == Some("pair")
+            || info.inputs.iter().filter(takes_pictures).count() == 2
+    }
+}
+
+/// Names of what a pair's score may be.
+const PAIR_SCORES: [(&str, PairScore); 2] = [
+    ("probability", PairScore::Probability),
+    ("logit", PairScore::Logit),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::fixtures::{Shape, model, tensor},
+        *,
+    };
+    use crate::inference::model::ElementType;
+
+    #[test]
+    fn models_that_compare_two_pictures() {
+        let two = |shape: Shape, other: Shape, metadata: &[(&str, &str)]| {
+            let mut info = model(shape, &[&[0]], metadata);
+            info.inputs.push(tensor("other", other, ElementType::F32));
+            info
+        };
+        let of = |info: &ModelInfo| PairFacts::new(info, &Sidecar::default());
+        let shape = [0, 3, 128, 64];
+        let plain = two(&shape, &shape, &[]);
+        let facts = of(&plain).unwrap();
+        assert_eq!(
+            (facts.spec.width, facts.spec.height, facts.score),
+            (64, 128, PairScore::Probability)
+        );
+        assert!(PairFacts::fits(&plain) && !PairFacts::fits(&model(&shape, &[&[0, 512]], &[])));
+        let logit = two(
+            &shape,
+            &shape,
+            &[("reid.task", "pair"), ("reid.score", "logit")],
+        );
+        assert_eq!(of(&logit).unwrap().score, PairScore::Logit);
+        for (info, part) in [
+            (two(&shape, &[0, 3, 64, 64], &[]), "two like inputs"),
+            (
+                model(&shape, &[&[0]], &[("reid.task", "pair")]),
+                "two like inputs",
+            ),
+            (two(&shape, &shape, &[("reid.task", "embed")]), "'embed'"),
+            (
+                two(&shape, &shape, &[("reid.score", "points")]),
+                "probability or logit",
+            ),
+            (two(&[8, 3, 128, 64], &[8, 3, 128, 64], &[]), "batches of 8"),
+        ] {
+            let error = of(&info).unwrap_err().to_string();
+            assert!(error.contains(part), "{part}: {error}");
+        }
+    }
+}

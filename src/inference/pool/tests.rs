@@ -1,0 +1,102 @@
+//! Sessions that are shared, and messages of ONNX Runtime.
+
+use super::*;
+
+#[test]
+fn messages_begin_with_the_cause_and_not_with_a_signature() {
+    let message = "Load model from m.onnx failed:/onnxruntime_src/onnxruntime/core/graph/model.cc:182 onnxruntime::Model::Model(onnx::ModelProto&&, const onnxruntime::PathString&, const onnxruntime::ModelOptions&) Unsupported model IR version: 99, max supported IR version: 11\n";
+    let text = explained(message);
+    assert!(
+        text.starts_with("it was exported for a newer ONNX Runtime"),
+        "{text}"
+    );
+    assert!(
+        text.ends_with(": Unsupported model IR version: 99, max supported IR version: 11"),
+        "{text}"
+    );
+    assert_eq!(explained("no such device"), "no such device");
+    let bare = "/src/core/session.cc:12 Initialize it is broken";
+    assert_eq!(explained(bare), "it is broken");
+}
+
+fn request(path: &Path) -> ModelRequest {
+    ModelRequest {
+        path: path.into(),
+        device: Device::Cpu,
+        threads: 1,
+    }
+}
+
+fn pool(request: &ModelRequest) -> Arc<Pool> {
+    let info = ModelInfo {
+        path: request.path.clone(),
+        fingerprint: model::fingerprint(b""),
+        inputs: Vec::new(),
+        outputs: Vec::new(),
+        metadata: std::collections::BTreeMap::new(),
+    };
+    Arc::new(Pool {
+        request: request.clone(),
+        info,
+        limit: 1,
+        state: Mutex::default(),
+        returned: Condvar::new(),
+    })
+}
+
+#[test]
+fn of_two_who_load_at_once_the_first_to_finish_is_shared() {
+    let request = request(Path::new("loaded-by-two"));
+    let (first, second) = (pool(&request), pool(&request));
+    let shared = SharedModel::share(request.clone(), first.clone());
+    assert!(Arc::ptr_eq(&shared, &first));
+    assert!(Arc::ptr_eq(
+        &SharedModel::share(request.clone(), second.clone()),
+        &first
+    ));
+    drop((shared, first));
+    // Nobody uses it any more: the next takes its place.
+    assert!(Arc::ptr_eq(
+        &SharedModel::share(request.clone(), second.clone()),
+        &second
+    ));
+    // Many at once.
+    let all: Vec<Arc<Pool>> = thread::scope(|scope| {
+        let load = || SharedModel::share(request.clone(), pool(&request));
+        let threads: Vec<_> = (0..8).map(|_| scope.spawn(load)).collect();
+        threads.into_iter().map(|t| t.join().unwrap()).collect()
+    });
+    assert!(all.iter().all(|pool| Arc::ptr_eq(pool, &second)));
+}
+
+#[test]
+fn an_id_is_free_again_when_nobody_holds_it() {
+    let (a, b) = (request(Path::new("a")), request(Path::new("b")));
+    let first = SharedModel::claim("free-again", &a).unwrap();
+    let second = SharedModel::claim("free-again", &a).unwrap();
+    assert!(SharedModel::claim("free-again", &b).is_err());
+    drop(first);
+    assert!(SharedModel::claim("free-again", &b).is_err());
+    drop(second);
+    assert!(SharedModel::claim("free-again", &b).is_ok());
+}
+
+#[test]
+fn files_that_cannot_be_models_are_named_with_the_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let empty = folder.path().join("empty.onnx");
+    fs::write(&empty, b"").unwrap();
+    let cases = [
+        (folder.path().join("none.onnx"), "does not exist"),
+        (empty, "is empty"),
+        (folder.path().into(), "is a folder"),
+    ];
+    for (path, reason) in cases {
+        let error = SharedModel::open(&request(&path), None).err().unwrap();
+        let text = error.to_string();
+        assert!(
+            text.contains(reason) && text.contains("property 'model'"),
+            "{text}"
+        );
+    }
+}
