@@ -102,9 +102,9 @@ impl Gallery {
         self.config = config;
     }
 
-    /// Says how the cameras lie to one another, from the next frame on.
-    pub fn set_topology(&mut self, topology: Arc<Topology>) {
-        self.topology = Some(topology);
+    /// Says how the cameras lie to one another, from the next frame on; `None`: nothing is known.
+    pub fn set_topology(&mut self, topology: impl Into<Option<Arc<Topology>>>) {
+        self.topology = topology.into();
     }
 
     /// The rules in force.
