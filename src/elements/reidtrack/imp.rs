@@ -147,6 +147,39 @@ struct Said {
     other_model: bool,
 }
 
+/// What other caps mean for what was learnt of a camera's picture.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum ViewChange {
+    /// Nothing.
+    None,
+    /// The same view in another size: so much larger across and down.
+    Scaled(f32, f32),
+    /// Another shape shows something else.
+    Other,
+}
+
+/// Shapes of pictures that differ by less are one: sides are rounded to blocks of 8 or 16 px (1080 lines sent as 1088).
+const SAME_SHAPE: f64 = 0.02;
+
+impl ViewChange {
+    /// By the shape of the picture as it is shown, with pixels that are not square.
+    fn between(old: &gst_video::VideoInfo, new: &gst_video::VideoInfo) -> Self {
+        if FrameSize::from(old) == FrameSize::from(new) {
+            return Self::None;
+        }
+        let shape = |info: &gst_video::VideoInfo| {
+            let pixel = f64::from(info.par().numer()) / f64::from(info.par().denom().max(1));
+            f64::from(info.width()) * pixel / f64::from(info.height().max(1))
+        };
+        let change = shape(new) / shape(old);
+        if (change - 1.0).abs() > SAME_SHAPE || !change.is_finite() {
+            return Self::Other;
+        }
+        let by = |new: u32, old: u32| new as f32 / old as f32;
+        Self::Scaled(by(new.width(), old.width()), by(new.height(), old.height()))
+    }
+}
+
 /// What happened, and where.
 struct News {
     gallery: Arc<SharedGallery>,
@@ -549,13 +582,18 @@ impl BaseTransformImpl for ReidTrack {
         let state = guard
             .as_mut()
             .ok_or_else(|| gst::loggable_error!(CAT, "not started"))?;
-        // In another picture size, boxes are elsewhere; people are the same.
-        let resized = state
-            .info
-            .as_ref()
-            .is_some_and(|old| FrameSize::from(old) != FrameSize::from(&info));
-        let news = if resized { state.reset() } else { None };
-        state.info = Some(info);
+        let change = state.info.replace(info.clone());
+        let change = change.map_or(ViewChange::None, |old| ViewChange::between(&old, &info));
+        let news = match change {
+            ViewChange::None => None,
+            ViewChange::Scaled(sx, sy) => {
+                if let Some(stream) = &mut state.stream {
+                    stream.rescale(sx, sy);
+                }
+                None
+            }
+            ViewChange::Other => state.change_view(),
+        };
         drop(guard);
         self.tell(news);
         Ok(())
@@ -728,6 +766,16 @@ impl State {
         Some(News {
             camera: stream.name(),
             events: stream.reset(),
+            gallery: self.gallery.clone(),
+        })
+    }
+
+    /// Ends the tracks and forgets where the camera looked; keeps the camera.
+    fn change_view(&mut self) -> Option<News> {
+        let stream = self.stream.as_mut()?;
+        Some(News {
+            camera: stream.name(),
+            events: stream.change_view(),
             gallery: self.gallery.clone(),
         })
     }

@@ -134,6 +134,20 @@ impl Stream {
         decision.events
     }
 
+    /// From now on the picture is scaled by `sx` across and `sy` down and shows the same.
+    pub fn rescale(&mut self, sx: f32, sy: f32) {
+        self.tracker.rescale(sx, sy);
+        self.gallery.lock().rescale(self.camera, sx, sy);
+    }
+
+    /// The camera looks elsewhere: ends all tracks and forgets where people were. Returns what happened.
+    pub fn change_view(&mut self) -> Vec<Event> {
+        self.tracker.change_view();
+        let events = self.reset();
+        self.gallery.lock().change_view(self.camera);
+        events
+    }
+
     /// The camera is gone. Returns what happened.
     pub fn close(self) -> Vec<Event> {
         self.gallery.lock().detach(self.camera)

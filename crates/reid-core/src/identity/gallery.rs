@@ -146,6 +146,16 @@ impl Gallery {
         std::mem::take(&mut self.events)
     }
 
+    /// A camera's picture is scaled by `sx` across and `sy` down from now on and shows the same.
+    pub fn rescale(&mut self, camera: CameraId, sx: f32, sy: f32) {
+        self.floor.rescale(camera, sx, sy);
+    }
+
+    /// A camera looks elsewhere from now on: what was learnt of the places that it sees is forgotten. People and tracks stay.
+    pub fn change_view(&mut self, camera: CameraId) {
+        self.floor.detach(camera);
+    }
+
     /// Ends all tracks of a camera (flush, new stream). People stay.
     pub fn release(&mut self, camera: CameraId) {
         let tracks: Vec<TrackId> = self

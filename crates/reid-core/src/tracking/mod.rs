@@ -205,6 +205,18 @@ impl Tracker {
         self.steps_ns.clear();
     }
 
+    /// From now on the picture is scaled by `sx` across and `sy` down and shows the same: everybody is followed on. The heights of
+    /// people are learnt in parts of the picture's.
+    pub fn rescale(&mut self, sx: f32, sy: f32) {
+        self.tracks.iter_mut().for_each(|t| t.rescale(sx, sy));
+    }
+
+    /// The camera looks elsewhere: forgets where everybody was, and how tall people are where.
+    pub fn change_view(&mut self) {
+        self.reset_motion();
+        self.stature = Statures::default();
+    }
+
     /// The number of the next track.
     pub fn next_number(&self) -> u32 {
         self.next_id
