@@ -42,6 +42,7 @@ fn person(id: u32) -> Person {
         id: TrackId(3),
         state: TrackState::Confirmed,
         unseen_ns: 0,
+        age_ns: 0,
     });
     person.identity = Some(Identity {
         id: IdentityId(id),

@@ -36,6 +36,8 @@ pub struct Track {
     pub state: TrackState,
     /// Time since it was last seen, ns: 0 when the detector saw it in this frame, else the box is where it should be by now.
     pub unseen_ns: u64,
+    /// Time since it was first seen, ns: 0 in its first frame.
+    pub age_ns: u64,
 }
 
 /// How sure the gallery is of an identity.
@@ -152,6 +154,11 @@ impl Person {
     /// Time since it was last seen, ns; 0 = seen in this frame.
     pub fn unseen_ns(&self) -> u64 {
         self.track.map_or(0, |track| track.unseen_ns)
+    }
+
+    /// Time since its track was first seen, ns.
+    pub fn age_ns(&self) -> u64 {
+        self.track.map_or(0, |track| track.age_ns)
     }
 
     /// A bare detection.

@@ -365,6 +365,7 @@ mod tests {
             id: TrackId(4),
             state,
             unseen_ns: 0,
+            age_ns: 0,
         });
         person.identity = identity.map(|id| Identity {
             id: IdentityId(id),

@@ -297,6 +297,7 @@ impl Stream {
                 id: output.track,
                 state: output.state,
                 unseen_ns: 0,
+                age_ns: output.age_ns,
             });
             let seen = Seen {
                 confidence: person.confidence,
@@ -343,6 +344,7 @@ impl Stream {
                     id: output.track,
                     state: output.state,
                     unseen_ns: output.unseen_ns,
+                    age_ns: output.age_ns,
                 });
                 person.identity = Some(identity);
                 Some(person)
@@ -424,6 +426,7 @@ mod tests {
                 rect: smooth,
                 class: 0,
                 unseen_ns: 0,
+                age_ns: 0,
                 missed: 0,
                 present: true,
             };

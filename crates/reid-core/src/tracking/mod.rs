@@ -148,6 +148,8 @@ pub struct TrackOutput {
     pub class: i32,
     /// Time since it was last seen, ns; 0 when seen now.
     pub unseen_ns: u64,
+    /// Time since it was first seen, ns.
+    pub age_ns: u64,
     /// Frames with a verdict of the detector since it was last seen; 0 = seen in the newest.
     pub missed: u32,
     /// Whether it is in the picture, as far as can be told: the newest verdict has it, or missed it for a moment only while
@@ -761,6 +763,7 @@ impl Tracker {
                         rect: t.motion.rect(),
                         class: t.class,
                         unseen_ns,
+                        age_ns: now.saturating_sub(t.first_ns),
                         missed: t.missed,
                         present: t.missed == 0 || (!t.leaves && unseen_ns <= PRESENT_NS),
                     }
