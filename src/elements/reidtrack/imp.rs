@@ -666,6 +666,7 @@ impl BaseTransformImpl for ReidTrack {
         let camera = stream.name();
         let (people, events) = stream.frame(people, is_meta, size, time);
         let wanted = stream.take_wanted();
+        let gallery_ns = stream.gallery_ns();
         let news = News {
             gallery: state.gallery.clone(),
             camera: camera.clone(),
@@ -690,7 +691,7 @@ impl BaseTransformImpl for ReidTrack {
             };
             media::rewrite_people(buffer, size, people, &before, &origin);
             if let Some(mut meta) = buffer.meta_mut::<PeopleMeta>() {
-                meta.viewpoint_mut().gallery_ns = Some(time.gallery_ns);
+                meta.viewpoint_mut().gallery_ns = Some(gallery_ns);
             }
         }
         self.warn(&news.gallery);

@@ -35,6 +35,8 @@ pub(super) struct Stream {
     thumbnails: bool,
     /// Who is worth a picture in the last frame.
     wanted: Vec<Wanted>,
+    /// When the last frame was, on the gallery's clock, ns.
+    gallery_ns: u64,
     pub sums: Sums,
 }
 
@@ -101,6 +103,7 @@ impl Stream {
             seen: HashMap::new(),
             thumbnails,
             wanted: Vec::new(),
+            gallery_ns: 0,
             sums: Sums::default(),
         }
     }
@@ -122,6 +125,11 @@ impl Stream {
     /// Of whom a picture should be taken in the last frame.
     pub fn take_wanted(&mut self) -> Vec<Wanted> {
         std::mem::take(&mut self.wanted)
+    }
+
+    /// When the last frame was, on the clock that [`crate::core::person::Seen::time_ns`] counts on, ns.
+    pub fn gallery_ns(&self) -> u64 {
+        self.gallery_ns
     }
 
     /// Ends all tracks (flush, end of stream) and keeps the people. Returns what happened.
@@ -256,6 +264,7 @@ impl Stream {
         let (decision, unseen, identities) = {
             let mut gallery = self.gallery.lock();
             let decision = gallery.observe(self.camera, time.gallery_ns, &sightings, &ended);
+            self.gallery_ns = gallery.time_of(self.camera, time.gallery_ns);
             if self.thumbnails {
                 let wants = |s: &&Sighting<'_>| {
                     s.confirmed && gallery.wants_thumbnail(self.camera, s.track, s.quality)
@@ -321,6 +330,7 @@ impl Stream {
                 let decision = gallery.observe(self.camera, time.gallery_ns, &[], &ended);
                 decision.events
             };
+            self.gallery_ns = gallery.time_of(self.camera, time.gallery_ns);
             (events, gallery.unseen(self.camera, &outputs))
         };
         for track in &ended {

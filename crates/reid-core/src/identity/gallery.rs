@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     CameraId, Decision, Event, GalleryConfig, Sighting,
+    clock::CameraClock,
     floor::Floor,
     journal::{CameraNames, Journal},
     overlap::Overlaps,
@@ -41,6 +42,7 @@ pub(super) struct Camera {
     pub together_ns: Option<u64>,
     /// The time of its newest frame, ns.
     pub time_ns: u64,
+    pub clock: CameraClock,
 }
 
 /// People known by their appearance, shared by cameras.
@@ -132,6 +134,7 @@ impl Gallery {
             compared_ns: None,
             together_ns: None,
             time_ns: 0,
+            clock: CameraClock::default(),
         };
         self.cameras.insert(id, camera);
         id
@@ -168,7 +171,8 @@ impl Gallery {
     }
 
     /// Takes in one frame of a camera: the tracks that are visible in it, and those that ended since the last.
-    /// `time_ns` is on a clock that all cameras of the gallery share; where it runs backwards it stands still.
+    /// `time_ns` is on a clock that all cameras of the gallery share; where it runs backwards it stands still, and a jump far ahead
+    /// is not believed at once ([`super::clock`]).
     pub fn observe(
         &mut self,
         camera: CameraId,

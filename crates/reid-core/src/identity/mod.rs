@@ -8,6 +8,7 @@
 //!
 //! The gallery is told the time and knows no clock, no file and no lock.
 
+mod clock;
 mod evidence;
 mod gallery;
 mod ledger;
