@@ -666,7 +666,7 @@ impl BaseTransformImpl for ReidTrack {
         let camera = stream.name();
         let (people, events) = stream.frame(people, is_meta, size, time);
         let wanted = stream.take_wanted();
-        let gallery_ns = stream.gallery_ns();
+        let (gallery_ns, dropped) = (stream.gallery_ns(), stream.take_dropped());
         let news = News {
             gallery: state.gallery.clone(),
             camera: camera.clone(),
@@ -680,6 +680,9 @@ impl BaseTransformImpl for ReidTrack {
         }
         if let Some(remark) = remark {
             gst::element_imp_warning!(self, gst::StreamError::Failed, ("{remark}"));
+        }
+        if dropped > 0 {
+            self.warn_of_dropped(dropped);
         }
         if let Some(info) = info {
             self.take_thumbnails(buffer, &info, &wanted, &news.gallery);
@@ -974,6 +977,14 @@ impl ReidTrack {
                 "camera={camera} is the name of another element of gallery '{}', too: nobody can tell where people were seen. Give each element a camera of its own",
                 gallery.name()
             )
+        );
+    }
+
+    fn warn_of_dropped(&self, dropped: u64) {
+        gst::element_imp_warning!(
+            self,
+            gst::StreamError::Failed,
+            ("{dropped} changes of the gallery were not told, because no frame came while others fed it: read whom it knows by now with reidctl gallery list")
         );
     }
 

@@ -37,6 +37,8 @@ pub(super) struct Stream {
     wanted: Vec<Wanted>,
     /// When the last frame was, on the gallery's clock, ns.
     gallery_ns: u64,
+    /// Events of the gallery that were dropped before they could be told.
+    dropped: u64,
     pub sums: Sums,
 }
 
@@ -104,6 +106,7 @@ impl Stream {
             thumbnails,
             wanted: Vec::new(),
             gallery_ns: 0,
+            dropped: 0,
             sums: Sums::default(),
         }
     }
@@ -130,6 +133,11 @@ impl Stream {
     /// When the last frame was, on the clock that [`crate::core::person::Seen::time_ns`] counts on, ns.
     pub fn gallery_ns(&self) -> u64 {
         self.gallery_ns
+    }
+
+    /// Events that could not be told, since this was last asked.
+    pub fn take_dropped(&mut self) -> u64 {
+        std::mem::take(&mut self.dropped)
     }
 
     /// Ends all tracks (flush, end of stream) and keeps the people. Returns what happened.
@@ -265,6 +273,7 @@ impl Stream {
             let mut gallery = self.gallery.lock();
             let decision = gallery.observe(self.camera, time.gallery_ns, &sightings, &ended);
             self.gallery_ns = gallery.time_of(self.camera, time.gallery_ns);
+            self.dropped += gallery.take_dropped_events();
             if self.thumbnails {
                 let wants = |s: &&Sighting<'_>| {
                     s.confirmed && gallery.wants_thumbnail(self.camera, s.track, s.quality)

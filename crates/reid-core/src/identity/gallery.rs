@@ -13,6 +13,7 @@ use super::{
     restore::Clock,
     topology::{Relation, Topology},
     transit::Transits,
+    untold::Untold,
     visit::{Binding, TrackKey},
 };
 use crate::{
@@ -67,6 +68,7 @@ pub struct Gallery {
     pub(super) newest_ns: u64,
     pub(super) turn: u64,
     pub(super) events: Vec<Event>,
+    pub(super) untold: Untold,
     pub(super) clock: Clock,
     pub(super) names: CameraNames,
     /// Kept where somebody keeps the gallery.
@@ -93,6 +95,7 @@ impl Gallery {
             newest_ns: 0,
             turn: 0,
             events: Vec::new(),
+            untold: Untold::default(),
             clock: Clock::default(),
             names: CameraNames::default(),
             journal: None,
@@ -180,6 +183,7 @@ impl Gallery {
         sightings: &[Sighting<'_>],
         ended: &[TrackId],
     ) -> Decision {
+        self.note_frame();
         self.advance(camera, time_ns, !sightings.is_empty());
         self.end_tracks(camera, ended);
         self.expire();

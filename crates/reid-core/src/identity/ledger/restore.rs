@@ -109,6 +109,7 @@ impl Gallery {
     /// Time passes although no camera tells it, because none is attached or none has seen anybody yet: whoever was not
     /// seen for too long leaves.
     pub fn idle(&mut self, wall_ns: u64) {
+        self.bound_events();
         let told = match self.clock {
             Clock::Cameras => true,
             Clock::Unknown => false,
