@@ -29,6 +29,7 @@ fn people(frame: u64) -> Vec<Person> {
             id: TrackId(id),
             state: TrackState::Confirmed,
             unseen_ns: 0,
+            age_ns: 0,
         });
         person.identity = Some(Identity {
             id: IdentityId(id),

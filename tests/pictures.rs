@@ -233,6 +233,7 @@ fn person(id: Option<u32>, rect: Rect) -> Person {
         id: TrackId(id.unwrap_or(99)),
         state: TrackState::Confirmed,
         unseen_ns: 0,
+        age_ns: 0,
     });
     person.identity = id.map(|id| Identity {
         id: IdentityId(id),

@@ -42,6 +42,7 @@ fn person(id: u32) -> Person {
         id: TrackId(3),
         state: TrackState::Confirmed,
         unseen_ns: 0,
+        age_ns: 0,
     });
     person.identity = Some(Identity {
         id: IdentityId(id),
@@ -323,11 +324,19 @@ fn the_camera_is_known_behind_converters() {
 
 #[test]
 fn evidence_is_on_the_clock_of_its_line() {
+    check_evidence("gallery=evidence");
+    // A kept gallery counts the wall clock's time.
+    let folder = tempfile::tempdir().unwrap();
+    let kept = folder.path().join("people.db");
+    check_evidence(&format!("gallery-location=sqlite://{}", kept.display()));
+}
+
+fn check_evidence(gallery: &str) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("hall.jsonl");
-    let mut door = tracked::Camera::new("reidtrack gallery=evidence camera=door ! identity");
+    let mut door = tracked::Camera::new(&format!("reidtrack {gallery} camera=door ! identity"));
     let mut hall = tracked::Camera::new(&format!(
-        "reidtrack gallery=evidence camera=hall ! reidpublish location={}",
+        "reidtrack {gallery} camera=hall ! reidpublish location={}",
         file.display()
     ));
     for camera in [&door, &hall] {

@@ -128,6 +128,7 @@ fn two_people(size: FrameSize) -> Vec<Person> {
             id: TrackId(i + 1),
             state: TrackState::Confirmed,
             unseen_ns: 0,
+            age_ns: 0,
         });
         person.identity = Some(Identity {
             id: IdentityId(i + 1),

@@ -310,7 +310,10 @@ fn dropped_frames_are_bridged() {
     }
 }
 
-/// Shows `boxes(t)` of (person, rect) at 25 frames a second and returns the tracks that each person had.
+/// Boxes of so much more than a hundred are parts of a person.
+const PART: u32 = 100;
+
+/// Shows `boxes(t)` of (person, rect) at 25 frames a second and returns the tracks that each person, and each person's parts, had.
 fn tracks_of(seconds: f64, boxes: impl Fn(f64) -> Vec<(u32, Rect)>) -> HashMap<u32, Vec<u32>> {
     let mut tracker = Tracker::new(TrackerConfig::default());
     let mut tracks: HashMap<u32, Vec<u32>> = HashMap::new();
@@ -318,20 +321,26 @@ fn tracks_of(seconds: f64, boxes: impl Fn(f64) -> Vec<(u32, Rect)>) -> HashMap<u
         let now = boxes(number as f64 / 25.0);
         let vectors: Vec<Embedding> = now
             .iter()
-            .map(|(person, _)| looks(*person, 0.2, 1.0, number))
+            .map(|(person, _)| {
+                let visibility = if *person < PART { 1.0 } else { 0.5 };
+                looks(*person % PART, 0.2, visibility, number)
+            })
             .collect();
+        let others = |i: usize| now.iter().enumerate().filter(move |(j, _)| *j != i);
         let observations: Vec<Observation<'_>> = now
             .iter()
             .zip(&vectors)
-            .map(|((_, rect), embedding)| Observation {
+            .enumerate()
+            .map(|(i, ((_, rect), embedding))| Observation {
                 rect: *rect,
                 confidence: 0.8,
                 class: 0,
                 embedding: Some(embedding),
-                quality: crop_quality(rect, 0.8, FRAME, [].iter()),
+                quality: crop_quality(rect, 0.8, FRAME, others(i).map(|(_, (_, r))| r)),
             })
             .collect();
-        for output in tracker.update(number * 40_000_000, FRAME, &observations) {
+        let outputs = tracker.update(number * 40_000_000, FRAME, &observations);
+        for output in outputs.iter().filter(|o| o.state == TrackState::Confirmed) {
             if let Some(i) = output.observation {
                 let own = tracks.entry(now[i].0).or_default();
                 if !own.contains(&output.track.0) {
@@ -389,4 +398,47 @@ fn a_track_whose_looks_change_for_good_ends_there() {
         ]
     });
     assert_eq!(tracks[&1].len(), 1, "{tracks:?}");
+}
+
+/// Somebody stands; another passes in front, and the detector finds a part of that one as well.
+fn passing(t: f64, part: Option<Rect>) -> Vec<(u32, Rect)> {
+    let stands = Rect::new(140.0, 82.0, 38.0, 104.0);
+    let passes = Rect::new((40.0 + 40.0 * t) as f32, 80.0, 48.0, 120.0);
+    let mut all = vec![(2, passes), bystander()];
+    // Hidden by who passes.
+    if stands.intersection(&passes) < 0.5 * stands.area() {
+        all.push((1, stands));
+    } else if let Some(part) = part {
+        let part = Rect::new(passes.x + part.x, passes.y + part.y, part.w, part.h);
+        all.push((2 + PART, part));
+    }
+    all
+}
+
+#[test]
+fn a_part_of_somebody_in_view_is_nobody() {
+    for part in [
+        None,
+        // A narrow strip, a side, the upper half.
+        Some(Rect::new(14.0, 4.0, 18.0, 108.0)),
+        Some(Rect::new(24.0, 0.0, 23.0, 116.0)),
+        Some(Rect::new(4.0, 2.0, 40.0, 66.0)),
+    ] {
+        let tracks = tracks_of(5.0, |t| passing(t, part));
+        assert!(!tracks.contains_key(&(2 + PART)), "{part:?}: {tracks:?}");
+        for person in [1, 2, 9] {
+            assert_eq!(tracks[&person].len(), 1, "{part:?}: {tracks:?}");
+        }
+    }
+}
+
+#[test]
+fn who_is_smaller_and_looks_otherwise_is_followed_in_front_of_another() {
+    // A child in front of an adult.
+    let tracks = tracks_of(3.0, |t| {
+        let adult = Rect::new(130.0, 70.0, 60.0, 130.0);
+        let child = Rect::new((90.0 + 20.0 * t) as f32, 140.0, 30.0, 70.0);
+        vec![(1, adult), (2, child), bystander()]
+    });
+    assert_eq!((tracks[&1].len(), tracks[&2].len()), (1, 1), "{tracks:?}");
 }

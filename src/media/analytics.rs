@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use gst_analytics::{
-    AnalyticsMetaRefExt, AnalyticsODMtd, AnalyticsRelationMeta, AnalyticsRelationMetaODExt,
-    AnalyticsRelationMetaTrackingExt, AnalyticsTrackingMtd, RelTypes,
+    AnalyticsMetaRefExt, AnalyticsMetaRefMutExt, AnalyticsODMtd, AnalyticsRelationMeta,
+    AnalyticsRelationMetaODExt, AnalyticsRelationMetaTrackingExt, AnalyticsTrackingMtd, RelTypes,
 };
 
 use super::{FrameSize, roi};
@@ -19,7 +19,8 @@ struct Known {
     tracked: Vec<u64>,
 }
 
-/// Writes a detection for each person that has none yet, and its identity where it has one. `before` as in
+/// Writes a detection for each person that has none yet, and its identity where it has one, with the buffer times at which its track
+/// was first and last seen. `before` as in
 /// [`roi::mirror`]. Entries can be neither moved in a relation meta nor removed from it: a person keeps the entry of the
 /// box that the detector saw, and an identity that was corrected is added beside the earlier one.
 pub(super) fn mirror(
@@ -29,6 +30,7 @@ pub(super) fn mirror(
     before: Option<&[Rect]>,
 ) {
     let mut known = known(buffer);
+    let mut last_seen = Vec::new();
     let now = buffer.pts().unwrap_or(gst::ClockTime::ZERO);
     if buffer.meta::<AnalyticsRelationMeta>().is_none() {
         AnalyticsRelationMeta::add(buffer);
@@ -74,16 +76,31 @@ pub(super) fn mirror(
         let added = number
             .filter(|number| !tracked.contains(number))
             .and_then(|number| {
-                let unseen = gst::ClockTime::from_nseconds(person.unseen_ns());
-                let seen = now.saturating_sub(unseen);
-                meta.add_tracking_mtd(number, seen)
-                    .ok()
-                    .map(|tracking| tracking.id())
+                let first = now.saturating_sub(gst::ClockTime::from_nseconds(person.age_ns()));
+                let tracking = meta.add_tracking_mtd(number, first).ok()?;
+                Some(tracking.id())
             });
         if let Some(tracking) = added {
             // Fails only for ids that are not there.
             let _ = meta.set_relation(RelTypes::RELATE_TO, id, tracking);
+            let unseen = gst::ClockTime::from_nseconds(person.unseen_ns());
+            last_seen.push((tracking, now.saturating_sub(unseen)));
         }
+    }
+    drop(meta);
+    for (tracking, seen) in last_seen {
+        note_last_seen(buffer, tracking, seen);
+    }
+}
+
+/// Tracking entries are made with one time for both the first and the last sighting.
+fn note_last_seen(buffer: &mut gst::BufferRef, tracking: u32, seen: gst::ClockTime) {
+    let Some(mut meta) = buffer.meta_mut::<AnalyticsRelationMeta>() else {
+        return;
+    };
+    if let Some(mut tracking) = meta.mtd_mut::<AnalyticsTrackingMtd>(tracking) {
+        // Fails only for entries that are not there.
+        let _ = tracking.update_last_seen(seen);
     }
 }
 

@@ -17,6 +17,7 @@ mod model_lock;
 mod postgres;
 mod records;
 pub mod registry;
+pub mod rules;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 

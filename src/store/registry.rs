@@ -16,6 +16,7 @@ use super::{
     keeper::{Keeper, Notice},
     kinds,
     model_lock::{ModelLock, described},
+    rules::RuleBook,
 };
 use crate::{
     core::{
@@ -28,6 +29,8 @@ use crate::{
 static GALLERIES: LazyLock<Mutex<HashMap<String, Weak<SharedGallery>>>> =
     LazyLock::new(Mutex::default);
 static PLACES: LazyLock<Mutex<HashMap<Location, Place>>> = LazyLock::new(Mutex::default);
+static BOOKS: LazyLock<Mutex<HashMap<(String, Location), Weak<RuleBook>>>> =
+    LazyLock::new(Mutex::default);
 
 /// A place outside of memory, and its gallery while somebody holds it.
 type Place = Arc<Mutex<Weak<SharedGallery>>>;
@@ -106,6 +109,11 @@ impl SharedGallery {
         &self.cameras
     }
 
+    /// From now on the gallery has the rules of `book`.
+    pub fn follow(&self, book: &RuleBook) {
+        book.bind(&self.gallery);
+    }
+
     /// The gallery itself. A neighbour's panic does not stop this camera. Hold it for one frame's decisions and for nothing
     /// that waits.
     pub fn lock(&self) -> MutexGuard<'_, Gallery> {
@@ -153,8 +161,30 @@ impl SharedGallery {
     }
 }
 
-/// The gallery at `location`, or in memory the one called `name`, made when nobody holds it; neither gives a private one.
-/// `config` holds from now on for all that share it.
+/// The rules of the gallery that [`open`] gives for this name and place, whether or not it is open already.
+pub fn rules(name: &str, location: &Location) -> Arc<RuleBook> {
+    if name.is_empty() && *location == Location::Memory {
+        return Arc::default();
+    }
+    // A place is one gallery, whatever name is tried.
+    let name = if *location == Location::Memory {
+        name
+    } else {
+        ""
+    };
+    let mut books = lock(&BOOKS);
+    books.retain(|_, book| book.strong_count() > 0);
+    let key = (name.to_owned(), location.clone());
+    if let Some(book) = books.get(&key).and_then(Weak::upgrade) {
+        return book;
+    }
+    let book = Arc::<RuleBook>::default();
+    books.insert(key, Arc::downgrade(&book));
+    book
+}
+
+/// The gallery at `location`, or in memory the one called `name`, made with `config` when nobody holds it; neither gives a
+/// private one. Whoever shares a gallery has its rules ([`rules`]).
 pub fn open(
     name: &str,
     location: &Location,
@@ -169,21 +199,13 @@ pub fn open(
     if name.is_empty() {
         return Ok(SharedGallery::in_memory(name, config));
     }
-    let (gallery, found) = {
-        let mut galleries = lock(&GALLERIES);
-        galleries.retain(|_, gallery| gallery.strong_count() > 0);
-        match galleries.get(name).and_then(Weak::upgrade) {
-            Some(gallery) => (gallery, true),
-            None => {
-                let gallery = SharedGallery::in_memory(name, config.clone());
-                galleries.insert(name.to_owned(), Arc::downgrade(&gallery));
-                (gallery, false)
-            }
-        }
-    };
-    if found {
-        gallery.lock().configure(config);
+    let mut galleries = lock(&GALLERIES);
+    galleries.retain(|_, gallery| gallery.strong_count() > 0);
+    if let Some(gallery) = galleries.get(name).and_then(Weak::upgrade) {
+        return Ok(gallery);
     }
+    let gallery = SharedGallery::in_memory(name, config);
+    galleries.insert(name.to_owned(), Arc::downgrade(&gallery));
     Ok(gallery)
 }
 
@@ -206,7 +228,6 @@ fn open_place(
                 ours: gallery.name.clone(),
             });
         }
-        gallery.lock().configure(config);
         return Ok(gallery);
     }
     let gallery = SharedGallery::kept(name, location, config)?;

@@ -36,6 +36,8 @@ pub struct Track {
     pub state: TrackState,
     /// Time since it was last seen, ns: 0 when the detector saw it in this frame, else the box is where it should be by now.
     pub unseen_ns: u64,
+    /// Time since it was first seen, ns: 0 in its first frame.
+    pub age_ns: u64,
 }
 
 /// How sure the gallery is of an identity.
@@ -159,6 +161,11 @@ impl Person {
     /// The appearance where it was seen in this frame.
     pub fn new_embedding(&self) -> Option<&Embedding> {
         self.embedding.as_ref().filter(|_| !self.is_carried)
+    }
+
+    /// Time since its track was first seen, ns.
+    pub fn age_ns(&self) -> u64 {
+        self.track.map_or(0, |track| track.age_ns)
     }
 
     /// A bare detection.

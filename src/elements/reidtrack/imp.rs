@@ -1,10 +1,11 @@
 //! The element: properties, signals, messages and the way of a buffer. What a frame means lies in [`super::stream`],
 //! the algorithms in [`crate::core::tracking`] and [`crate::core::identity`].
 //!
-//! Locks: settings, state, the gallery kept through NULL, then the registry's, then the gallery's. None is held while posting, notifying or pushing:
+//! Locks: settings, state, the gallery kept through NULL, the say in its rules, then the registry's, the rules', the gallery's. None is held while posting, notifying or pushing:
 //! what happened is collected first and told afterwards.
 
 use std::{
+    path::Path,
     sync::{Arc, LazyLock, Mutex, MutexGuard},
     time::Duration,
 };
@@ -32,6 +33,7 @@ use crate::{
         Location, Notice, StoreError,
         cameras::CameraName,
         registry::{self, SharedGallery},
+        rules::{Contradiction, GivenTopology, Member, RuleBook, Rules},
         without_password,
     },
     sync::lock,
@@ -59,9 +61,10 @@ struct Settings {
     gallery: String,
     gallery_location: String,
     camera: String,
-    match_threshold: f32,
-    max_identities: u32,
-    max_age: u64,
+    /// `None`: nobody set it, as with the other rules of the gallery.
+    match_threshold: Option<f32>,
+    max_identities: Option<u32>,
+    max_age: Option<u64>,
     min_hits: u32,
     motion_only: bool,
     topology: String,
@@ -70,14 +73,13 @@ struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        let gallery = GalleryConfig::default();
         Self {
             gallery: String::new(),
             gallery_location: String::new(),
             camera: String::new(),
-            match_threshold: AUTO,
-            max_identities: gallery.max_identities as u32,
-            max_age: 0,
+            match_threshold: None,
+            max_identities: None,
+            max_age: None,
             min_hits: TrackerConfig::default().min_hits,
             motion_only: false,
             topology: String::new(),
@@ -87,12 +89,23 @@ impl Default for Settings {
 }
 
 impl Settings {
-    fn rules(&self) -> GalleryConfig {
-        GalleryConfig {
-            match_threshold: (self.match_threshold >= 0.0).then_some(self.match_threshold),
-            max_identities: self.max_identities as usize,
-            max_age_ns: (self.max_age > 0).then_some(self.max_age),
+    /// What the user has said of the gallery's rules, but for the topology.
+    fn rules(&self) -> Rules {
+        Rules {
+            match_threshold: self.match_threshold.map(|t| (t >= 0.0).then_some(t)),
+            max_identities: self.max_identities.map(|n| n as usize),
+            max_age_ns: self.max_age.map(|ns| (ns > 0).then_some(ns)),
+            topology: None,
         }
+    }
+
+    fn threshold(&self) -> f32 {
+        self.match_threshold.unwrap_or(AUTO)
+    }
+
+    fn most(&self) -> u32 {
+        self.max_identities
+            .unwrap_or(GalleryConfig::default().max_identities as u32)
     }
 
     fn tracker(&self) -> TrackerConfig {
@@ -107,6 +120,8 @@ impl Settings {
 /// What lives from start to stop.
 struct State {
     gallery: Arc<SharedGallery>,
+    /// What this element was given when it started.
+    topology: Option<GivenTopology>,
     tracker: TrackerConfig,
     thumbnails: bool,
     /// The name that the user gave the camera.
@@ -135,6 +150,39 @@ struct Said {
     other_model: bool,
 }
 
+/// What other caps mean for what was learnt of a camera's picture.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum ViewChange {
+    /// Nothing.
+    None,
+    /// The same view in another size: so much larger across and down.
+    Scaled(f32, f32),
+    /// Another shape shows something else.
+    Other,
+}
+
+/// Shapes of pictures that differ by less are one: sides are rounded to blocks of 8 or 16 px (1080 lines sent as 1088).
+const SAME_SHAPE: f64 = 0.02;
+
+impl ViewChange {
+    /// By the shape of the picture as it is shown, with pixels that are not square.
+    fn between(old: &gst_video::VideoInfo, new: &gst_video::VideoInfo) -> Self {
+        if FrameSize::from(old) == FrameSize::from(new) {
+            return Self::None;
+        }
+        let shape = |info: &gst_video::VideoInfo| {
+            let pixel = f64::from(info.par().numer()) / f64::from(info.par().denom().max(1));
+            f64::from(info.width()) * pixel / f64::from(info.height().max(1))
+        };
+        let change = shape(new) / shape(old);
+        if (change - 1.0).abs() > SAME_SHAPE || !change.is_finite() {
+            return Self::Other;
+        }
+        let by = |new: u32, old: u32| new as f32 / old as f32;
+        Self::Scaled(by(new.width(), old.width()), by(new.height(), old.height()))
+    }
+}
+
 /// What happened, and where.
 struct News {
     gallery: Arc<SharedGallery>,
@@ -148,6 +196,8 @@ pub struct ReidTrack {
     state: Mutex<Option<State>>,
     /// Kept through NULL, so that a restart knows people again; let go when another is named.
     gallery: Mutex<Option<Arc<SharedGallery>>>,
+    /// Its say in the rules of the gallery that it names, likewise.
+    member: Mutex<Option<Member>>,
 }
 
 #[glib::object_subclass]
@@ -174,6 +224,7 @@ impl ObjectImpl for ReidTrack {
             text.unwrap_or_default()
         };
         let mut settings = self.settings();
+        let before = settings.clone();
         // The values' types and ranges are those of the specifications.
         match pspec.name() {
             "gallery" => settings.gallery = text(),
@@ -191,10 +242,12 @@ impl ObjectImpl for ReidTrack {
                     );
                     return;
                 }
-                settings.match_threshold = threshold;
+                settings.match_threshold = Some(threshold);
             }
-            "max-identities" => settings.max_identities = value.get().expect("checked by GObject"),
-            "max-age" => settings.max_age = value.get().expect("checked by GObject"),
+            "max-identities" => {
+                settings.max_identities = Some(value.get().expect("checked by GObject"));
+            }
+            "max-age" => settings.max_age = Some(value.get().expect("checked by GObject")),
             "min-hits" => settings.min_hits = value.get().expect("checked by GObject"),
             "motion-only" => settings.motion_only = value.get().expect("checked by GObject"),
             "topology" => settings.topology = text(),
@@ -203,7 +256,10 @@ impl ObjectImpl for ReidTrack {
         }
         let changed = settings.clone();
         drop(settings);
-        self.apply(&changed);
+        if let Err(refused) = self.apply(&changed) {
+            *self.settings() = before;
+            gst::element_imp_error!(self, gst::ResourceError::Settings, ("{refused}"));
+        }
     }
 
     fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
@@ -216,9 +272,9 @@ impl ObjectImpl for ReidTrack {
             // A password is not for whoever looks at a pipeline, or draws it.
             "gallery-location" => without_password(&settings.gallery_location).to_value(),
             "camera" => settings.camera.to_value(),
-            "match-threshold" => settings.match_threshold.to_value(),
-            "max-identities" => settings.max_identities.to_value(),
-            "max-age" => settings.max_age.to_value(),
+            "match-threshold" => settings.threshold().to_value(),
+            "max-identities" => settings.most().to_value(),
+            "max-age" => settings.max_age.unwrap_or(0).to_value(),
             "min-hits" => settings.min_hits.to_value(),
             "motion-only" => settings.motion_only.to_value(),
             "topology" => settings.topology.to_value(),
@@ -254,29 +310,29 @@ fn gallery_properties(defaults: &Settings) -> Vec<glib::ParamSpec> {
             .build(),
         glib::ParamSpecFloat::builder("match-threshold")
             .nick("Match threshold")
-            .blurb("Cosine from which two looks are one person, 0 to 1; -1: learnt from people who are certainly two and tracks that are certainly one. Of elements that share a gallery the one set last counts. Can be changed in PLAYING")
+            .blurb("Cosine from which two looks are one person, 0 to 1; -1: learnt from people who are certainly two and tracks that are certainly one. A rule of the gallery: given to one element it holds for all that share it, until that one is gone; two that differ are an error. Can be changed in PLAYING")
             .minimum(AUTO)
             .maximum(1.0)
-            .default_value(defaults.match_threshold)
+            .default_value(defaults.threshold())
             .mutable_playing()
             .build(),
         glib::ParamSpecUInt::builder("max-identities")
             .nick("Max identities")
-            .blurb("Most people that the gallery knows, 1 to 1000000; the least recently seen leave, people in view never. Of elements that share a gallery the one set last counts. Can be changed in PLAYING")
+            .blurb("Most people that the gallery knows, 1 to 1000000; the least recently seen leave, people in view never. A rule of the gallery: given to one element it holds for all that share it, until that one is gone; two that differ are an error. Can be changed in PLAYING")
             .minimum(1)
             .maximum(MAX_IDENTITIES as u32)
-            .default_value(defaults.max_identities)
+            .default_value(defaults.most())
             .mutable_playing()
             .build(),
         glib::ParamSpecUInt64::builder("max-age")
             .nick("Max age")
-            .blurb("Nanoseconds after which a person whom no camera has seen is forgotten; 0: never. Of elements that share a gallery the one set last counts. Can be changed in PLAYING")
-            .default_value(defaults.max_age)
+            .blurb("Nanoseconds after which a person whom no camera has seen is forgotten; 0: never. A rule of the gallery: given to one element it holds for all that share it, until that one is gone; two that differ are an error. Can be changed in PLAYING")
+            .default_value(defaults.max_age.unwrap_or(0))
             .mutable_playing()
             .build(),
         glib::ParamSpecString::builder("topology")
             .nick("Topology")
-            .blurb("File that says which cameras overlap and how long people walk between the others, see the README; empty: nothing is known. Of elements that share a gallery the one started last counts. Can be changed in NULL and READY")
+            .blurb("File that says which cameras overlap and how long people walk between the others, see the README; empty: none from this element. A rule of the gallery: given to one element it holds for all that share it, until that one is gone or starts without it; two that differ are an error. Can be changed in NULL and READY")
             .default_value(Some(defaults.topology.as_str()))
             .mutable_ready()
             .build(),
@@ -443,6 +499,22 @@ impl ElementImpl for ReidTrack {
             LazyLock::new(|| caps::pad_templates(&caps::template()));
         &TEMPLATES
     }
+
+    fn change_state(
+        &self,
+        transition: gst::StateChange,
+    ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
+        if transition == gst::StateChange::NullToReady {
+            self.announce();
+        }
+        let result = self.parent_change_state(transition);
+        if transition == gst::StateChange::ReadyToNull
+            && let Some(member) = &*lock(&self.member)
+        {
+            member.rest();
+        }
+        result
+    }
 }
 
 impl BaseTransformImpl for ReidTrack {
@@ -460,25 +532,28 @@ impl BaseTransformImpl for ReidTrack {
                 ("thumbnails are kept where the gallery is: set gallery-location, or thumbnails=false")
             ));
         }
-        if settings.match_threshold < 0.0 && settings.match_threshold != AUTO {
+        let threshold = settings.threshold();
+        if threshold < 0.0 && threshold != AUTO {
             return Err(gst::error_msg!(
                 gst::ResourceError::Settings,
-                (
-                    "match-threshold={} is neither a cosine from 0 to 1 nor -1, which learns it: correct match-threshold",
-                    settings.match_threshold
-                )
+                ("match-threshold={threshold} is neither a cosine from 0 to 1 nor -1, which learns it: correct match-threshold")
             ));
         }
         let topology = read_topology(&settings.topology)
             .map_err(|what| gst::error_msg!(gst::ResourceError::Settings, ("{what}")))?;
-        let gallery = self
-            .open_gallery(&settings)
-            .map_err(|error| gst::error_msg!(resource(&error), ("{error}")))?;
-        if let Some(topology) = topology {
-            gallery.lock().set_topology(Arc::new(topology));
-        }
+        let wrong_rules =
+            |what: Contradiction| gst::error_msg!(gst::ResourceError::Settings, ("{what}"));
+        let unopened = |error: StoreError| gst::error_msg!(resource(&error), ("{error}"));
+        let book = self.join(&settings).map_err(unopened)?;
+        self.declare(Rules {
+            topology: topology.clone(),
+            ..settings.rules()
+        })
+        .map_err(wrong_rules)?;
+        let gallery = self.open_gallery(&settings, &book).map_err(unopened)?;
         *self.state() = Some(State {
             gallery,
+            topology,
             tracker: settings.tracker(),
             thumbnails: settings.thumbnails,
             camera: Some(settings.camera).filter(|name| !name.is_empty()),
@@ -510,13 +585,18 @@ impl BaseTransformImpl for ReidTrack {
         let state = guard
             .as_mut()
             .ok_or_else(|| gst::loggable_error!(CAT, "not started"))?;
-        // In another picture size, boxes are elsewhere; people are the same.
-        let resized = state
-            .info
-            .as_ref()
-            .is_some_and(|old| FrameSize::from(old) != FrameSize::from(&info));
-        let news = if resized { state.reset() } else { None };
-        state.info = Some(info);
+        let change = state.info.replace(info.clone());
+        let change = change.map_or(ViewChange::None, |old| ViewChange::between(&old, &info));
+        let news = match change {
+            ViewChange::None => None,
+            ViewChange::Scaled(sx, sy) => {
+                if let Some(stream) = &mut state.stream {
+                    stream.rescale(sx, sy);
+                }
+                None
+            }
+            ViewChange::Other => state.change_view(),
+        };
         drop(guard);
         self.tell(news);
         Ok(())
@@ -590,6 +670,7 @@ impl BaseTransformImpl for ReidTrack {
         let (people, events) = stream.frame(people, is_meta, size, time);
         let wanted = stream.take_wanted();
         let undecided = stream.undecided(people.as_deref().unwrap_or_default(), time);
+        let (gallery_ns, dropped) = (stream.gallery_ns(), stream.take_dropped());
         let news = News {
             gallery: state.gallery.clone(),
             camera: camera.clone(),
@@ -604,6 +685,9 @@ impl BaseTransformImpl for ReidTrack {
         if let Some(remark) = remark {
             gst::element_imp_warning!(self, gst::StreamError::Failed, ("{remark}"));
         }
+        if dropped > 0 {
+            self.warn_of_dropped(dropped);
+        }
         if let Some(info) = info {
             self.take_thumbnails(buffer, &info, &wanted, &news.gallery);
         }
@@ -614,7 +698,7 @@ impl BaseTransformImpl for ReidTrack {
             };
             media::rewrite_people(buffer, size, people, &before, &origin);
             if let Some(mut meta) = buffer.meta_mut::<PeopleMeta>() {
-                meta.viewpoint_mut().gallery_ns = Some(time.gallery_ns);
+                meta.viewpoint_mut().gallery_ns = Some(gallery_ns);
             }
         }
         if !undecided.is_empty() {
@@ -698,6 +782,16 @@ impl State {
         })
     }
 
+    /// Ends the tracks and forgets where the camera looked; keeps the camera.
+    fn change_view(&mut self) -> Option<News> {
+        let stream = self.stream.as_mut()?;
+        Some(News {
+            camera: stream.name(),
+            events: stream.change_view(),
+            gallery: self.gallery.clone(),
+        })
+    }
+
     /// Lets the camera go.
     fn close(&mut self) -> Option<News> {
         self.last_ns = None;
@@ -763,35 +857,74 @@ impl ReidTrack {
         }
     }
 
+    /// Takes a place among the elements whose rules the named gallery has.
+    fn join(&self, settings: &Settings) -> Result<Arc<RuleBook>, StoreError> {
+        let location = Location::parse(&settings.gallery_location)?;
+        let is_private = settings.gallery.is_empty() && location == Location::Memory;
+        let mut member = lock(&self.member);
+        let book = match &*member {
+            // Nobody else has a say.
+            Some(member) if is_private && member.is_private() => return Ok(member.book()),
+            _ => registry::rules(&settings.gallery, &location),
+        };
+        if !member.as_ref().is_some_and(|m| m.is_of(&book)) {
+            *member = Some(book.join(&self.obj().name(), is_private));
+        }
+        Ok(book)
+    }
+
+    fn declare(&self, rules: Rules) -> Result<(), Contradiction> {
+        let member = lock(&self.member);
+        member.as_ref().map_or(Ok(()), |m| m.declare(rules))
+    }
+
+    /// Says before anybody opens the gallery what its rules will be, so that nobody is dropped from it for want of them. What is
+    /// wrong is an error when the element starts.
+    fn announce(&self) {
+        let settings = self.settings().clone();
+        if self.join(&settings).is_ok()
+            && let Some(member) = &*lock(&self.member)
+        {
+            member.announce(settings.rules());
+        }
+    }
+
     /// The gallery that the settings name: the one from before a restart if it is the same.
-    fn open_gallery(&self, settings: &Settings) -> Result<Arc<SharedGallery>, StoreError> {
+    fn open_gallery(
+        &self,
+        settings: &Settings,
+        book: &RuleBook,
+    ) -> Result<Arc<SharedGallery>, StoreError> {
         let location = Location::parse(&settings.gallery_location)?;
         let mut kept = lock(&self.gallery);
         let same = |g: &SharedGallery| g.name() == settings.gallery && *g.location() == location;
         let before = kept.take().filter(|g| same(g));
         let gallery = match before {
-            Some(gallery) => {
-                gallery.lock().configure(settings.rules());
-                gallery
-            }
-            None => registry::open(&settings.gallery, &location, settings.rules())?,
+            Some(gallery) => gallery,
+            None => registry::open(&settings.gallery, &location, book.limits())?,
         };
+        gallery.follow(book);
         *kept = Some(gallery.clone());
         Ok(gallery)
     }
 
     /// Hands changed thresholds and limits to a running stream.
-    fn apply(&self, settings: &Settings) {
-        let gallery = {
+    fn apply(&self, settings: &Settings) -> Result<(), Contradiction> {
+        let topology = {
             let mut state = self.state();
-            let Some(state) = state.as_mut() else { return };
+            let Some(state) = state.as_mut() else {
+                return Ok(());
+            };
             state.tracker.min_hits = settings.min_hits;
             if let Some(stream) = &mut state.stream {
                 stream.set_min_hits(settings.min_hits);
             }
-            state.gallery.clone()
+            state.topology.clone()
         };
-        gallery.lock().configure(settings.rules());
+        self.declare(Rules {
+            topology,
+            ..settings.rules()
+        })
     }
 
     /// Does what an action signal asks for; `None` when it cannot be done, which is logged.
@@ -852,6 +985,14 @@ impl ReidTrack {
                 "camera={camera} is the name of another element of gallery '{}', too: nobody can tell where people were seen. Give each element a camera of its own",
                 gallery.name()
             )
+        );
+    }
+
+    fn warn_of_dropped(&self, dropped: u64) {
+        gst::element_imp_warning!(
+            self,
+            gst::StreamError::Failed,
+            ("{dropped} changes of the gallery were not told, because no frame came while others fed it: read whom it knows by now with reidctl gallery list")
         );
     }
 
@@ -1002,7 +1143,7 @@ fn resource(error: &StoreError) -> gst::ResourceError {
 }
 
 /// The topology of a file; none of no file. The error says what to do.
-fn read_topology(file: &str) -> Result<Option<Topology>, String> {
+fn read_topology(file: &str) -> Result<Option<GivenTopology>, String> {
     if file.is_empty() {
         return Ok(None);
     }
@@ -1010,7 +1151,7 @@ fn read_topology(file: &str) -> Result<Option<Topology>, String> {
         format!("topology {file} cannot be read: {error}; give the path of a TOML file or leave the property empty")
     })?;
     let topology = Topology::parse(&text).map_err(|error| format!("topology {file}, {error}"))?;
-    Ok(Some(topology))
+    Ok(Some((Arc::from(Path::new(file)), Arc::new(topology))))
 }
 
 /// What happened, as the structure of a bus message.

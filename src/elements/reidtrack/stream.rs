@@ -39,6 +39,10 @@ pub(super) struct Stream {
     wanted: Vec<Wanted>,
     /// When an embedder was last asked for new vectors, ns of the stream.
     asked_ns: Option<u64>,
+    /// When the last frame was, on the gallery's clock, ns.
+    gallery_ns: u64,
+    /// Events of the gallery that were dropped before they could be told.
+    dropped: u64,
     pub sums: Sums,
 }
 
@@ -106,6 +110,8 @@ impl Stream {
             thumbnails,
             wanted: Vec::new(),
             asked_ns: None,
+            gallery_ns: 0,
+            dropped: 0,
             sums: Sums::default(),
         }
     }
@@ -151,6 +157,16 @@ impl Stream {
         boxes
     }
 
+    /// When the last frame was, on the clock that [`crate::core::person::Seen::time_ns`] counts on, ns.
+    pub fn gallery_ns(&self) -> u64 {
+        self.gallery_ns
+    }
+
+    /// Events that could not be told, since this was last asked.
+    pub fn take_dropped(&mut self) -> u64 {
+        std::mem::take(&mut self.dropped)
+    }
+
     /// Ends all tracks (flush, end of stream) and keeps the people. Returns what happened.
     pub fn reset(&mut self) -> Vec<Event> {
         self.tracker.reset_motion();
@@ -159,6 +175,20 @@ impl Stream {
         // No time passes.
         let decision = self.gallery.lock().observe(self.camera, 0, &[], &ended);
         decision.events
+    }
+
+    /// From now on the picture is scaled by `sx` across and `sy` down and shows the same.
+    pub fn rescale(&mut self, sx: f32, sy: f32) {
+        self.tracker.rescale(sx, sy);
+        self.gallery.lock().rescale(self.camera, sx, sy);
+    }
+
+    /// The camera looks elsewhere: ends all tracks and forgets where people were. Returns what happened.
+    pub fn change_view(&mut self) -> Vec<Event> {
+        self.tracker.change_view();
+        let events = self.reset();
+        self.gallery.lock().change_view(self.camera);
+        events
     }
 
     /// The camera is gone. Returns what happened.
@@ -269,6 +299,8 @@ impl Stream {
         let (decision, unseen, identities) = {
             let mut gallery = self.gallery.lock();
             let decision = gallery.observe(self.camera, time.gallery_ns, &sightings, &ended);
+            self.gallery_ns = gallery.time_of(self.camera, time.gallery_ns);
+            self.dropped += gallery.take_dropped_events();
             if self.thumbnails {
                 let wants = |s: &&Sighting<'_>| {
                     s.confirmed && gallery.wants_thumbnail(self.camera, s.track, s.quality)
@@ -310,6 +342,7 @@ impl Stream {
                 id: output.track,
                 state: output.state,
                 unseen_ns: 0,
+                age_ns: output.age_ns,
             });
             let seen = Seen {
                 confidence: person.confidence,
@@ -333,6 +366,7 @@ impl Stream {
                 let decision = gallery.observe(self.camera, time.gallery_ns, &[], &ended);
                 decision.events
             };
+            self.gallery_ns = gallery.time_of(self.camera, time.gallery_ns);
             (events, gallery.unseen(self.camera, &outputs))
         };
         for track in &ended {
@@ -356,6 +390,7 @@ impl Stream {
                     id: output.track,
                     state: output.state,
                     unseen_ns: output.unseen_ns,
+                    age_ns: output.age_ns,
                 });
                 person.identity = Some(identity);
                 Some(person)
@@ -437,6 +472,7 @@ mod tests {
                 rect: smooth,
                 class: 0,
                 unseen_ns: 0,
+                age_ns: 0,
                 missed: 0,
                 present: true,
             };

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     CameraId, Decision, Event, GalleryConfig, Sighting,
+    clock::CameraClock,
     floor::Floor,
     journal::{CameraNames, Journal},
     overlap::Overlaps,
@@ -12,6 +13,7 @@ use super::{
     restore::Clock,
     topology::{Relation, Topology},
     transit::Transits,
+    untold::Untold,
     visit::{Binding, TrackKey},
 };
 use crate::{
@@ -41,6 +43,7 @@ pub(super) struct Camera {
     pub together_ns: Option<u64>,
     /// The time of its newest frame, ns.
     pub time_ns: u64,
+    pub clock: CameraClock,
 }
 
 /// People known by their appearance, shared by cameras.
@@ -65,6 +68,7 @@ pub struct Gallery {
     pub(super) newest_ns: u64,
     pub(super) turn: u64,
     pub(super) events: Vec<Event>,
+    pub(super) untold: Untold,
     pub(super) clock: Clock,
     pub(super) names: CameraNames,
     /// Kept where somebody keeps the gallery.
@@ -91,6 +95,7 @@ impl Gallery {
             newest_ns: 0,
             turn: 0,
             events: Vec::new(),
+            untold: Untold::default(),
             clock: Clock::default(),
             names: CameraNames::default(),
             journal: None,
@@ -102,9 +107,9 @@ impl Gallery {
         self.config = config;
     }
 
-    /// Says how the cameras lie to one another, from the next frame on.
-    pub fn set_topology(&mut self, topology: Arc<Topology>) {
-        self.topology = Some(topology);
+    /// Says how the cameras lie to one another, from the next frame on; `None`: nothing is known.
+    pub fn set_topology(&mut self, topology: impl Into<Option<Arc<Topology>>>) {
+        self.topology = topology.into();
     }
 
     /// The rules in force.
@@ -132,6 +137,7 @@ impl Gallery {
             compared_ns: None,
             together_ns: None,
             time_ns: 0,
+            clock: CameraClock::default(),
         };
         self.cameras.insert(id, camera);
         id
@@ -146,6 +152,16 @@ impl Gallery {
         std::mem::take(&mut self.events)
     }
 
+    /// A camera's picture is scaled by `sx` across and `sy` down from now on and shows the same.
+    pub fn rescale(&mut self, camera: CameraId, sx: f32, sy: f32) {
+        self.floor.rescale(camera, sx, sy);
+    }
+
+    /// A camera looks elsewhere from now on: what was learnt of the places that it sees is forgotten. People and tracks stay.
+    pub fn change_view(&mut self, camera: CameraId) {
+        self.floor.detach(camera);
+    }
+
     /// Ends all tracks of a camera (flush, new stream). People stay.
     pub fn release(&mut self, camera: CameraId) {
         let tracks: Vec<TrackId> = self
@@ -158,7 +174,8 @@ impl Gallery {
     }
 
     /// Takes in one frame of a camera: the tracks that are visible in it, and those that ended since the last.
-    /// `time_ns` is on a clock that all cameras of the gallery share; where it runs backwards it stands still.
+    /// `time_ns` is on a clock that all cameras of the gallery share; where it runs backwards it stands still, and a jump far ahead
+    /// is not believed at once ([`super::clock`]).
     pub fn observe(
         &mut self,
         camera: CameraId,
@@ -166,6 +183,7 @@ impl Gallery {
         sightings: &[Sighting<'_>],
         ended: &[TrackId],
     ) -> Decision {
+        self.note_frame();
         self.advance(camera, time_ns, !sightings.is_empty());
         self.end_tracks(camera, ended);
         self.expire();

@@ -8,6 +8,7 @@
 //!
 //! The gallery is told the time and knows no clock, no file and no lock.
 
+mod clock;
 mod evidence;
 mod gallery;
 mod ledger;
@@ -17,7 +18,7 @@ mod scores;
 
 pub use evidence::topology;
 use evidence::{camera_bias, floor, homography, overlap, transit, variation, visit};
-use ledger::{journal, people, restore, thumbnails};
+use ledger::{journal, people, restore, thumbnails, untold};
 use prototypes::{quantised, shortlist};
 
 pub use gallery::Gallery;

@@ -122,6 +122,7 @@ mod tests {
             id: TrackId(4),
             state: TrackState::Confirmed,
             unseen_ns: 0,
+            age_ns: 0,
         });
         let identity = Identity {
             id: IdentityId(17),

@@ -18,6 +18,7 @@ fn person(id: u32, rect: Rect) -> Person {
         id: TrackId(id),
         state: TrackState::Confirmed,
         unseen_ns: 0,
+        age_ns: 0,
     });
     person.identity = Some(Identity {
         id: IdentityId(id),

@@ -87,6 +87,7 @@ mod tests {
             id: TrackId(track),
             state: TrackState::Confirmed,
             unseen_ns: 0,
+            age_ns: 0,
         });
         person
     }

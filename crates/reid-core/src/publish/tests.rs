@@ -26,6 +26,7 @@ fn tracked(x: f32, state: TrackState, identity: Option<u32>) -> Person {
         id: TrackId(4),
         state,
         unseen_ns: 0,
+        age_ns: 0,
     });
     person.identity = identity.map(|id| Identity {
         id: IdentityId(id),

@@ -85,6 +85,15 @@ impl Axis {
         self.var_rate += velocity_noise * t;
     }
 
+    /// The unit of length is another: what was 1 is `scale` now.
+    fn rescale(&mut self, scale: f32) {
+        self.value *= scale;
+        self.rate *= scale;
+        self.var_value *= scale * scale;
+        self.covariance *= scale * scale;
+        self.var_rate *= scale * scale;
+    }
+
     fn update(&mut self, measured: f32, size: f32, noise: &Noise) {
         let deviation = noise.measurement * size;
         let total = self.var_value + deviation * deviation;
@@ -143,6 +152,18 @@ impl Motion {
     pub fn shift(&mut self, x: f32, y: f32) {
         self.x.value += x;
         self.y.value += y;
+    }
+
+    /// The same motion in a picture scaled by `sx` across and `sy` down.
+    pub fn rescale(&mut self, sx: f32, sy: f32) {
+        for (axis, scale) in [
+            (&mut self.x, sx),
+            (&mut self.y, sy),
+            (&mut self.w, sx),
+            (&mut self.h, sy),
+        ] {
+            axis.rescale(scale);
+        }
     }
 
     /// Takes in a box measured now.
@@ -273,6 +294,28 @@ mod tests {
                 (x - tx).abs() < 3.0 && (y - ty).abs() < 3.0,
                 "{rate}: {x},{y} for {tx},{ty}"
             );
+        }
+    }
+
+    #[test]
+    fn a_scaled_picture_shows_the_same_motion() {
+        let follow = |sx: f32, sy: f32, change_at: usize| {
+            let mut motion = Motion::new(&moved(0.0));
+            for i in 1..40 {
+                let is_scaled = i > change_at;
+                if i == change_at + 1 {
+                    motion.rescale(sx, sy);
+                }
+                let rect = moved(i as f32 / 25.0);
+                motion.predict(1.0 / 25.0, false);
+                motion.update(&if is_scaled { rect.scaled(sx, sy) } else { rect });
+            }
+            let ((px, py), (x, y)) = (motion.spread(), motion.rect().centre());
+            [px / sx, py / sy, x / sx, y / sy]
+        };
+        let (plain, scaled) = (follow(1.0, 1.0, 20), follow(2.0, 1.5, 20));
+        for (a, b) in plain.into_iter().zip(scaled) {
+            assert!(close(a, b, 1e-3), "{plain:?} {scaled:?}");
         }
     }
 

@@ -186,6 +186,23 @@ impl Live {
         }
     }
 
+    /// The picture has another size and shows the same.
+    pub fn rescale(&mut self, sx: f32, sy: f32) {
+        let doubt = self.doubt.as_mut();
+        let (old_motion, old_rect) = doubt.map(|d| (&mut d.motion, &mut d.seen_rect)).unzip();
+        let motions = [
+            Some(&mut self.motion),
+            Some(&mut self.seen_motion),
+            old_motion,
+        ];
+        for motion in motions.into_iter().flatten() {
+            motion.rescale(sx, sy);
+        }
+        for rect in [Some(&mut self.seen_rect), old_rect].into_iter().flatten() {
+            *rect = rect.scaled(sx, sy);
+        }
+    }
+
     /// Takes in the box seen in this frame.
     pub fn see(&mut self, observation: usize, sight: Sight<'_>, time_ns: u64) {
         self.doubt_looks(&sight, time_ns);

@@ -196,6 +196,22 @@ impl Floor {
         self.pairs.retain(|(a, b), _| *a != camera && *b != camera);
     }
 
+    /// A camera's picture is scaled by `sx` across and `sy` down from now on and shows the same.
+    pub fn rescale(&mut self, camera: CameraId, sx: f32, sy: f32) {
+        if let Some(film) = self.films.get_mut(&camera) {
+            film.edge *= sy;
+            let feet = film.pictures.iter_mut().flat_map(|p| &mut p.feet);
+            feet.for_each(|foot| foot.rescale(sx, sy));
+        }
+        for ((a, b), pair) in &mut self.pairs {
+            if *a == camera {
+                pair.rescale(0, sx, sy);
+            } else if *b == camera {
+                pair.rescale(1, sx, sy);
+            }
+        }
+    }
+
     /// Whether a map leads from one camera's picture to another's.
     pub fn joins(&self, a: CameraId, b: CameraId) -> bool {
         let pair = self.pairs.get(&(a.min(b), a.max(b)));
@@ -212,6 +228,13 @@ impl Floor {
         let pair = self.pairs.get(&(a.camera, b.camera));
         let met = pair.and_then(|p| p.meetings.get(&(a.track, b.track)));
         met.map_or(0.0, Meetings::log_odds)
+    }
+}
+
+impl Foot {
+    fn rescale(&mut self, sx: f32, sy: f32) {
+        self.at = (self.at.0 * sx, self.at.1 * sy);
+        self.height *= sy;
     }
 }
 
@@ -301,6 +324,12 @@ impl Default for Area {
 }
 
 impl Area {
+    fn rescale(&mut self, sx: f32, sy: f32) {
+        for corner in [&mut self.from, &mut self.to] {
+            *corner = (corner.0 * sx, corner.1 * sy);
+        }
+    }
+
     fn take_in(&mut self, feet: &[Foot]) {
         for &Foot { at: (x, y), .. } in feet {
             self.from = (self.from.0.min(x), self.from.1.min(y));
@@ -327,6 +356,25 @@ impl Pair {
             self.seek(state);
         }
         self.compare(now_ns, first, second)
+    }
+
+    /// The picture of one of the two is scaled.
+    fn rescale(&mut self, side: usize, sx: f32, sy: f32) {
+        for moment in &mut self.moments {
+            let feet = moment.feet[side].iter_mut();
+            feet.for_each(|foot| foot.rescale(sx, sy));
+        }
+        self.areas[side].rescale(sx, sy);
+        if let Some(map) = &mut self.map {
+            let (ours, theirs) = ((sx, sy), (1.0, 1.0));
+            let (first, second) = if side == 0 {
+                (ours, theirs)
+            } else {
+                (theirs, ours)
+            };
+            map.forth.rescale(first, second);
+            map.back.rescale(second, first);
+        }
     }
 
     /// Keeps a moment, when it is time for one.
@@ -635,6 +683,26 @@ mod tests {
         assert!(floor.log_odds(key(B, 12), key(A, 2)) > 0.0);
         floor.detach(B);
         assert!(!floor.is_known());
+    }
+
+    #[test]
+    fn a_scaled_picture_keeps_what_was_learnt() {
+        let mut floor = Floor::default();
+        watch(&mut floor, 0..600, |p, f| seen(B, walk(p, f)));
+        let scaled = |p, f| seen(B, walk(p, f)).scaled(2.0, 2.0);
+        for p in 0..3 {
+            floor.end(key(A, p));
+        }
+        floor.rescale(B, 2.0, 2.0);
+        // Two seconds are too short to find a map anew.
+        watch(&mut floor, 600..620, scaled);
+        for (p, q) in (0..3).flat_map(|p| (0..3).map(move |q| (p, q))) {
+            let odds = floor.log_odds(key(A, p), key(B, 10 + q));
+            assert_eq!(odds > 0.0, p == q, "{p} {q} {odds}");
+        }
+        // It is still believed when it is judged by pictures from before and after.
+        watch(&mut floor, 620..720, scaled);
+        assert!(floor.joins(A, B));
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub(in crate::identity) struct Homography {
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Frame {
     centre: (f64, f64),
-    scale: f64,
+    scale: (f64, f64),
 }
 
 impl Frame {
@@ -32,16 +32,28 @@ impl Frame {
         });
         let centre = (sum.0 / n, sum.1 / n);
         let apart = points.map(|p| (f64::from(p.0) - centre.0).hypot(f64::from(p.1) - centre.1));
+        let scale = (apart.sum::<f64>() / n).max(1e-6);
         Self {
             centre,
-            scale: (apart.sum::<f64>() / n).max(1e-6),
+            scale: (scale, scale),
+        }
+    }
+
+    fn rescale(&mut self, (sx, sy): (f32, f32)) {
+        for (value, by) in [
+            (&mut self.centre.0, sx),
+            (&mut self.centre.1, sy),
+            (&mut self.scale.0, sx),
+            (&mut self.scale.1, sy),
+        ] {
+            *value *= f64::from(by);
         }
     }
 
     fn inside(&self, p: Point) -> (f64, f64) {
         (
-            (f64::from(p.0) - self.centre.0) / self.scale,
-            (f64::from(p.1) - self.centre.1) / self.scale,
+            (f64::from(p.0) - self.centre.0) / self.scale.0,
+            (f64::from(p.1) - self.centre.1) / self.scale.1,
         )
     }
 }
@@ -74,6 +86,12 @@ impl Homography {
         })
     }
 
+    /// The same map between pictures scaled by so much across and down, the one it leads from and the one it leads to.
+    pub fn rescale(&mut self, from: (f32, f32), to: (f32, f32)) {
+        self.from.rescale(from);
+        self.to.rescale(to);
+    }
+
     /// Where a point goes; `None` for one on or beyond the horizon.
     pub fn apply(&self, p: Point) -> Option<Point> {
         let (x, y) = self.from.inside(p);
@@ -86,8 +104,8 @@ impl Homography {
         let v = (h[3] * x + h[4] * y + h[5]) / w;
         let to = &self.to;
         let q = (
-            (u * to.scale + to.centre.0) as f32,
-            (v * to.scale + to.centre.1) as f32,
+            (u * to.scale.0 + to.centre.0) as f32,
+            (v * to.scale.1 + to.centre.1) as f32,
         );
         (q.0.is_finite() && q.1.is_finite()).then_some(q)
     }
@@ -126,6 +144,17 @@ mod tests {
         let (x, y) = back.apply(seen((2.5, 1.5))).expect("in front");
         assert!((x - 2.5).hypot(y - 1.5) < 1e-3);
         assert_eq!(back.apply((320.0, -1000.0)), None, "beyond the horizon");
+    }
+
+    #[test]
+    fn a_map_goes_on_between_scaled_pictures() {
+        let pairs = pairs();
+        let mut map = Homography::fit(&pairs).expect("a map");
+        map.rescale((2.0, 3.0), (1.5, 0.5));
+        for &(p, q) in &pairs {
+            let (x, y) = map.apply((2.0 * p.0, 3.0 * p.1)).expect("in front");
+            assert!((x - 1.5 * q.0).hypot(y - 0.5 * q.1) < 0.02, "{p:?}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ pub(in crate::identity) mod people;
 pub(in crate::identity) mod restore;
 pub(in crate::identity) mod thumbnails;
 mod unseen;
+pub(in crate::identity) mod untold;
 mod users;
 
 #[cfg(test)]

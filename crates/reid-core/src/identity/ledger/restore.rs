@@ -45,6 +45,17 @@ pub(in crate::identity) enum Clock {
     Behind(u64),
 }
 
+impl Clock {
+    /// What a camera's time is on the gallery's clock, where that is known, ns.
+    pub fn said(self, time_ns: u64) -> Option<u64> {
+        match self {
+            Self::Cameras => Some(time_ns),
+            Self::Behind(lag) => Some(time_ns.saturating_add(lag)),
+            Self::Unknown => None,
+        }
+    }
+}
+
 impl Gallery {
     /// Takes everybody in. From now on the gallery's time counts on from `wall_ns`, ns since 1970, so that what is kept
     /// means something after a restart. People beyond the limits leave.
@@ -98,6 +109,7 @@ impl Gallery {
     /// Time passes although no camera tells it, because none is attached or none has seen anybody yet: whoever was not
     /// seen for too long leaves.
     pub fn idle(&mut self, wall_ns: u64) {
+        self.bound_events();
         let told = match self.clock {
             Clock::Cameras => true,
             Clock::Unknown => false,
@@ -113,22 +125,20 @@ impl Gallery {
     }
 
     /// Sets the gallery's time to that of a camera's frame. Every camera has its own: one that is ahead of others, as files played
-    /// without a clock are, does not stop them. Where a camera's runs backwards it stands still.
+    /// without a clock are, does not stop them. Where a camera's runs backwards it stands still; a jump far ahead is not believed at
+    /// once.
     pub(in crate::identity) fn advance(
         &mut self,
         camera: CameraId,
         time_ns: u64,
         sees_somebody: bool,
     ) {
-        let time_ns = match self.clock {
-            Clock::Cameras => time_ns,
-            Clock::Behind(lag) => time_ns.saturating_add(lag),
-            Clock::Unknown if sees_somebody => {
-                let lag = self.newest_ns.saturating_sub(time_ns);
-                self.clock = Clock::Behind(lag);
-                time_ns.saturating_add(lag)
-            }
-            Clock::Unknown => 0,
+        if self.clock == Clock::Unknown && sees_somebody {
+            self.clock = Clock::Behind(self.newest_ns.saturating_sub(time_ns));
+        }
+        let time_ns = match self.clock.said(time_ns) {
+            Some(said_ns) => self.believed(camera, said_ns),
+            None => 0,
         };
         let own = self.cameras.get_mut(&camera);
         self.now_ns = own.map_or(time_ns, |own| {

@@ -52,6 +52,7 @@ mod tests {
             rect: Rect::new(10.0, 10.0, 20.0, 50.0),
             class: 0,
             unseen_ns: unseen_ms * 1_000_000,
+            age_ns: 1_000_000_000,
             missed: u32::from(observation.is_none()),
             present: unseen_ms <= 200,
         }
