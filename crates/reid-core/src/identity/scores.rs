@@ -53,8 +53,8 @@ const COHORT: usize = 10;
 const MANY: usize = 40;
 /// Of two people whose scores lie nearer than this, deviations, nobody can say which it is.
 const MARGIN: f32 = 0.4;
-/// Among many, two people of the past ask for so many deviations more.
-const LATE: f32 = 0.5;
+/// Two people of the past ask for so many deviations more: one that was wrong is not taken apart again.
+pub(super) const LATE: f32 = 1.0;
 /// With a fixed threshold, one deviation of cosine.
 const FIXED_DEVIATION: f32 = 0.05;
 
@@ -194,11 +194,6 @@ impl Scorer {
     pub fn is_fixed(&self) -> bool {
         self.is_fixed
     }
-}
-
-/// How many deviations more two people of the past ask for among so many: one that was wrong is not taken apart again.
-pub(super) fn late(known: usize) -> f32 {
-    if known < MANY { 0.0 } else { LATE }
 }
 
 /// How many deviations more two visits ask for of which the shorter has this weight, half seconds.

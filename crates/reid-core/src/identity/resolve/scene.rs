@@ -8,7 +8,7 @@ use crate::identity::{
     overlap::Scores,
     people::Record,
     prototypes::Space,
-    scores::{Scorer, against_one_of, late, short},
+    scores::{LATE, Scorer, against_one_of, short},
     topology::Relation,
     visit::{Binding, TrackKey},
 };
@@ -575,8 +575,6 @@ fn told_one(a: &Node, b: &Node) -> bool {
 struct Limits {
     /// Somebody known from before.
     known: f32,
-    /// How much further off two of the past are.
-    late: f32,
     /// Somebody who is that person already, as far as is known: not one of many any more.
     held: f32,
     /// Two who are in view of two cameras now.
@@ -604,7 +602,6 @@ impl Limits {
         }
         Self {
             known: scene.scorer.limit(against_one_of(known)),
-            late: late(known),
             held: scene.scorer.limit(against_one_of(1)),
             at_once,
             now: scene
@@ -641,7 +638,7 @@ impl Limits {
         if a.is_early() || b.is_early() {
             self.known + EARLY
         } else if a.kind == Kind::Past && b.kind == Kind::Past {
-            self.known + self.late
+            self.known + LATE
         } else {
             self.known
         }
