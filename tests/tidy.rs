@@ -105,6 +105,32 @@ fn dependencies_point_one_way() {
 }
 
 #[test]
+fn the_plugins_parts_know_each_other_one_way() {
+    let layers = [
+        ("src/media", &["elements::", "inference::", "store::"][..]),
+        ("src/inference", &["elements::", "media::", "store::"]),
+        ("src/store", &["elements::", "media::"]),
+    ];
+    for (folder, above) in layers {
+        forbid(
+            folder,
+            above,
+            "elements know media, inference and store, and not the other way round",
+        );
+    }
+    forbid(
+        "src/store/sqlite",
+        &["postgres::", "archive::", "registry::", "keeper::"],
+        "a kind of store knows neither another kind nor who uses it",
+    );
+    forbid(
+        "src/store/postgres",
+        &["sqlite::", "super::archive::", "registry::", "keeper::"],
+        "a kind of store knows neither another kind nor who uses it",
+    );
+}
+
+#[test]
 fn the_science_knows_no_file_clock_or_thread() {
     let words = [
         "std::fs",
@@ -158,6 +184,37 @@ fn every_module_says_what_it_is() {
             source.path
         );
     }
+}
+
+#[test]
+fn files_have_one_subject() {
+    const LINES: usize = 500;
+    /// How a longer file says why at its top.
+    const REASON: &str = "//! Long because ";
+    /// Files whose reason stands here: an identity is one decision, and what is weighed for it is weighed together.
+    const ONE_DECISION: [&str; 6] = [
+        "crates/reid-core/src/identity/evidence/floor.rs",
+        "crates/reid-core/src/identity/gallery.rs",
+        "crates/reid-core/src/identity/ledger/journal.rs",
+        "crates/reid-core/src/identity/ledger/journal_tests.rs",
+        "crates/reid-core/src/identity/resolve/scene.rs",
+        "crates/reid-core/src/identity/tests.rs",
+    ];
+    let mut long = Vec::new();
+    for source in ["src", "crates"].into_iter().flat_map(sources) {
+        let lines = source.text.lines().count();
+        let mut top = source.text.lines().take_while(|l| l.starts_with("//!"));
+        let is_explained =
+            ONE_DECISION.contains(&&*source.path) || top.any(|line| line.starts_with(REASON));
+        if lines > LINES && !is_explained {
+            long.push(format!("{}: {lines} lines", source.path));
+        }
+    }
+    assert!(
+        long.is_empty(),
+        "files longer than {LINES} lines that do not say why (\"{REASON}…\"):\n{}",
+        long.join("\n")
+    );
 }
 
 #[test]

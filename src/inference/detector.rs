@@ -9,9 +9,11 @@ use super::{
     error::InferenceError,
     facts::{DetectorFacts, DetectorInputs, DetectorWishes, FactsError, PictureInput, Size},
     model::ModelInfo,
-    pool::{InputTensor, ModelRequest, SharedModel},
+    pool::SharedModel,
+    session::ModelRequest,
     sidecar::Sidecar,
     tensor::Tensor,
+    values::{InputTensor, OutputTensor},
 };
 use crate::core::{
     image::ImageView,
@@ -329,7 +331,7 @@ fn run<R>(
     let shape = shape_of(&inputs.picture, size);
     let sizes = [size.width as i64, size.height as i64];
     let picture = tensor.input(&shape);
-    let read = |outputs: &[super::pool::OutputTensor<'_>]| {
+    let read = |outputs: &[OutputTensor<'_>]| {
         let views: Vec<TensorView> = outputs
             .iter()
             .map(|o| TensorView {

@@ -10,9 +10,11 @@ use super::{
     error::InferenceError,
     facts::EmbedderFacts,
     model::{self, ModelInfo},
-    pool::{ModelRequest, OutputTensor, SharedModel},
+    pool::SharedModel,
+    session::ModelRequest,
     sidecar::{MeasuredCalibration, Sidecar},
     tensor::Tensor,
+    values::OutputTensor,
 };
 use crate::{
     core::{

@@ -14,8 +14,10 @@ pub mod pair;
 mod places;
 pub mod pool;
 pub mod runtime;
+mod session;
 pub mod sidecar;
 mod tensor;
+mod values;
 
 pub use detector::{
     DetectError, DetectOutcome, DetectParams, DetectTimes, Detector, DetectorRequest, read_labels,
@@ -28,5 +30,7 @@ pub use facts::{
 };
 pub use model::{ElementType, ModelInfo, TensorInfo};
 pub use pair::{PairError, PairScorer};
-pub use pool::{InputTensor, ModelRequest, OutputTensor, SharedModel};
+pub use pool::SharedModel;
+pub use session::ModelRequest;
 pub use sidecar::{MeasuredCalibration, Sidecar, SidecarError};
+pub use values::{InputTensor, OutputTensor};

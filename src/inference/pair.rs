@@ -9,7 +9,8 @@ use super::{
     error::InferenceError,
     facts::{PairFacts, PairScore},
     model::ModelInfo,
-    pool::{ModelRequest, SharedModel},
+    pool::SharedModel,
+    session::ModelRequest,
     sidecar::Sidecar,
     tensor::Tensor,
 };

@@ -2,7 +2,7 @@
 
 use half::f16;
 
-use super::{model::ElementType, pool::InputTensor};
+use super::{model::ElementType, values::InputTensor};
 
 /// Values of a model's input, in the precision that the model takes.
 pub(super) enum Tensor {

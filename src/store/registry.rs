@@ -29,8 +29,10 @@ use crate::{
 static GALLERIES: LazyLock<Mutex<HashMap<String, Weak<SharedGallery>>>> =
     LazyLock::new(Mutex::default);
 static PLACES: LazyLock<Mutex<HashMap<Location, Place>>> = LazyLock::new(Mutex::default);
-static BOOKS: LazyLock<Mutex<HashMap<(String, Location), Weak<RuleBook>>>> =
-    LazyLock::new(Mutex::default);
+static BOOKS: LazyLock<Mutex<Books>> = LazyLock::new(Mutex::default);
+
+/// The rules of each gallery, by its name and location, while an element has a say in them.
+type Books = HashMap<(String, Location), Weak<RuleBook>>;
 
 /// A place outside of memory, and its gallery while somebody holds it.
 type Place = Arc<Mutex<Weak<SharedGallery>>>;

@@ -1,5 +1,7 @@
 //! `reidctl` on pictures of made-up people: measuring, comparing, searching and telling people apart, with tiny models and
 //! with those that ship.
+//!
+//! Long because every command has its cases here, on the same made-up people.
 
 #[path = "../../../tests/common/mod.rs"]
 mod common;

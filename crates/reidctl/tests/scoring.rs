@@ -4,6 +4,8 @@
 //! The tracks are not part of the project, only the scores are: `tests/reference/tracking_scores.py` made them, from the
 //! files that these tests write when `GST_REID_SCORE_DUMP` names a folder. Where a data set has no tracker's result, one
 //! is made from the truth by [`worsened`].
+//!
+//! Long because the made-up tracks and boxes are data of these tests alone.
 
 #[path = "../../../tests/common/mod.rs"]
 mod common;

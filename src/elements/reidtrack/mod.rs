@@ -59,9 +59,16 @@
 
 use glib::prelude::*;
 
+mod clock;
 mod imp;
+mod membership;
+mod messages;
+mod settings;
+mod signals;
 mod source;
+mod state;
 mod stream;
+mod view;
 
 glib::wrapper! {
     /// The tracker.

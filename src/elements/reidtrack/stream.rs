@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Instant};
 
+use super::clock::FrameTime;
 use crate::{
     core::{
         geometry::Rect,
@@ -77,13 +78,22 @@ pub(super) struct Sums {
     pub gallery_us: f64,
 }
 
-/// When a frame is, ns.
-#[derive(Clone, Copy)]
-pub(super) struct FrameTime {
-    /// The stream's running time.
-    pub stream_ns: u64,
-    /// The clock that all cameras share.
-    pub gallery_ns: u64,
+impl Sums {
+    /// The value of the property `stats`.
+    pub fn to_structure(self) -> gst::Structure {
+        let mean = |sum: f64| sum / self.frames.max(1) as f64;
+        gst::Structure::builder("stats")
+            .field("frames", self.frames)
+            .field("skipped", self.skipped)
+            .field("people", self.people)
+            .field("tracks", self.tracks)
+            .field("confirmed", self.confirmed)
+            .field("identities", self.identities as u64)
+            .field("sure-score", f64::from(self.sure_score))
+            .field("track-us", mean(self.track_us))
+            .field("gallery-us", mean(self.gallery_us))
+            .build()
+    }
 }
 
 impl Stream {

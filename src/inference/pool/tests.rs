@@ -1,23 +1,9 @@
-//! Sessions that are shared, and messages of ONNX Runtime.
+//! Sessions that are shared.
+
+use std::{fs, path::Path};
 
 use super::*;
-
-#[test]
-fn messages_begin_with_the_cause_and_not_with_a_signature() {
-    let message = "Load model from m.onnx failed:/onnxruntime_src/onnxruntime/core/graph/model.cc:182 onnxruntime::Model::Model(onnx::ModelProto&&, const onnxruntime::PathString&, const onnxruntime::ModelOptions&) Unsupported model IR version: 99, max supported IR version: 11\n";
-    let text = explained(message);
-    assert!(
-        text.starts_with("it was exported for a newer ONNX Runtime"),
-        "{text}"
-    );
-    assert!(
-        text.ends_with(": Unsupported model IR version: 99, max supported IR version: 11"),
-        "{text}"
-    );
-    assert_eq!(explained("no such device"), "no such device");
-    let bare = "/src/core/session.cc:12 Initialize it is broken";
-    assert_eq!(explained(bare), "it is broken");
-}
+use crate::inference::{device::Device, model};
 
 fn request(path: &Path) -> ModelRequest {
     ModelRequest {

@@ -1,9 +1,15 @@
 //! The tracker against people whose truth is known.
 
+use std::collections::HashSet;
+
 use proptest::prelude::*;
 
 use super::*;
-use crate::embedding::ModelFingerprint;
+use crate::{
+    embedding::{Embedding, ModelFingerprint},
+    geometry::Rect,
+    person::{TrackId, TrackState},
+};
 
 const FRAME: (f32, f32) = (1920.0, 1080.0);
 const MODEL: ModelFingerprint = ModelFingerprint(7);
