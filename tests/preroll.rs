@@ -60,8 +60,7 @@ fn played(location: &str, frames: &[Vec<usize>]) -> Vec<u32> {
     let end = end.expect("an end");
     assert_eq!(end.type_(), gst::MessageType::Eos, "{end:?}");
     pipeline.set_state(gst::State::Null).unwrap();
-    let found = last.lock().unwrap().clone();
-    found
+    std::mem::take(&mut *last.lock().unwrap())
 }
 
 fn kept(location: &str) -> Vec<KeptPerson> {

@@ -29,8 +29,10 @@ use crate::{
 static GALLERIES: LazyLock<Mutex<HashMap<String, Weak<SharedGallery>>>> =
     LazyLock::new(Mutex::default);
 static PLACES: LazyLock<Mutex<HashMap<Location, Place>>> = LazyLock::new(Mutex::default);
-static BOOKS: LazyLock<Mutex<HashMap<(String, Location), Weak<RuleBook>>>> =
-    LazyLock::new(Mutex::default);
+static BOOKS: LazyLock<Mutex<HashMap<Called, Weak<RuleBook>>>> = LazyLock::new(Mutex::default);
+
+/// How a gallery is called in memory, and its place.
+type Called = (String, Location);
 
 /// A place outside of memory, and its gallery while somebody holds it.
 type Place = Arc<Mutex<Weak<SharedGallery>>>;
