@@ -87,7 +87,6 @@ pub(super) fn mirror(
             last_seen.push((tracking, now.saturating_sub(unseen)));
         }
     }
-    drop(meta);
     for (tracking, seen) in last_seen {
         note_last_seen(buffer, tracking, seen);
     }
