@@ -226,7 +226,7 @@ fn print_json(value: &serde_json::Value, out: &mut dyn Write) -> io::Result<()> 
 }
 
 /// Nanoseconds since 1970 as a date and a time of day, UTC.
-fn date(ns: i64) -> String {
+pub fn date(ns: i64) -> String {
     let seconds = ns.div_euclid(1_000_000_000);
     let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
     let (year, month, day) = civil(days);

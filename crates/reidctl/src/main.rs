@@ -9,9 +9,11 @@ mod gallery;
 mod html;
 mod montage;
 mod outcome;
+mod page;
 mod pictures;
 mod plot;
 mod report;
+mod run;
 mod score;
 mod search;
 
@@ -35,6 +37,8 @@ struct Arguments {
 enum Command {
     /// Check the installation and say what to do about whatever is missing.
     Doctor,
+    /// Run the cameras of a file, with a page to look at.
+    Run(run::Arguments),
     /// Who was seen where and when, from the JSON lines that `reidpublish` wrote.
     Report(report::Arguments),
     /// Score tracks against the truth: HOTA, IDF1, MOTA, and identities across cameras.
@@ -55,6 +59,7 @@ fn main() -> ExitCode {
     let mut out = io::stdout().lock();
     let result = match Arguments::parse().command {
         Command::Doctor => doctor::run(&mut out),
+        Command::Run(arguments) => run::run(&arguments, &mut out),
         Command::Report(arguments) => report::run(&arguments, &mut out),
         Command::Score(arguments) => score::run(&arguments, &mut out),
         Command::Eval(arguments) => eval::run(&arguments, &mut out),

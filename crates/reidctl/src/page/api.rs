@@ -1,0 +1,203 @@
+//! The REST API. `openapi.json` describes it; a test compares the two.
+
+use axum::{
+    Extension, Json,
+    extract::{Path, Query, State, rejection::JsonRejection},
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{
+    Site,
+    correct::{Change, apply},
+    guard::{Peer, refuse, who},
+    people::{self, Card, Filter},
+};
+use crate::run::board::now_ns;
+
+/// What describes this API.
+const DESCRIPTION: &str = include_str!("../../openapi.json");
+
+/// Runs what may wait on a thread for it.
+pub async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Response> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| {
+        refuse(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the program has a fault here; its log says more",
+        )
+    })
+}
+
+/// How the cameras are.
+pub async fn cameras(State(site): State<Site>) -> Json<Value> {
+    Json(json!({ "cameras": site.board.statuses() }))
+}
+
+/// Who is known.
+pub async fn people(
+    State(site): State<Site>,
+    Query(filter): Query<Filter>,
+) -> Result<Json<Value>, Response> {
+    let (people, total) = blocking(move || filter.select(people::all(&site), now_ns())).await?;
+    Ok(Json(json!({ "total": total, "people": people })))
+}
+
+/// One person, their visits and what was decided about them.
+pub async fn person(
+    State(site): State<Site>,
+    Path(id): Path<u32>,
+) -> Result<Json<Value>, Response> {
+    let found = {
+        let site = site.clone();
+        blocking(move || people::one(&site, id)).await?
+    };
+    let card = found.ok_or_else(|| unknown(id))?;
+    let evidence = evidence(&site, &card);
+    Ok(Json(
+        json!({ "person": card, "visits": card.visits, "events": evidence }),
+    ))
+}
+
+/// What was decided about a person: recognitions, merges, splits, newest first.
+pub fn evidence(site: &Site, card: &Card) -> Vec<Value> {
+    let is_own = |value: &Value| {
+        value.as_u64().is_some_and(|id| {
+            id == u64::from(card.id) || card.previous_ids.iter().any(|p| u64::from(*p) == id)
+        })
+    };
+    let history = site.board.history();
+    let own = history.iter().rev().filter(|note| {
+        note.event.starts_with("identity-")
+            && ["id", "from", "into"]
+                .iter()
+                .any(|key| note.facts.get(*key).is_some_and(is_own))
+    });
+    own.filter_map(|note| serde_json::to_value(&**note).ok())
+        .collect()
+}
+
+/// A person's picture.
+pub async fn picture(State(site): State<Site>, Path(id): Path<u32>) -> Result<Response, Response> {
+    let jpeg = blocking(move || people::picture(&site, id)).await?;
+    match jpeg {
+        Some(jpeg) => Ok(([(header::CONTENT_TYPE, "image/jpeg")], jpeg).into_response()),
+        None => Err(refuse(
+            StatusCode::NOT_FOUND,
+            "no picture is kept: set gallery.thumbnails in the cameras file",
+        )),
+    }
+}
+
+fn unknown(id: u32) -> Response {
+    refuse(
+        StatusCode::NOT_FOUND,
+        &format!("the gallery knows no P{id}"),
+    )
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Name {
+    name: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Other {
+    into: u32,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Camera {
+    camera: Option<String>,
+}
+
+type Body<T> = Result<Json<T>, JsonRejection>;
+
+fn body<T>(body: Body<T>) -> Result<T, (StatusCode, String)> {
+    body.map(|Json(value)| value)
+        .map_err(|error| (error.status(), error.body_text()))
+}
+
+fn unfit((status, why): (StatusCode, String)) -> Response {
+    refuse(status, &why)
+}
+
+async fn change(
+    site: Site,
+    from: Option<Extension<Peer>>,
+    change: Change,
+) -> Result<Json<Value>, Response> {
+    let who = who(from, &site);
+    let done = {
+        let change = change.clone();
+        blocking(move || apply(&site, &who, &change)).await?
+    };
+    let new = done.map_err(|refusal| refusal.response())?;
+    Ok(Json(match change {
+        Change::Split { id, .. } => {
+            json!({ "done": true, "new_id": new, "undo": { "merge": new, "into": id } })
+        }
+        Change::Merge { into, .. } => json!({ "done": true, "undo": { "split": into } }),
+        _ => json!({ "done": true }),
+    }))
+}
+
+/// Gives a name.
+pub async fn rename(
+    State(site): State<Site>,
+    from: Option<Extension<Peer>>,
+    Path(id): Path<u32>,
+    named: Body<Name>,
+) -> Result<Json<Value>, Response> {
+    let name = body(named).map_err(unfit)?.name;
+    change(site, from, Change::Rename { id, name }).await
+}
+
+/// Merges a person into another.
+pub async fn merge(
+    State(site): State<Site>,
+    from: Option<Extension<Peer>>,
+    Path(id): Path<u32>,
+    into: Body<Other>,
+) -> Result<Json<Value>, Response> {
+    let into = body(into).map_err(unfit)?.into;
+    change(site, from, Change::Merge { from: id, into }).await
+}
+
+/// Makes two of one.
+pub async fn split(
+    State(site): State<Site>,
+    from: Option<Extension<Peer>>,
+    Path(id): Path<u32>,
+    camera: Body<Camera>,
+) -> Result<Json<Value>, Response> {
+    let camera = body(camera).map_err(unfit)?.camera;
+    change(site, from, Change::Split { id, camera }).await
+}
+
+/// Erases a person.
+pub async fn forget(
+    State(site): State<Site>,
+    from: Option<Extension<Peer>>,
+    Path(id): Path<u32>,
+) -> Result<Json<Value>, Response> {
+    change(site, from, Change::Forget { id }).await
+}
+
+/// The last events.
+pub async fn history(State(site): State<Site>) -> Json<Value> {
+    let history = site.board.history();
+    let events: Vec<_> = history.iter().map(|note| &**note).collect();
+    Json(json!({ "events": events }))
+}
+
+/// The description of this API.
+pub async fn description() -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], DESCRIPTION).into_response()
+}

@@ -1,0 +1,265 @@
+//! The cameras of a file: one thread each, started, stopped and changed as the file says.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        mpsc::{self, Sender},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use gstreid::{
+    core::identity::GalleryConfig,
+    store::{
+        Location, StoreError,
+        registry::{self, SharedGallery},
+    },
+};
+
+use super::{
+    board::{Board, Condition, Setup},
+    camera::Job,
+    config::{Camera, Config, Options},
+};
+
+/// How long a camera may take to stop.
+const STOP: Duration = Duration::from_secs(10);
+/// How often it is looked whether it has.
+const POLL: Duration = Duration::from_millis(20);
+
+/// All cameras, and the gallery that they share.
+pub struct Supervisor {
+    board: Arc<Board>,
+    config: Arc<Config>,
+    has_page: bool,
+    /// Held, so that a gallery in memory outlives every restart of a camera.
+    gallery: Arc<SharedGallery>,
+    cameras: BTreeMap<String, Running>,
+    /// Cameras that were removed and finish their files.
+    leaving: Vec<JoinHandle<()>>,
+}
+
+/// A camera with its thread.
+struct Running {
+    camera: Camera,
+    options: Options,
+    /// Dropped when the camera is to stop.
+    stop: Option<Sender<()>>,
+    thread: JoinHandle<()>,
+}
+
+/// What a reload came to.
+#[derive(Debug, Default, PartialEq)]
+pub struct Changed {
+    pub added: Vec<String>,
+    pub removed: Vec<String>,
+    pub changed: Vec<String>,
+}
+
+impl Supervisor {
+    /// Starts every camera of `config`.
+    pub fn start(config: Config, board: Arc<Board>, has_page: bool) -> Result<Self, StoreError> {
+        let gallery = open_gallery(&config)?;
+        let mut supervisor = Self {
+            board,
+            config: Arc::new(config),
+            has_page,
+            gallery,
+            cameras: BTreeMap::new(),
+            leaving: Vec::new(),
+        };
+        supervisor.set_up();
+        let config = supervisor.config.clone();
+        for camera in config.cameras.iter().filter(|camera| camera.enabled) {
+            supervisor.launch(camera, None);
+        }
+        Ok(supervisor)
+    }
+
+    /// The gallery of the cameras.
+    pub fn gallery(&self) -> &Arc<SharedGallery> {
+        &self.gallery
+    }
+
+    /// Whether every camera has played its file to the end.
+    pub fn is_over(&self) -> bool {
+        let statuses = self.board.statuses();
+        statuses
+            .iter()
+            .all(|status| status.state == Condition::Ended)
+    }
+
+    /// Takes over another configuration: only cameras that differ are touched, all of them where models or the gallery do.
+    pub fn reload(&mut self, config: Config) -> Result<Changed, StoreError> {
+        let is_shared_same = shared(&config) == shared(&self.config);
+        if !is_shared_same {
+            self.gallery = open_gallery(&config)?;
+            self.pause();
+        }
+        self.config = Arc::new(config);
+        self.set_up();
+        self.leaving.retain(|thread| !thread.is_finished());
+        let config = self.config.clone();
+        let mut changed = Changed::default();
+        let wanted = |name: &str| config.cameras.iter().any(|c| c.enabled && c.name == name);
+        let gone: Vec<String> = self
+            .cameras
+            .keys()
+            .filter(|name| !wanted(name))
+            .cloned()
+            .collect();
+        for name in gone {
+            if let Some(running) = self.cameras.remove(&name) {
+                drop(running.stop);
+                self.leaving.push(running.thread);
+            }
+            changed.removed.push(name);
+        }
+        for camera in config.cameras.iter().filter(|camera| camera.enabled) {
+            let options = camera.options.or(&config.options);
+            let is_same = |old: &Running| {
+                is_shared_same
+                    && old.camera.source == camera.source
+                    && old.options == options
+                    && !old.thread.is_finished()
+            };
+            match self.cameras.remove(&camera.name) {
+                Some(old) if is_same(&old) => {
+                    self.cameras.insert(camera.name.clone(), old);
+                }
+                Some(old) => {
+                    drop(old.stop);
+                    self.launch(camera, Some(old.thread));
+                    changed.changed.push(camera.name.clone());
+                }
+                None => {
+                    self.launch(camera, None);
+                    changed.added.push(camera.name.clone());
+                }
+            }
+        }
+        Ok(changed)
+    }
+
+    /// Stops all cameras and waits, so that none with the old rules of the gallery meets one with the new.
+    fn pause(&mut self) {
+        for running in self.cameras.values_mut() {
+            running.stop = None;
+        }
+        let start = Instant::now();
+        while self
+            .cameras
+            .values()
+            .any(|running| !running.thread.is_finished())
+            && start.elapsed() < STOP
+        {
+            thread::sleep(POLL);
+        }
+    }
+
+    /// Tells the page what it must know of the file.
+    fn set_up(&self) {
+        let config = &self.config;
+        let of = |camera: &Camera| {
+            let options = camera.options.or(&config.options);
+            let record = options.record.map(|record| record.folder);
+            record
+                .into_iter()
+                .chain(options.publish.map(|publish| publish.folder))
+        };
+        let mut folders: Vec<_> = config.cameras.iter().flat_map(of).collect();
+        folders.sort();
+        folders.dedup();
+        self.board.set_up(Setup {
+            thumbnails: config.gallery.thumbnails,
+            folders,
+        });
+    }
+
+    /// Starts a camera, once its `predecessor` has let go of its device and files.
+    fn launch(&mut self, camera: &Camera, predecessor: Option<JoinHandle<()>>) {
+        let (stop, stopped) = mpsc::channel();
+        let options = camera.options.or(&self.config.options);
+        let job = Job {
+            config: self.config.clone(),
+            camera: camera.clone(),
+            options: options.clone(),
+            has_page: self.has_page,
+            board: self.board.clone(),
+            entry: self.board.add(&camera.name, camera.source.shown()),
+            stop: stopped,
+        };
+        let thread = thread::Builder::new().name("camera".into()).spawn(move || {
+            if let Some(predecessor) = predecessor {
+                wait_for(&[predecessor], STOP);
+            }
+            job.drive();
+        });
+        match thread {
+            Ok(thread) => {
+                self.cameras.insert(
+                    camera.name.clone(),
+                    Running {
+                        camera: camera.clone(),
+                        options,
+                        stop: Some(stop),
+                        thread,
+                    },
+                );
+            }
+            Err(error) => {
+                let mut facts = serde_json::Map::new();
+                facts.insert("text".into(), format!("no thread: {error}").into());
+                self.board
+                    .tell("warning", Some(&camera.name.as_str().into()), facts);
+            }
+        }
+    }
+
+    /// Stops all cameras; their files are whole afterwards. False when some did not stop in time.
+    pub fn stop(self) -> bool {
+        let cameras = self.cameras.into_values().map(|running| {
+            drop(running.stop);
+            running.thread
+        });
+        let threads: Vec<JoinHandle<()>> = cameras.chain(self.leaving).collect();
+        wait_for(&threads, STOP)
+    }
+}
+
+fn wait_for(threads: &[JoinHandle<()>], limit: Duration) -> bool {
+    let start = Instant::now();
+    while threads.iter().any(|thread| !thread.is_finished()) {
+        if start.elapsed() > limit {
+            return false;
+        }
+        thread::sleep(POLL);
+    }
+    true
+}
+
+/// What all cameras share.
+fn shared(config: &Config) -> impl PartialEq + '_ {
+    (
+        &config.gallery,
+        &config.topology,
+        &config.models,
+        &config.retention,
+        &config.restart,
+    )
+}
+
+/// Opens what the cameras' trackers will share.
+fn open_gallery(config: &Config) -> Result<Arc<SharedGallery>, StoreError> {
+    let gallery = &config.gallery;
+    let age = config.retention.max_age.map(|age| age.0.as_nanos());
+    let rules = GalleryConfig {
+        match_threshold: gallery.match_threshold,
+        max_identities: gallery.max_identities as usize,
+        max_age_ns: age.and_then(|ns| u64::try_from(ns).ok()),
+    };
+    let location = Location::parse(&gallery.location)?;
+    registry::open(&gallery.name, &location, rules)
+}
