@@ -81,7 +81,7 @@ fn behind_detector(classes: &'static [&'static str], rest: &str) -> gst::Pipelin
     pipeline
 }
 
-/// How many boxes are embedded, and what is said.
+/// How many boxes get a vector, and what is said.
 fn embedded(class: &'static [&'static str], setting: &str) -> (u64, Said) {
     let embed = embedder();
     let rest = format!("{embed} {setting} ! queue ! reidtrack ! fakesink");
@@ -90,7 +90,8 @@ fn embedded(class: &'static [&'static str], setting: &str) -> (u64, Said) {
     let said = play(&pipeline);
     assert_eq!(said.error, None);
     let stats: gst::Structure = embed.property("stats");
-    (stats.get("embedded").unwrap(), said)
+    let count = |name| stats.get::<u64>(name).unwrap();
+    (count("embedded") + count("reused"), said)
 }
 
 #[test]
