@@ -1,6 +1,7 @@
 //! The elements: properties and glue, no algorithm.
 
 mod model;
+pub mod reidbin;
 pub mod reidembed;
 pub mod reidoverlay;
 pub mod reidpublish;
@@ -11,12 +12,13 @@ mod shared;
 mod silence;
 pub mod yolodetect;
 
-/// Registers every element, in the order in which data flows through them.
+/// Registers every element, in the order in which data flows through them; the bin is made of those before it.
 pub(crate) fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     reidtestsrc::register(plugin)?;
     yolodetect::register(plugin)?;
     reidembed::register(plugin)?;
     reidtrack::register(plugin)?;
     reidoverlay::register(plugin)?;
+    reidbin::register(plugin)?;
     reidpublish::register(plugin)
 }

@@ -17,7 +17,7 @@ use super::{
     messages,
     settings::{self, Settings},
     signals,
-    source::Source,
+    source::{self, Source},
     state::{News, State},
     stream::{Sums, Wanted},
     view::ViewChange,
@@ -104,7 +104,7 @@ impl ObjectImpl for ReidTrack {
     fn signals() -> &'static [glib::subclass::Signal] {
         static SIGNALS: LazyLock<Vec<glib::subclass::Signal>> = LazyLock::new(|| {
             let mut all = signals::announcements();
-            all.extend(signals::actions());
+            all.extend(signals::actions(signals::emitter));
             all
         });
         &SIGNALS
@@ -138,7 +138,8 @@ impl ElementImpl for ReidTrack {
     ) -> Result<gst::StateChangeSuccess, gst::StateChangeError> {
         if transition == gst::StateChange::NullToReady {
             let settings = self.settings().clone();
-            self.member.announce(&settings, &self.obj().name());
+            self.member
+                .announce(&settings, &source::own_name(&self.obj()));
         }
         let result = self.parent_change_state(transition);
         if transition == gst::StateChange::ReadyToNull {
@@ -165,7 +166,7 @@ impl BaseTransformImpl for ReidTrack {
         let unopened = |error: StoreError| gst::error_msg!(messages::resource(&error), ("{error}"));
         let book = self
             .member
-            .join(&settings, &self.obj().name())
+            .join(&settings, &source::own_name(&self.obj()))
             .map_err(unopened)?;
         self.member
             .declare(Rules {
@@ -174,7 +175,7 @@ impl BaseTransformImpl for ReidTrack {
             })
             .map_err(wrong_rules)?;
         let gallery = self.open_gallery(&settings, &book).map_err(unopened)?;
-        let source = Source::unknown(&self.obj().name());
+        let source = Source::unknown(&source::own_name(&self.obj()));
         *self.state() = Some(State::new(gallery, topology, &settings, source));
         Ok(())
     }
@@ -222,11 +223,12 @@ impl BaseTransformImpl for ReidTrack {
         }
         let news = match event.view() {
             gst::EventView::StreamStart(_) => {
-                let source = Source::of(self.obj().sink_pad());
+                let found = Source::of(self.obj().sink_pad());
                 let mut state = self.state();
                 state.as_mut().and_then(|state| {
                     let news = state.close();
-                    state.source = source.unwrap_or_else(|| Source::unknown(&self.obj().name()));
+                    state.source =
+                        found.unwrap_or_else(|| Source::unknown(&source::own_name(&self.obj())));
                     news
                 })
             }

@@ -44,7 +44,7 @@
 //!
 //! # What the camera is called
 //! `camera`, else the name of the file that is played (without its ending) or of the device, or the host and the last part
-//! of the path of a network stream (`192.168.1.20/101`), else the element's name. Names that were not chosen are made unique
+//! of the path of a network stream (`192.168.1.20/101`), else the element's name (in a `reidbin`, the bin's). Names that were not chosen are made unique
 //! in the gallery (`door-2`), and say the machine where a server's gallery has many (`video0@shop`). Two elements of a
 //! gallery with one `camera` are warned about.
 //!
@@ -64,7 +64,7 @@ mod imp;
 mod membership;
 mod messages;
 mod settings;
-mod signals;
+pub(super) mod signals;
 mod source;
 mod state;
 mod stream;

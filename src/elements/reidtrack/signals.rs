@@ -27,8 +27,8 @@ pub fn announcements() -> Vec<glib::subclass::Signal> {
     ]
 }
 
-/// Signals that ask for something.
-pub fn actions() -> Vec<glib::subclass::Signal> {
+/// Signals that ask for something; `of` says which tracker is asked by the values of a signal.
+pub fn actions(of: fn(&[glib::Value]) -> ReidTrack) -> Vec<glib::subclass::Signal> {
     let action = |name: &str| glib::subclass::Signal::builder(name).action().run_last();
     let number = |values: &[glib::Value], index: usize| -> IdentityId {
         IdentityId(values[index].get().expect("checked by GObject"))
@@ -74,7 +74,7 @@ pub fn actions() -> Vec<glib::subclass::Signal> {
 }
 
 /// The element that a signal was emitted on.
-fn of(values: &[glib::Value]) -> ReidTrack {
+pub fn emitter(values: &[glib::Value]) -> ReidTrack {
     values[0].get().expect("checked by GObject")
 }
 

@@ -2,6 +2,9 @@
 
 use gst::{glib, prelude::*};
 
+use super::ReidTrack;
+use crate::elements::reidbin::ReidBin;
+
 /// Longest name that is made up, characters.
 const LONGEST: usize = 64;
 
@@ -80,6 +83,14 @@ impl Source {
         } else {
             self.name.clone()
         }
+    }
+}
+
+/// The name by which users know the tracker: that of the `reidbin` that it is a part of, else its own.
+pub(super) fn own_name(track: &ReidTrack) -> glib::GString {
+    match track.parent().and_downcast::<ReidBin>() {
+        Some(bin) => bin.name(),
+        None => track.name(),
     }
 }
 
