@@ -233,7 +233,7 @@ impl Reuse {
             let vector = vectors[i].as_ref();
             if let Some(vector) = vector.filter(|_| decisions[i] == Decision::Embed) {
                 next.early = match rule {
-                    Rule::Every(frames) if next.made == 0 => made * frames / fresh.max(1),
+                    Rule::Every(frames) if next.made == 0 => turn(made, fresh, frames),
                     _ => 0,
                 };
                 made += 1;
@@ -266,6 +266,12 @@ impl Remembered {
         self.was_crowded = is_crowded;
         self.is_asked = false;
     }
+}
+
+/// How many frames sooner the `made`th of `fresh` people is due who got their first vector in one frame.
+fn turn(made: u32, fresh: u32, frames: u32) -> u32 {
+    let early = u64::from(made) * u64::from(frames) / u64::from(fresh.max(1));
+    u32::try_from(early).unwrap_or(frames)
 }
 
 /// Whether another vector of a person tells more than the last.
@@ -359,6 +365,14 @@ mod tests {
             })
             .collect();
         assert_eq!(counts, [2; 8]);
+    }
+
+    #[test]
+    fn the_longest_interval_is_divided_among_a_crowd() {
+        let mut reuse = Reuse::default();
+        let crowd: Vec<Rect> = (0..8).map(|i| person(i as f32 * 100.0)).collect();
+        assert!(frame(&mut reuse, &crowd, u32::MAX).iter().all(|made| *made));
+        assert!(frame(&mut reuse, &crowd, u32::MAX).iter().all(|made| !made));
     }
 
     #[test]
