@@ -136,6 +136,29 @@ def test_a_run_ends_by_the_clock_with_a_fallen_rate(
     assert "--until" in capsys.readouterr().err
 
 
+def test_frozen_blocks_keep_their_weights_when_a_run_goes_on(
+    market: Path, tmp_path: Path, teacher: None, capsys: pytest.CaptureFixture
+) -> None:
+    config = tmp_path / "tiny.toml"
+    plain = embed_config(market, images=32)
+    lite = plain.replace('name = "slimres"', 'name = "efficientnet-lite0"')
+    lite = "\n".join(line for line in lite.splitlines() if not line.startswith("options"))
+    config.write_text(lite)
+    arguments = command(config, market.parent, tmp_path, "--teachers", str(tmp_path))
+    assert main(arguments) == 0
+    before = checkpoint.load(tmp_path / "out/checkpoint.pt", "tiny")["net"]
+    config.write_text(lite.replace("images = 32", "images = 64\nfrozen = 3"))
+    assert main([*arguments, "--resume"]) == 0
+    assert "optimiser starts anew" in capsys.readouterr().out
+    after = checkpoint.load(tmp_path / "out/checkpoint.pt", "tiny")["net"]
+    moved = {name.split(".layers")[0] for name in before if not torch.equal(before[name], after[name])}
+    assert "blocks.3" in moved and "embed.weight" in moved
+    assert not moved & {"blocks.0", "blocks.1", "blocks.2"} and not any(name.startswith("stem") for name in moved)
+    config.write_text(plain.replace("bank = 32", "bank = 32\nfrozen = 3"))
+    assert main(command(config, market.parent, tmp_path / "other", "--teachers", str(tmp_path))) == 1
+    assert "frozen is for EfficientNet" in capsys.readouterr().err
+
+
 def test_interrupted_teaching_continues_with_the_same_answers(
     market: Path, tmp_path: Path, teacher: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

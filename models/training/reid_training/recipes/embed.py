@@ -25,12 +25,13 @@ from reid_training.data.batches import PeopleSampler, ViewBatches, erase, to_inp
 from reid_training.data.pack import Pack, make_pack
 from reid_training.data.sources import Source
 from reid_training.ending import Ending
-from reid_training.errors import DataError, NanLoss, Stopped
+from reid_training.errors import ConfigError, DataError, NanLoss, Stopped
 from reid_training.evaluation import Probe, cross_view_probe, net_embedder, probes_of
 from reid_training.export import Facts, export_checked
 from reid_training.files import write_json
 from reid_training.losses import cosine_loss, neighbour_loss, relation_loss, weighted_triplet_loss
 from reid_training.nets import make_net
+from reid_training.nets.efficientlite import EfficientNetLite
 from reid_training.optim import make_optimizer
 from reid_training.progress import Progress, clock, say
 from reid_training.recipes.start import RANDOM, NetTable, Started, facts_of, sample_of, start_net
@@ -54,12 +55,15 @@ class TrainTable:
     `hold`: share of the run at full rate before the cosine fall. Loss weights: `cosine`, `neighbour` (both need
     an embedding as long as the teachers'), `relation` (does not), `identity`, `triplet`. `leave_out`: sources that are not
     trained on, but measured. `sets`: of how many data sets the known people of a batch are, negatives of triplets within one
-    set only; 0 for any. `fresh`: pictures augmented anew each time, with the answer to the plain crop (`data.batches`)."""
+    set only; 0 for any. `fresh`: pictures augmented anew each time, with the answer to the plain crop (`data.batches`).
+    `frozen`: of how many blocks at the start, the stem with them, the weights stay as they are (EfficientNet only): the early
+    layers cost the most and are nearly right when the weights are published ones."""
 
     images: int
     people: int = 16
     sets: int = 0
     fresh: bool = False
+    frozen: int = 0
     per_person: int = 4
     others: int = 64
     lr: float = 1.5e-3
@@ -88,6 +92,7 @@ class Run:
     def __init__(self, config: Config, started: Started, dim: int, train: TrainTable, people: int, device: str) -> None:
         self.recipe, self.train, self.device = config.recipe, train, device
         self.net = started.net.to(device, memory_format=torch.channels_last)
+        freeze(self.net, train.frozen)
         self.average = copy.deepcopy(self.net).eval().requires_grad_(False)
         self.before, self.terms = started.seen, started.terms  # pictures seen, and their terms, when this run began
         self.head = nn.Linear(dim, people, bias=False).to(device)
@@ -115,11 +120,14 @@ class Run:
         self.history, self.born, self.fallen = state["history"], state.get("born", 0), state.get("fallen", 0.0)
         self.averaged_from = state.get("averaged_from", 0)
         self.before, self.terms = state.get("before", 0), state.get("terms", "")
-        if state["head"]["weight"].shape == self.head.weight.shape:
+        same_people = state["head"]["weight"].shape == self.head.weight.shape
+        if same_people:
             self.head.load_state_dict(state["head"])
+        if same_people and fits(self.optimizer, state["optimizer"]):
             self.optimizer.load_state_dict(state["optimizer"])
         else:
-            say("other people than in the checkpoint: classifier and optimiser start anew")
+            which = "weights learn" if same_people else "people"
+            say(f"other {which} than in the checkpoint: {'optimiser starts' if same_people else 'classifier and optimiser start'} anew")
             self.born = self.seen
 
     def size(self) -> tuple[int, int]:
@@ -144,6 +152,22 @@ class Run:
                     mean.lerp_(now, 1 - keep)
                 else:
                     mean.copy_(now)
+
+
+def freeze(net: nn.Module, blocks: int) -> None:
+    """Keeps stem and first `blocks` blocks as they are, the statistics of their normalisations too."""
+    if not blocks:
+        return
+    if not isinstance(net, EfficientNetLite):
+        raise ConfigError(f"[train] frozen is for EfficientNet-Lite; {type(net).__name__} has no blocks to keep")
+    for part in (net.stem, *net.blocks[:blocks]):
+        part.requires_grad_(False).eval()
+
+
+def fits(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> bool:
+    """Whether the state is of an optimiser of as many tensors."""
+    mine, theirs = optimizer.state_dict()["param_groups"], state["param_groups"]
+    return [len(group["params"]) for group in mine] == [len(group["params"]) for group in theirs]
 
 
 def losses_of(run: Run, images: Tensor, targets: Tensor, classes: Tensor, bank: Tensor, sets: Tensor) -> dict[str, Tensor]:
