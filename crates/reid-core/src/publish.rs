@@ -134,6 +134,9 @@ struct Object<'a> {
     id: Option<u32>,
     roi_type: &'a str,
     detection: Detection<'a>,
+    /// Of what is followed and has no identity, such as cars; everybody else's is in `reid`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    track_id: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reid: Option<Reid<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -275,6 +278,10 @@ fn object<'a>(
             label_id: person.label_id,
             label: &person.label,
         },
+        track_id: person
+            .track
+            .filter(|_| person.identity.is_none())
+            .map(|track| track.id.0),
         reid: person
             .identity
             .as_ref()

@@ -59,6 +59,21 @@ fn json_holds_what_the_design_names() {
 }
 
 #[test]
+fn what_is_followed_without_an_identity_has_its_track() {
+    let written = |identity| {
+        let person = tracked(32.0, TrackState::Confirmed, identity);
+        let line = json_line(&FRAME, &[person], false, false).unwrap();
+        let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+        line["objects"][0].clone()
+    };
+    let car = written(None);
+    assert_eq!((&car["track_id"], car.get("reid")), (&4.into(), None));
+    let person = written(Some(17));
+    assert_eq!(person.get("track_id"), None);
+    assert_eq!(person["reid"]["track_id"], 4);
+}
+
+#[test]
 fn evidence_is_told_on_the_clock_of_the_line() {
     let time = |timestamp_ns, gallery_ns| {
         let frame = FrameFacts {

@@ -7,8 +7,8 @@ use super::Decoded;
 /// Frames looked at before silence is remarkable: ten seconds at 25 frames a second.
 pub const SILENT_FRAMES: u64 = 250;
 
-/// Frames whose scores are all exactly zero, or whose boxes all lie outside of the picture, before that is remarkable. No working
-/// model gives even one.
+/// Frames whose scores are all exactly zero, or whose boxes all lie outside of the picture, before that is remarkable. Models with
+/// 8-bit outputs give such frames where nothing is in view.
 pub const ZERO_FRAMES: u64 = 25;
 
 /// Something that the user should know. Each kind is said once.
@@ -28,7 +28,7 @@ pub enum Remark {
         /// Highest score seen so far.
         best: f32,
     },
-    /// Every score of every frame is exactly zero.
+    /// Every score of the classes to find is exactly zero in every frame.
     AllZero,
     /// So many numbers of this frame are NaN or infinite.
     NotFinite(usize),
@@ -53,7 +53,7 @@ impl fmt::Display for Remark {
             ),
             Self::AllZero => write!(
                 f,
-                "every score is exactly zero: the model is broken, as by quantising boxes and scores with one scale. Use another file"
+                "every score of the classes to find is exactly zero so far. If such objects are in view, the model is broken, as by quantizing boxes and scores with one scale: use another file"
             ),
             Self::NotFinite(count) => write!(
                 f,
