@@ -13,7 +13,7 @@ use std::{
 use super::{
     Location, StoreError,
     cameras::CameraNames,
-    keeper::{Keeper, Notice},
+    persistence::{Notice, PersistenceWorker},
     kinds,
     model_lock::{ModelLock, described},
     rules::RuleBook,
@@ -52,7 +52,7 @@ pub struct SharedGallery {
 /// What a gallery outside of memory has.
 #[derive(Debug)]
 struct Kept {
-    keeper: Keeper,
+    worker: PersistenceWorker,
     model: Arc<ModelLock>,
 }
 
@@ -81,8 +81,8 @@ impl SharedGallery {
         gallery.keep_journal();
         let gallery = Arc::new(Mutex::new(gallery));
         database.begin(&gallery)?;
-        let keeper = Keeper::start(gallery.clone(), database);
-        let keeper = keeper.map_err(|error| StoreError::Other {
+        let worker = PersistenceWorker::start(gallery.clone(), database);
+        let worker = worker.map_err(|error| StoreError::Other {
             place: location.shown(),
             cause: error.to_string(),
         })?;
@@ -92,7 +92,7 @@ impl SharedGallery {
             gallery,
             cameras: Arc::default(),
             first_model: OnceLock::new(),
-            kept: Some(Kept { keeper, model }),
+            kept: Some(Kept { worker, model }),
         }))
     }
 
@@ -145,21 +145,21 @@ impl SharedGallery {
     pub fn notices(&self) -> Vec<Notice> {
         self.kept
             .as_ref()
-            .map_or_else(Vec::new, |kept| kept.keeper.notices())
+            .map_or_else(Vec::new, |kept| kept.worker.notices())
     }
 
-    /// Has what changed written soon.
-    pub fn hurry(&self) {
+    /// Requests a flush of pending changes. Does not wait.
+    pub fn request_flush(&self) {
         if let Some(kept) = &self.kept {
-            kept.keeper.hurry();
+            kept.worker.request_flush();
         }
     }
 
-    /// Waits until what changed is written, at most `limit`; false when it is not by then.
-    pub fn settle(&self, limit: Duration) -> bool {
+    /// Flushes pending changes. Returns false when `limit` passed first.
+    pub fn flush(&self, limit: Duration) -> bool {
         self.kept
             .as_ref()
-            .is_none_or(|kept| kept.keeper.settle(limit))
+            .is_none_or(|kept| kept.worker.flush(limit))
     }
 }
 

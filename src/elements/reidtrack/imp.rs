@@ -183,7 +183,7 @@ impl BaseTransformImpl for ReidTrack {
     fn stop(&self) -> Result<(), gst::ErrorMessage> {
         let news = self.state().take().and_then(|mut state| state.close());
         if let Some(news) = &news {
-            news.gallery.hurry();
+            news.gallery.request_flush();
         }
         self.tell(news);
         Ok(())
@@ -404,7 +404,7 @@ impl ReidTrack {
         };
         match action(&gallery) {
             Ok((result, events)) => {
-                gallery.hurry();
+                gallery.request_flush();
                 let camera = Arc::from(self.settings().camera.as_str());
                 self.tell(Some(News {
                     gallery,
@@ -427,7 +427,7 @@ impl ReidTrack {
             kept.clone()
         };
         let Some(gallery) = gallery else { return };
-        if !gallery.settle(ERASED_WITHIN) {
+        if !gallery.flush(ERASED_WITHIN) {
             gst::element_imp_warning!(
                 self,
                 gst::ResourceError::Write,

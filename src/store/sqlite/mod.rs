@@ -1,9 +1,9 @@
 //! A gallery in a file of SQLite, written by one process at a time and read by any.
 //!
-//! What is deleted is overwritten (`secure_delete`), and where a user asked for it the write-ahead log is emptied at
-//! once. The log makes a `kill -9` harmless: what was not committed, at most the last half second, was never there.
-//! Numbers are given only after they were promised to the disk; whoever comes while no promise is left gets a number of
-//! the process's own making, which the next promise replaces.
+//! Deleted rows are overwritten (`secure_delete`); the write-ahead log is truncated at once when a user asked for the
+//! deletion. After a `kill -9` at most the last half second, which was not committed yet, is missing.
+//! Ids are reserved on disk in blocks before they are assigned. A person who comes while no reserved id is left gets a
+//! provisional id of this process, which the next reservation replaces.
 
 mod fault;
 mod open;
@@ -47,16 +47,16 @@ use crate::{
 const INTERVAL: Duration = Duration::from_millis(500);
 /// How often old sightings are dropped and the log is emptied.
 const SWEEP: Duration = Duration::from_secs(60);
-/// Numbers are promised to the file before use, so many at once: whatever happens, none is given twice.
+/// Ids reserved in the file at a time. They are reserved before use, so that none is assigned twice.
 const BLOCK: u32 = 512;
 /// An open file.
 pub(super) struct Sqlite {
     connection: Connection,
     place: String,
     model: Arc<ModelLock>,
-    /// Every number below was promised to this gallery or one before, none from here on.
+    /// Every id below was reserved for this gallery or an earlier one, none from here on.
     mark: u32,
-    /// The next number of this process's own making, when it was last looked whether any was given.
+    /// The next provisional id, at the last check whether any was assigned.
     own_number: u32,
     /// Something was forgotten that the log may still hold.
     must_empty_log: bool,
@@ -119,15 +119,15 @@ impl Sqlite {
         self.check_whole(whole)?;
         gallery.end_restore(None);
         gallery.number_from(first_provisional());
-        let numbers = self.promise(BLOCK)?;
+        let numbers = self.reserve_block(BLOCK)?;
         gallery.reserve_numbers(numbers);
         gallery.replace_provisional();
         self.own_number = gallery.upcoming_number();
         Ok(model)
     }
 
-    /// Numbers that nobody was promised before. They are on the disk when this returns.
-    fn promise(&mut self, count: u32) -> Result<Range<u32>, StoreError> {
+    /// Reserves ids that were never reserved before. The reservation is on disk when this returns.
+    fn reserve_block(&mut self, count: u32) -> Result<Range<u32>, StoreError> {
         let first = self.mark;
         let mark = first.saturating_add(count).min(PROVISIONAL).max(first);
         // Elsewhere a power cut may undo the last commits: they are not waited for.
@@ -141,7 +141,7 @@ impl Sqlite {
         Ok(first..mark)
     }
 
-    /// Sets numbers aside before there are too few, and replaces those that were given without a promise.
+    /// Reserves more ids before there are too few, and replaces provisional ones.
     fn keep_numbers(&mut self, gallery: &Mutex<Gallery>) -> Result<(), StoreError> {
         let provisional = {
             let gallery = lock(gallery);
@@ -153,7 +153,7 @@ impl Sqlite {
             self.own_number = gallery.upcoming_number();
             gallery.provisional_people()
         };
-        let numbers = self.promise(BLOCK.saturating_add(provisional))?;
+        let numbers = self.reserve_block(BLOCK.saturating_add(provisional))?;
         let mut gallery = lock(gallery);
         gallery.reserve_numbers(numbers);
         gallery.replace_provisional();
@@ -260,7 +260,7 @@ impl Database for Sqlite {
         INTERVAL
     }
 
-    fn exchange(&mut self, gallery: &Mutex<Gallery>, _asked: bool) -> Result<(), StoreError> {
+    fn sync(&mut self, gallery: &Mutex<Gallery>, _asked: bool) -> Result<(), StoreError> {
         lock(gallery).idle(wall_ns());
         self.keep_numbers(gallery)?;
         loop {
@@ -279,7 +279,7 @@ impl Database for Sqlite {
     }
 
     fn close(&mut self, gallery: &Mutex<Gallery>) -> Result<(), StoreError> {
-        self.exchange(gallery, true)?;
+        self.sync(gallery, true)?;
         let next = lock(gallery).first_reserved().unwrap_or(self.mark);
         set_fact(&self.connection, "next_number", &next.to_string())
             .map_err(|error| fault(&self.place, error))?;
