@@ -22,7 +22,7 @@ use std::{
 };
 
 use gstreid::core::{
-    appearance::{Candidate, Decision, Reuse, Rule},
+    appearance::{Candidate, Decision, EmbeddingCache, Rule},
     embedding::{Embedding, ModelFingerprint},
     geometry::Rect,
     identity::{
@@ -41,7 +41,7 @@ struct Camera {
     smooth: bool,
     unseen: bool,
     frames: std::iter::Peekable<std::vec::IntoIter<serde_json::Value>>,
-    reuse: Reuse,
+    reuse: EmbeddingCache,
     /// When vectors are made anew.
     rule: Rule,
     /// Boxes so far, and those whose vectors were made anew.
@@ -235,7 +235,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         cameras.push(Camera {
             true_tracks,
             smooth,
-            reuse: Reuse::default(),
+            reuse: EmbeddingCache::default(),
             rule,
             boxes: (0, 0),
             unseen: unseen && !true_tracks,

@@ -366,7 +366,7 @@ fn batches_that_are_filled_up_give_the_same_vectors() {
     }
     // A model that takes one at a time, whatever it says.
     let mut single = open("false-open", 4, true);
-    assert!(single.take_remark().unwrap().contains("one by one"));
+    assert!(single.take_warning().unwrap().contains("one by one"));
     assert_eq!(values(&mut single, 4).1, 5);
 }
 

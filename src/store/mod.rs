@@ -9,10 +9,10 @@ pub mod cameras;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod encoding;
 mod error;
-mod persistence;
 mod kinds;
 mod location;
 mod model_lock;
+mod persistence;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod records;
@@ -22,6 +22,6 @@ pub mod rules;
 mod sqlite;
 
 pub use error::StoreError;
-pub use persistence::Notice;
 pub use location::{Location, SecretUri, without_password};
+pub use persistence::Notice;
 pub use records::{KeptPerson, KeptSighting};

@@ -238,7 +238,10 @@ mod tests {
             troubles,
             rounds: rounds.clone(),
         };
-        (PersistenceWorker::start(gallery, Box::new(planned)).unwrap(), rounds)
+        (
+            PersistenceWorker::start(gallery, Box::new(planned)).unwrap(),
+            rounds,
+        )
     }
 
     #[test]

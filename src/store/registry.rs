@@ -13,9 +13,9 @@ use std::{
 use super::{
     Location, StoreError,
     cameras::CameraNames,
-    persistence::{Notice, PersistenceWorker},
     kinds,
     model_lock::{ModelLock, described},
+    persistence::{Notice, PersistenceWorker},
     rules::RuleBook,
 };
 use crate::{

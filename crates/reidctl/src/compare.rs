@@ -2,7 +2,7 @@
 
 use std::{error::Error, io::Write, path::PathBuf, process::ExitCode};
 
-use gstreid::inference::{ModelRequest, PairFacts, PairScorer, SharedModel, models};
+use gstreid::inference::{ModelRequest, PairScorer, PairSpec, SharedModel, models};
 use serde_json::json;
 
 use crate::{
@@ -44,7 +44,7 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Outcome {
     let request = arguments.model.request(models::DEFAULT_EMBEDDER)?;
     // Sessions are shared: what is opened next finds the model loaded.
     let model = SharedModel::open(&request, None)?;
-    let comparison = if PairFacts::fits(model.info()) {
+    let comparison = if PairSpec::fits(model.info()) {
         by_pair(&request, &a, &b)?
     } else {
         by_embedding(&arguments.model, &a, &b)?

@@ -275,7 +275,7 @@ impl BaseTransformImpl for ReidTrack {
         }
         let is_meta = buffer.meta::<PeopleMeta>().is_some();
         let before: Vec<Rect> = people.iter().flatten().map(|p| p.rect).collect();
-        let remark = state.remark(people.as_deref());
+        let warning = state.warning(people.as_deref());
         let begins = state.stream.is_none();
         let stream = state.stream();
         let camera = stream.name();
@@ -294,8 +294,8 @@ impl BaseTransformImpl for ReidTrack {
         if begins && is_shared {
             messages::warn_of_shared_name(&*self.obj(), &camera, &news.gallery);
         }
-        if let Some(remark) = remark {
-            gst::element_imp_warning!(self, gst::StreamError::Failed, ("{remark}"));
+        if let Some(warning) = warning {
+            gst::element_imp_warning!(self, gst::StreamError::Failed, ("{warning}"));
         }
         if dropped > 0 {
             messages::warn_of_dropped(&*self.obj(), dropped);
