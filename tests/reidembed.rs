@@ -445,7 +445,7 @@ fn people_who_all_look_alike_are_reported_once() {
     }
     let warnings = stream.warnings();
     assert!(
-        warnings.len() == 1 && warnings[0].contains("look alike"),
+        warnings.len() == 1 && warnings[0].contains("nearly the same vector"),
         "{warnings:?}"
     );
     let mut sound = Stream::new(&[("model", &model("open"))]);
@@ -737,7 +737,10 @@ fn check_foreign(path: &Path, row: &Foreign) {
             stream.embed(picture(&FIGURES), people(&FIGURES));
         }
         assert!(
-            stream.warnings().iter().any(|w| w.contains("look alike")),
+            stream
+                .warnings()
+                .iter()
+                .any(|w| w.contains("nearly the same vector")),
             "{}",
             row.file
         );

@@ -284,7 +284,7 @@ fn models_that_never_find_anything_are_warned_about_once() {
         ("bad-zero", 25, "exactly zero"),
         ("bad-capped", 250, "best score seen is 0.200"),
         ("bad-nan", 1, "not finite"),
-        ("bad-outside", 25, "lies outside of the picture"),
+        ("bad-outside", 25, "lies outside the picture"),
     ];
     for (name, frame, part) in cases {
         let (first, warnings) = warning_after(name, frame + 50);
