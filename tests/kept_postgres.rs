@@ -492,7 +492,7 @@ fn what_is_not_yet_erased_is_said_until_it_is() {
     let mut archive = Archive::open(&location(&uri), Purpose::Correct).unwrap();
     let refused = archive.forget(ids[0]).unwrap_err().to_string();
     assert!(
-        refused.contains("bytes of theirs may still lie") && refused.contains("VACUUM FULL"),
+        refused.contains("may still be in the files") && refused.contains("VACUUM FULL"),
         "{refused}"
     );
     assert_eq!(archive.list().unwrap().len(), 2, "deleted it is");

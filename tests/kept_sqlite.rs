@@ -677,8 +677,8 @@ fn whatever_is_wrong_with_the_file_is_said_at_the_start() {
     fs::write(file("damaged.db"), bytes).unwrap();
     for (name, expected) in [
         ("missing/lobby.db", "the folder does not exist"),
-        ("text.db", "is no gallery"),
-        ("other.db", "is no gallery"),
+        ("text.db", "is not a gallery"),
+        ("other.db", "is not a gallery"),
         ("future.db", "update the plugin"),
         ("damaged.db", "is damaged"),
     ] {

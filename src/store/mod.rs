@@ -1,4 +1,4 @@
-//! Where a gallery lives, and how the elements of a process find it.
+//! Where a gallery is kept, and how the elements of a process find it.
 //!
 //! In memory it is a [`crate::core::identity::Gallery`] behind a lock. With a location, a thread of its own ([`persistence`])
 //! carries what changes into a database and brings in what others changed; the streaming threads never wait for it.

@@ -221,7 +221,9 @@ mod tests {
             self.rounds.fetch_add(1, Ordering::Relaxed);
             if self.troubles > 0 {
                 self.troubles -= 1;
-                return Err(StoreError::Full { place: "x".into() });
+                return Err(StoreError::Full {
+                    location: "x".into(),
+                });
             }
             Ok(())
         }

@@ -14,7 +14,7 @@ use crate::{
 #[derive(clap::Args)]
 #[command(after_help = "\
 With an embedder the measure is the cosine of the two vectors, from -1 to 1. What it means differs by model: the \
-probability comes from pairs of strangers and of the same people that `reidctl eval --calibrate` has measured, and takes \
+probability comes from genuine and impostor pairs that `reidctl eval --calibrate` has measured, and takes \
 one person and two for equally likely beforehand.\n
 A model with two picture inputs (metadata reid.task = pair) compares the pictures itself.\n
 Example: reidctl compare door.jpg hall.jpg")]

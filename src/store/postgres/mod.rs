@@ -154,7 +154,7 @@ impl Postgres {
         let described = described(theirs, name.as_deref());
         self.model.admit_kept(theirs, name).map_err(|ours| {
             Fault::Store(StoreError::OtherModel {
-                place: self.target.shown().to_owned(),
+                location: self.target.shown().to_owned(),
                 theirs: described,
                 ours,
             })

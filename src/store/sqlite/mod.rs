@@ -52,7 +52,7 @@ const BLOCK: u32 = 512;
 /// An open file.
 pub(super) struct Sqlite {
     connection: Connection,
-    place: String,
+    location: String,
     model: Arc<ModelLock>,
     /// Every id below was reserved for this gallery or an earlier one, none from here on.
     mark: u32,
@@ -67,16 +67,16 @@ pub(super) struct Sqlite {
 
 impl Sqlite {
     pub fn open(path: &Path, access: Access) -> Result<Self, StoreError> {
-        let place = format!("sqlite://{}", path.display());
-        open::check_path(path, &place, access)?;
+        let location = format!("sqlite://{}", path.display());
+        open::check_path(path, &location, access)?;
         let guard = match access {
             Access::Read => None,
-            Access::Keep | Access::Change => Some(open::take_lock(path, &place)?),
+            Access::Keep | Access::Change => Some(open::take_lock(path, &location)?),
         };
         let connection = match access {
-            Access::Read => open::look(path, &place)?,
-            Access::Keep => open::write_to(path, &place, OpenFlags::SQLITE_OPEN_CREATE)?,
-            Access::Change => open::write_to(path, &place, OpenFlags::empty())?,
+            Access::Read => open::look(path, &location)?,
+            Access::Keep => open::write_to(path, &location, OpenFlags::SQLITE_OPEN_CREATE)?,
+            Access::Change => open::write_to(path, &location, OpenFlags::empty())?,
         };
         Ok(Self {
             connection,
@@ -86,7 +86,7 @@ impl Sqlite {
             must_empty_log: false,
             swept: Instant::now(),
             _lock: guard,
-            place,
+            location,
         })
     }
 
@@ -100,7 +100,7 @@ impl Sqlite {
 
     /// Fills a gallery that is kept here from now on. Returns whose vectors it holds.
     fn restore(&mut self, gallery: &mut Gallery) -> Result<Option<ModelFingerprint>, StoreError> {
-        let fault = |error| fault(&self.place, error);
+        let fault = |error| fault(&self.location, error);
         // Left over where rows went and the process was killed before the person did.
         self.connection
             .execute_batch(
@@ -136,7 +136,7 @@ impl Sqlite {
             .and_then(|()| set_fact(&self.connection, "next_number", &mark.to_string()));
         durably("normal")
             .and(written)
-            .map_err(|error| fault(&self.place, error))?;
+            .map_err(|error| fault(&self.location, error))?;
         self.mark = mark;
         Ok(first..mark)
     }
@@ -162,7 +162,7 @@ impl Sqlite {
 
     /// What the file of the model is called whose vectors are kept, if that was known.
     fn model_name(&self) -> Result<Option<String>, StoreError> {
-        fact(&self.connection, "model_name").map_err(|error| fault(&self.place, error))
+        fact(&self.connection, "model_name").map_err(|error| fault(&self.location, error))
     }
 
     /// Refuses a file some of whose vectors are none.
@@ -170,10 +170,10 @@ impl Sqlite {
         match whole {
             Ok(true) => Ok(()),
             Ok(false) => Err(StoreError::Damaged {
-                place: self.place.clone(),
+                location: self.location.clone(),
                 cause: "it holds vectors that are none".into(),
             }),
-            Err(error) => Err(fault(&self.place, error)),
+            Err(error) => Err(fault(&self.location, error)),
         }
     }
 
@@ -215,10 +215,10 @@ impl Sqlite {
         let busy: i64 = self
             .connection
             .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
-            .map_err(|error| fault(&self.place, error))?;
+            .map_err(|error| fault(&self.location, error))?;
         if busy != 0 {
             return Err(StoreError::Locked {
-                place: self.place.clone(),
+                location: self.location.clone(),
             });
         }
         self.must_empty_log = false;
@@ -239,7 +239,7 @@ impl Sqlite {
             let oldest = signed(wall_ns().saturating_sub(max_age));
             self.connection
                 .execute("DELETE FROM sightings WHERE ended < ?1", [oldest])
-                .map_err(|error| fault(&self.place, error))?;
+                .map_err(|error| fault(&self.location, error))?;
         }
         // A reader may be at it: the next sweep will do.
         let _ = self.empty_log();
@@ -271,7 +271,7 @@ impl Database for Sqlite {
                 Err(error) => {
                     let mut gallery = lock(gallery);
                     taken.iter().for_each(|changes| gallery.put_back(changes));
-                    return Err(fault(&self.place, error));
+                    return Err(fault(&self.location, error));
                 }
             }
         }
@@ -282,7 +282,7 @@ impl Database for Sqlite {
         self.sync(gallery, true)?;
         let next = lock(gallery).first_reserved().unwrap_or(self.mark);
         set_fact(&self.connection, "next_number", &next.to_string())
-            .map_err(|error| fault(&self.place, error))?;
+            .map_err(|error| fault(&self.location, error))?;
         self.empty_log()
     }
 }
@@ -291,7 +291,8 @@ impl Records for Sqlite {
     fn load(&mut self, only: &[IdentityId]) -> Result<Saved, StoreError> {
         let ids: Vec<String> = only.iter().map(|id| id.0.to_string()).collect();
         let condition = format!("WHERE id IN ({})", ids.join(","));
-        let mut saved = read::facts(&self.connection).map_err(|error| fault(&self.place, error))?;
+        let mut saved =
+            read::facts(&self.connection).map_err(|error| fault(&self.location, error))?;
         let whole = read::each_person(&self.connection, &condition, |person| {
             saved.people.push(person);
         });
@@ -300,8 +301,8 @@ impl Records for Sqlite {
     }
 
     fn write(&mut self, changes: &Changes) -> Result<(), StoreError> {
-        let place = self.place.clone();
-        let fault = |error| fault(&place, error);
+        let location = self.location.clone();
+        let fault = |error| fault(&location, error);
         let transaction = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
@@ -318,18 +319,18 @@ impl Records for Sqlite {
     }
 
     fn list(&mut self) -> Result<Vec<KeptPerson>, StoreError> {
-        read::list(&self.connection).map_err(|error| fault(&self.place, error))
+        read::list(&self.connection).map_err(|error| fault(&self.location, error))
     }
 
     fn sightings(&mut self, id: Option<u32>) -> Result<Vec<KeptSighting>, StoreError> {
-        read::sightings(&self.connection, id).map_err(|error| fault(&self.place, error))
+        read::sightings(&self.connection, id).map_err(|error| fault(&self.location, error))
     }
 
     fn thumbnail(&mut self, id: u32) -> Result<Option<Vec<u8>>, StoreError> {
-        read::thumbnail(&self.connection, id).map_err(|error| fault(&self.place, error))
+        read::thumbnail(&self.connection, id).map_err(|error| fault(&self.location, error))
     }
 
     fn current(&mut self, id: u32) -> Result<Option<u32>, StoreError> {
-        read::current(&self.connection, id).map_err(|error| fault(&self.place, error))
+        read::current(&self.connection, id).map_err(|error| fault(&self.location, error))
     }
 }
