@@ -22,7 +22,7 @@ use std::{
 };
 
 use gstreid::core::{
-    appearance::{Candidate, Decision, Reuse, Rule},
+    appearance::{Candidate, Decision, EmbeddingCache, Rule},
     embedding::{Embedding, ModelFingerprint},
     geometry::Rect,
     identity::{
@@ -41,7 +41,7 @@ struct Camera {
     smooth: bool,
     unseen: bool,
     frames: std::iter::Peekable<std::vec::IntoIter<serde_json::Value>>,
-    reuse: Reuse,
+    reuse: EmbeddingCache,
     /// When vectors are made anew.
     rule: Rule,
     /// Boxes so far, and those whose vectors were made anew.
@@ -187,8 +187,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             Some(("smooth", v)) => smooth = v != "0",
             Some(("unseen", v)) => unseen = v != "0",
             Some(("looks", v)) => config.use_appearance = v != "0",
-            Some(("heights", v)) => config.use_stature = v != "0",
-            Some(("sure", v)) => config.sure_score = Some(v.parse()?),
+            Some(("heights", v)) => config.use_height_prior = v != "0",
+            Some(("sure", v)) => config.high_score = Some(v.parse()?),
             Some(("hits", v)) => config.min_hits = v.parse()?,
             Some(("lost", v)) => config.max_lost_ns = (v.parse::<f64>()? * 1e9) as u64,
             Some(("shift", v)) => shift = v.parse()?,
@@ -235,7 +235,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         cameras.push(Camera {
             true_tracks,
             smooth,
-            reuse: Reuse::default(),
+            reuse: EmbeddingCache::default(),
             rule,
             boxes: (0, 0),
             unseen: unseen && !true_tracks,

@@ -207,7 +207,7 @@ fn a_server_that_goes_away_and_returns_stops_no_pipeline() {
         before = tracked::ids(&door.frames(5, &[0, 1], true));
         tracked::ids(&hall.frames(5, &[0, 1], true)) == before
     });
-    // What was settled until now.
+    // What was flushed until now.
     buses.iter().for_each(|bus| bus.set_flushing(true));
     buses.iter().for_each(|bus| bus.set_flushing(false));
     server.stop();
@@ -252,7 +252,7 @@ fn an_outage_is_told_once_and_so_is_its_end() {
     let uri = server.uri("postgres");
     let mut door = Camera::open(&location(&uri), "door").unwrap();
     door.visit(&[1], 20);
-    assert!(door.gallery.settle(LONG));
+    assert!(door.gallery.flush(LONG));
     server.stop();
     let mut told = Vec::new();
     until("trouble is told", || {
@@ -266,7 +266,7 @@ fn an_outage_is_told_once_and_so_is_its_end() {
     std::thread::sleep(Duration::from_millis(1500));
     assert!(door.gallery.notices().is_empty());
     server.run();
-    assert!(door.gallery.settle(LONG));
+    assert!(door.gallery.flush(LONG));
     assert_eq!(door.gallery.notices(), [Notice::Recovered]);
 }
 
@@ -306,7 +306,7 @@ fn corrections_reach_running_pipelines() {
     let uri = server.uri(&server.database());
     let mut door = Camera::open(&location(&uri), "door").unwrap();
     let ids = door.arrive(&[1, 2], 20);
-    assert!(door.gallery.settle(LONG));
+    assert!(door.gallery.flush(LONG));
     let mut archive = Archive::open(&location(&uri), Purpose::Correct).unwrap();
     archive.rename(ids[0], "Ada").unwrap();
     until("the name arrives", || {
@@ -315,7 +315,7 @@ fn corrections_reach_running_pipelines() {
     });
     archive.forget(ids[1]).unwrap();
     until("the person is gone", || !door.stay().contains(&ids[1]));
-    assert!(door.gallery.settle(LONG));
+    assert!(door.gallery.flush(LONG));
     let kept: Vec<u32> = archive.list().unwrap().iter().map(|p| p.id).collect();
     assert!(
         kept.contains(&ids[0]) && !kept.contains(&ids[1]),
@@ -345,13 +345,13 @@ fn a_split_by_camera_takes_what_the_camera_saw_along() {
     let mut hall = Camera::with(&location(&uri), "hall", config).unwrap();
     let (first, second) = (door.visit(&[1], 20)[0], hall.visit(&[2], 20)[0]);
     let [first_id, second_id] = [first, second].map(IdentityId);
-    assert!(door.gallery.settle(LONG));
+    assert!(door.gallery.flush(LONG));
     let new = {
         let mut gallery = door.gallery.lock();
         gallery.merge(second_id, first_id).unwrap();
         gallery.split(first_id, Some("hall")).unwrap().0.0
     };
-    assert!(door.gallery.settle(LONG));
+    assert!(door.gallery.flush(LONG));
     drop((door, hall));
     let mut archive = Archive::open(&location(&uri), Purpose::Correct).unwrap();
     let cameras = |archive: &mut Archive, id: u32| -> Vec<String> {
@@ -433,7 +433,7 @@ fn forgetting_leaves_no_byte_in_the_tables() {
     let (mut seen, mut ids) = (BTreeSet::new(), Vec::new());
     for round in 0..4 {
         ids = door.visit(&[1, 2, 3 + round], 20);
-        assert!(door.gallery.settle(LONG));
+        assert!(door.gallery.flush(LONG));
         seen.extend(vectors_of(ids[0]));
     }
     assert!(
@@ -445,7 +445,7 @@ fn forgetting_leaves_no_byte_in_the_tables() {
     let begin = "BEGIN; CREATE TABLE unfinished (n int)";
     elsewhere.batch_execute(begin).unwrap();
     door.gallery.lock().forget(IdentityId(ids[0])).unwrap();
-    assert!(door.gallery.settle(LONG));
+    assert!(door.gallery.flush(LONG));
     // Looking at once would keep them for as long as that takes.
     std::thread::sleep(Duration::from_secs(2));
     until("a pipeline's forgetting", || {
@@ -483,7 +483,7 @@ fn what_is_not_yet_erased_is_said_until_it_is() {
     let uri = server.uri(&database);
     let mut door = Camera::open(&location(&uri), "door").unwrap();
     let ids = door.visit(&[1, 2, 3], 20);
-    assert!(door.gallery.settle(LONG));
+    assert!(door.gallery.flush(LONG));
     assert_eq!(told(&door), "");
     // Somebody reads the vectors, and still does when two people are forgotten.
     let mut reader = server.session(&database).unwrap();
@@ -492,17 +492,17 @@ fn what_is_not_yet_erased_is_said_until_it_is() {
     let mut archive = Archive::open(&location(&uri), Purpose::Correct).unwrap();
     let refused = archive.forget(ids[0]).unwrap_err().to_string();
     assert!(
-        refused.contains("bytes of theirs may still lie") && refused.contains("VACUUM FULL"),
+        refused.contains("may still be in the files") && refused.contains("VACUUM FULL"),
         "{refused}"
     );
     assert_eq!(archive.list().unwrap().len(), 2, "deleted it is");
     door.gallery.lock().forget(IdentityId(ids[1])).unwrap();
-    assert!(!door.gallery.settle(Duration::from_secs(3)));
+    assert!(!door.gallery.flush(Duration::from_secs(3)));
     let trouble = told(&door);
     assert!(trouble.contains("it is tried again"), "{trouble}");
     reader.batch_execute("COMMIT").unwrap();
     until("everything is erased", || told(&door).contains("recovered"));
-    assert!(door.gallery.settle(LONG));
+    assert!(door.gallery.flush(LONG));
 }
 
 #[test]
@@ -576,7 +576,7 @@ fn pgvector_gets_a_copy_of_the_vectors_where_it_is_there() {
     let several = |door: &mut Camera| {
         let ids = door.visit(&[1, 2, 3], 40);
         assert_eq!(door.visit(&[3, 1, 2], 40), [ids[2], ids[0], ids[1]]);
-        assert!(door.gallery.settle(LONG));
+        assert!(door.gallery.flush(LONG));
         ids
     };
     let before = several(&mut door);
@@ -587,15 +587,15 @@ fn pgvector_gets_a_copy_of_the_vectors_where_it_is_there() {
     let empty = "SELECT count(*)::integer FROM reid_prototypes WHERE embedding IS NULL";
     assert_eq!(server.numbers(&database, empty), [0]);
     let ids = door.visit(&[4, 5], 40);
-    assert!(door.gallery.settle(LONG));
+    assert!(door.gallery.flush(LONG));
     assert_eq!(server.numbers(&database, empty), [0]);
     check_search(&server, &database);
     door.gallery.lock().forget(IdentityId(ids[0])).unwrap();
-    assert!(door.gallery.settle(LONG));
+    assert!(door.gallery.flush(LONG));
     // Gone again, at any moment: nobody is stopped.
     server.execute(&database, "DROP EXTENSION vector CASCADE");
     assert_eq!(door.visit(&[1, 6], 40)[0], before[0]);
-    assert!(door.gallery.settle(LONG));
+    assert!(door.gallery.flush(LONG));
     assert_eq!(server.numbers(&database, columns), [0]);
 }
 
@@ -625,7 +625,7 @@ fn a_user_with_few_rights_is_enough_once_the_tables_are_there() {
     let mut door = Camera::open(&location(&humble), "door").unwrap();
     let ids = door.visit(&[1, 2], 20);
     door.gallery.lock().forget(IdentityId(ids[1])).unwrap();
-    assert!(door.gallery.settle(LONG));
+    assert!(door.gallery.flush(LONG));
     let told = told(&door);
     assert!(told.contains("this user may not write reid_"), "{told}");
     let mut archive = Archive::open(&location(&humble), Purpose::Look).unwrap();

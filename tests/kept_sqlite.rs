@@ -28,7 +28,7 @@ use gstreid::{
 };
 
 /// Where a child process keeps its gallery: set, this program is such a child.
-const CHILD: &str = "GST_REID_TEST_KEEPER";
+const CHILD: &str = "GST_REID_TEST_WRITER";
 const LONG: Duration = Duration::from_secs(20);
 
 fn place(folder: &tempfile::TempDir) -> Location {
@@ -126,7 +126,7 @@ fn check_after_kill(path: &Path, announced: &[(Instant, u32)], killed: Instant) 
 }
 
 /// Starts this program as a process that keeps a gallery and tells the numbers that it gives.
-fn keeper_process(folder: &tempfile::TempDir, round: u64) -> Child {
+fn writer_process(folder: &tempfile::TempDir, round: u64) -> Child {
     Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "child_process", "--ignored", "--nocapture"])
         .env(
@@ -163,7 +163,7 @@ fn kills_at_any_moment_lose_no_more_than_a_second_and_repeat_no_number() {
     let mut highest = 0;
     let mut oldest = Duration::ZERO;
     for round in 0..50 {
-        let mut child = keeper_process(&folder, round);
+        let mut child = writer_process(&folder, round);
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut announced = Vec::new();
         // Most die young; some after several writes.
@@ -205,15 +205,15 @@ fn kills_at_any_moment_lose_no_more_than_a_second_and_repeat_no_number() {
 }
 
 #[test]
-fn a_crowd_that_outruns_the_promise_repeats_no_number() {
+fn a_crowd_that_outruns_the_reserved_ids_repeats_none() {
     const CROWD: u64 = 100;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("lobby.db");
     let mut door = Camera::open(&place(&folder), "door").unwrap();
-    // Nothing can be promised any more.
+    // Nothing can be reserved any more.
     let other = rusqlite::Connection::open(&path).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let promised = rows(
+    let reserved = rows(
         &path,
         "SELECT CAST(value AS INTEGER) FROM facts WHERE name = 'next_number'",
     )[0];
@@ -229,13 +229,13 @@ fn a_crowd_that_outruns_the_promise_repeats_no_number() {
         .filter(|&n| n >= PROVISIONAL)
         .collect();
     let most = given.iter().filter(|&&n| n < PROVISIONAL).max().unwrap();
-    // Were it killed now, the next process would begin with the first number that was not promised.
+    // Were it killed now, the next process would begin with the first number that was not reserved.
     assert!(
-        !own.is_empty() && i64::from(*most) < promised,
-        "{most} {promised}"
+        !own.is_empty() && i64::from(*most) < reserved,
+        "{most} {reserved}"
     );
     other.execute_batch("COMMIT").unwrap();
-    assert!(door.gallery.settle(LONG));
+    assert!(door.gallery.flush(LONG));
     let list = door.gallery.lock().list();
     assert!(list.iter().all(|p| p.id.0 < PROVISIONAL));
     let former: BTreeSet<u32> = list
@@ -283,7 +283,7 @@ fn forgetting_leaves_no_byte_in_the_files() {
     // Every state that the person's vectors ever had in the files.
     for round in 0..6 {
         found = door.visit(&[1, 2, 3 + round], 20);
-        assert!(door.gallery.settle(LONG));
+        assert!(door.gallery.flush(LONG));
         seen.extend(vectors_of(&path, found[0]));
     }
     assert!(
@@ -294,7 +294,7 @@ fn forgetting_leaves_no_byte_in_the_files() {
         .lock()
         .forget(gstreid::core::person::IdentityId(found[0]))
         .unwrap();
-    assert!(door.gallery.settle(LONG));
+    assert!(door.gallery.flush(LONG));
     assert_eq!(traces(&folder, &seen), 0);
     let of = |table: &str| {
         rows(
@@ -368,7 +368,7 @@ fn the_signal_forget_waits_for_the_disk_and_so_does_reidctl() {
     let ids = tracked::ids(&camera.frames(20, &[0, 1], true));
     registry::open("", &place(&folder), GalleryConfig::default())
         .unwrap()
-        .settle(LONG);
+        .flush(LONG);
     let mut traces_of = vectors_of(&path, ids[0]);
     // People of this test share numbers; what is this one's own has other neighbours.
     let others: BTreeSet<Vec<u8>> = vectors_of(&path, ids[1])
@@ -423,7 +423,7 @@ fn pictured(folder: &tempfile::TempDir, who: &[usize]) -> (tracked::Camera, Vec<
         max_identities: 2,
         ..GalleryConfig::default()
     });
-    assert!(shared.settle(LONG));
+    assert!(shared.flush(LONG));
     (camera, ids)
 }
 
@@ -511,7 +511,7 @@ fn the_better_thumbnail_survives_a_merge_and_none_survives_its_person() {
             ..GalleryConfig::default()
         },
     );
-    assert!(shared.unwrap().settle(LONG));
+    assert!(shared.unwrap().flush(LONG));
     assert_eq!(kept(), [i64::from(more[0]), i64::from(more[1])]);
     drop(camera);
     let change = |sql: &str| {
@@ -557,7 +557,7 @@ fn limits_hold_on_disk_too() {
     };
     let mut door = Camera::with(&place(&folder), "door", config).unwrap();
     let ids: Vec<u32> = (0..12).map(|p| door.visit(&[p], 20)[0]).collect();
-    assert!(door.gallery.settle(LONG));
+    assert!(door.gallery.flush(LONG));
     let kept: Vec<i64> = ids[7..].iter().map(|&id| i64::from(id)).collect();
     assert_eq!(rows(&path, "SELECT id FROM identities ORDER BY id"), kept);
     assert_eq!(
@@ -580,7 +580,7 @@ fn limits_hold_on_disk_too() {
     };
     let door = Camera::with(&place(&folder), "door", config).unwrap();
     assert!(door.gallery.lock().is_empty());
-    assert!(door.gallery.settle(LONG));
+    assert!(door.gallery.flush(LONG));
     assert!(rows(&path, "SELECT id FROM identities").is_empty());
 }
 
@@ -592,7 +592,7 @@ fn a_lock_of_another_program_stops_nothing_and_is_told_once() {
     let other = rusqlite::Connection::open(&path).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let ids = door.visit(&[1, 2, 3], 30);
-    assert!(!door.gallery.settle(Duration::from_secs(4)));
+    assert!(!door.gallery.flush(Duration::from_secs(4)));
     let told = door.gallery.notices();
     assert!(
         matches!(told[..], [Notice::Trouble(StoreError::Locked { .. })]),
@@ -600,7 +600,7 @@ fn a_lock_of_another_program_stops_nothing_and_is_told_once() {
     );
     door.visit(&[4], 30);
     other.execute_batch("COMMIT").unwrap();
-    assert!(door.gallery.settle(LONG));
+    assert!(door.gallery.flush(LONG));
     assert_eq!(door.gallery.notices(), [Notice::Recovered]);
     let kept = rows(&path, "SELECT id FROM identities ORDER BY id");
     assert_eq!(kept.len(), 4);
@@ -613,16 +613,16 @@ fn a_write_that_fails_stops_nothing_and_the_writer_catches_up() {
     let path = folder.path().join("lobby.db");
     let mut door = Camera::open(&place(&folder), "door").unwrap();
     door.visit(&[1], 30);
-    assert!(door.gallery.settle(LONG));
+    assert!(door.gallery.flush(LONG));
     let other = rusqlite::Connection::open(&path).unwrap();
     other
         .execute_batch("CREATE TRIGGER broken BEFORE INSERT ON identities BEGIN SELECT RAISE(ABORT, 'no room'); END")
         .unwrap();
     let ids: Vec<u32> = (2..8).map(|p| door.visit(&[p], 30)[0]).collect();
-    assert!(!door.gallery.settle(Duration::from_secs(2)));
+    assert!(!door.gallery.flush(Duration::from_secs(2)));
     assert!(matches!(door.gallery.notices()[..], [Notice::Trouble(_)]));
     other.execute_batch("DROP TRIGGER broken").unwrap();
-    assert!(door.gallery.settle(LONG));
+    assert!(door.gallery.flush(LONG));
     let kept = rows(&path, "SELECT id FROM identities ORDER BY id");
     assert!(
         ids.iter().all(|&id| kept.contains(&i64::from(id))),
@@ -677,8 +677,8 @@ fn whatever_is_wrong_with_the_file_is_said_at_the_start() {
     fs::write(file("damaged.db"), bytes).unwrap();
     for (name, expected) in [
         ("missing/lobby.db", "the folder does not exist"),
-        ("text.db", "is no gallery"),
-        ("other.db", "is no gallery"),
+        ("text.db", "is not a gallery"),
+        ("other.db", "is not a gallery"),
         ("future.db", "update the plugin"),
         ("damaged.db", "is damaged"),
     ] {
@@ -701,7 +701,7 @@ fn whatever_is_wrong_with_the_file_is_said_at_the_start() {
 #[test]
 fn a_file_serves_one_process_and_others_may_look() {
     let folder = tempfile::tempdir().unwrap();
-    let mut child = keeper_process(&folder, 0);
+    let mut child = writer_process(&folder, 0);
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     while !lines.next().unwrap().unwrap().starts_with("number") {}
     let message = start_error(&uri(&folder));
@@ -825,13 +825,13 @@ fn a_split_by_camera_takes_what_the_camera_saw_along() {
         sightings.into_iter().map(|s| s.camera).collect()
     };
     // While it is kept: written, merged, and split again at once.
-    assert!(door.gallery.settle(LONG));
+    assert!(door.gallery.flush(LONG));
     let new = {
         let mut gallery = door.gallery.lock();
         gallery.merge(second_id, first_id).unwrap();
         gallery.split(first_id, Some("hall")).unwrap().0.0
     };
-    assert!(door.gallery.settle(LONG));
+    assert!(door.gallery.flush(LONG));
     assert_eq!(
         (cameras(first), cameras(new)),
         (vec!["door".into()], vec!["hall".into()])

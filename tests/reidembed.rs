@@ -366,7 +366,7 @@ fn batches_that_are_filled_up_give_the_same_vectors() {
     }
     // A model that takes one at a time, whatever it says.
     let mut single = open("false-open", 4, true);
-    assert!(single.take_remark().unwrap().contains("one by one"));
+    assert!(single.take_warning().unwrap().contains("one by one"));
     assert_eq!(values(&mut single, 4).1, 5);
 }
 
@@ -445,7 +445,7 @@ fn people_who_all_look_alike_are_reported_once() {
     }
     let warnings = stream.warnings();
     assert!(
-        warnings.len() == 1 && warnings[0].contains("look alike"),
+        warnings.len() == 1 && warnings[0].contains("nearly the same vector"),
         "{warnings:?}"
     );
     let mut sound = Stream::new(&[("model", &model("open"))]);
@@ -737,7 +737,10 @@ fn check_foreign(path: &Path, row: &Foreign) {
             stream.embed(picture(&FIGURES), people(&FIGURES));
         }
         assert!(
-            stream.warnings().iter().any(|w| w.contains("look alike")),
+            stream
+                .warnings()
+                .iter()
+                .any(|w| w.contains("nearly the same vector")),
             "{}",
             row.file
         );

@@ -17,9 +17,7 @@ use detect::{Stream, check_refused, init};
 use gst::prelude::*;
 use gstreid::{
     core::{geometry::Rect, person::Person, preprocess::TensorLayout},
-    inference::{
-        EmbedderFacts, InferenceError, ModelRequest, SharedModel, Sidecar, device::Device,
-    },
+    inference::{EmbedderSpec, InferenceError, ModelRequest, SharedModel, Sidecar, device::Device},
 };
 use serde::Deserialize;
 
@@ -234,7 +232,7 @@ fn a_detector_of_faces_is_told_from_one_of_people() {
 }
 
 #[test]
-fn a_detector_broken_by_quantisation_is_remarked() {
+fn a_detector_broken_by_quantisation_is_warned_about() {
     let Some(material) = Material::load() else {
         return;
     };
@@ -340,14 +338,14 @@ fn embedders_are_understood_and_refused_as_detectors() {
     for (file, tensor, batch, dimension) in cases {
         let path = material.path(file);
         let model = open(&path).unwrap();
-        let facts = EmbedderFacts::new(model.info(), &Sidecar::default()).unwrap();
-        assert_eq!((facts.spec.width, facts.spec.height), (128, 256), "{file}");
+        let spec = EmbedderSpec::new(model.info(), &Sidecar::default()).unwrap();
+        assert_eq!((spec.input.width, spec.input.height), (128, 256), "{file}");
         assert_eq!(
-            (facts.spec.tensor, facts.picture.batch),
+            (spec.input.tensor, spec.picture.batch),
             (tensor, batch),
             "{file}"
         );
-        assert_eq!(facts.dimension, Some(dimension), "{file}");
+        assert_eq!(spec.dimension, Some(dimension), "{file}");
         check_refused(&[("model", &path)], &["layout not supported", "128x256"]);
     }
 }

@@ -120,12 +120,17 @@ fn the_plugins_parts_know_each_other_one_way() {
     }
     forbid(
         "src/store/sqlite",
-        &["postgres::", "archive::", "registry::", "keeper::"],
+        &["postgres::", "archive::", "registry::", "persistence::"],
         "a kind of store knows neither another kind nor who uses it",
     );
     forbid(
         "src/store/postgres",
-        &["sqlite::", "super::archive::", "registry::", "keeper::"],
+        &[
+            "sqlite::",
+            "super::archive::",
+            "registry::",
+            "persistence::",
+        ],
         "a kind of store knows neither another kind nor who uses it",
     );
 }

@@ -279,12 +279,12 @@ fn warning_after(name: &str, limit: usize) -> (usize, Vec<String>) {
 }
 
 #[test]
-fn models_that_never_find_anything_are_remarked_once() {
+fn models_that_never_find_anything_are_warned_about_once() {
     let cases = [
         ("bad-zero", 25, "exactly zero"),
         ("bad-capped", 250, "best score seen is 0.200"),
         ("bad-nan", 1, "not finite"),
-        ("bad-outside", 25, "lies outside of the picture"),
+        ("bad-outside", 25, "lies outside the picture"),
     ];
     for (name, frame, part) in cases {
         let (first, warnings) = warning_after(name, frame + 50);
@@ -297,7 +297,7 @@ fn models_that_never_find_anything_are_remarked_once() {
 }
 
 #[test]
-fn a_short_clip_in_which_nothing_is_found_is_remarked_at_its_end() {
+fn a_short_clip_in_which_nothing_is_found_is_warned_about_at_its_end() {
     detect::init();
     for (name, part) in [
         ("bad-capped", "nothing was found in 5 frames"),

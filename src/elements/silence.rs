@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn silence_is_remarked_once_and_at_the_end_at_the_latest() {
+    fn silence_is_warned_about_once_and_at_the_end_at_the_latest() {
         let said = |frames: u64, looked_at: Option<u64>| {
             let mut silence = Silence::default();
             let notes: Vec<u64> = (1..=frames)

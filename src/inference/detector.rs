@@ -7,8 +7,10 @@ use std::{
 
 use super::{
     error::InferenceError,
-    facts::{DetectorFacts, DetectorInputs, DetectorWishes, FactsError, PictureInput, Size},
     model::ModelInfo,
+    model_spec::{
+        DetectorInputs, DetectorOverrides, DetectorSpec, ModelSpecError, PictureInput, Size,
+    },
     pool::SharedModel,
     session::ModelRequest,
     sidecar::Sidecar,
@@ -88,14 +90,14 @@ pub enum DetectError {
 pub struct Detector {
     model: SharedModel,
     inputs: DetectorInputs,
-    facts: DetectorFacts,
+    spec: DetectorSpec,
     preprocessor: Preprocessor,
     tensor: Tensor,
     /// Size of the frame that the tensor's padding belongs to, px.
     filled_for: Option<Size>,
     classes: ClassFilter,
     found: Vec<Detection>,
-    remark: Option<String>,
+    warning: Option<String>,
 }
 
 impl Detector {
@@ -108,33 +110,33 @@ impl Detector {
         };
         let model = SharedModel::open(&request.model, request.instance_id.as_deref())?;
         let sidecar = Sidecar::beside(&path).map_err(|e| unsuitable(e.to_string()))?;
-        let wishes = DetectorWishes {
+        let overrides = DetectorOverrides {
             layout: request.layout,
             labels: request.labels,
             sidecar,
         };
-        let refused = |error: FactsError| unsuitable(error.to_string());
+        let refused = |error: ModelSpecError| unsuitable(error.to_string());
         let info = model.info();
-        let inputs = DetectorInputs::new(info, &wishes.sidecar).map_err(refused)?;
+        let inputs = DetectorInputs::new(info, &overrides.sidecar).map_err(refused)?;
         let trial = try_sizes(&model, &inputs).map_err(unsuitable)?;
-        let facts = DetectorFacts::new(info, &inputs, trial.size, Some(&trial.shapes), &wishes)
+        let spec = DetectorSpec::new(info, &inputs, trial.size, Some(&trial.shapes), &overrides)
             .map_err(refused)?;
         Ok(Self {
-            preprocessor: Preprocessor::new(facts.spec),
-            tensor: Tensor::zeros(inputs.picture.element, facts.spec.tensor_len()),
+            preprocessor: Preprocessor::new(spec.input),
+            tensor: Tensor::zeros(inputs.picture.element, spec.input.tensor_len()),
             filled_for: None,
             classes: ClassFilter::All,
             found: Vec::new(),
-            remark: trial.remark,
+            warning: trial.warning,
             model,
             inputs,
-            facts,
+            spec,
         })
     }
 
     /// What was concluded.
-    pub fn facts(&self) -> &DetectorFacts {
-        &self.facts
+    pub fn spec(&self) -> &DetectorSpec {
+        &self.spec
     }
 
     /// What the model declares.
@@ -143,8 +145,8 @@ impl Detector {
     }
 
     /// Something about the model that its user should know.
-    pub fn remark(&self) -> Option<&str> {
-        self.remark.as_deref()
+    pub fn warning(&self) -> Option<&str> {
+        self.warning.as_deref()
     }
 
     /// Restricts it to the classes of a comma list; all when the list is empty. A name that the model does not know is
@@ -157,7 +159,7 @@ impl Detector {
         let mut ids = Vec::new();
         for name in names {
             let id = self
-                .facts
+                .spec
                 .class_id(name)
                 .ok_or_else(|| self.no_such_class(name))?;
             ids.push(id);
@@ -171,13 +173,13 @@ impl Detector {
 
     /// Restricts it to people: to the class `person`, else to those with other names that mean people.
     pub fn look_for_people(&mut self) -> Result<(), InferenceError> {
-        let labels = &self.facts.labels;
+        let labels = &self.spec.labels;
         let people: Vec<&str> = labels
             .iter()
             .map(String::as_str)
             .filter(|label| is_person_name(label))
             .collect();
-        if self.facts.class_id(PERSON).is_some() || people.is_empty() {
+        if self.spec.class_id(PERSON).is_some() || people.is_empty() {
             return self.look_for(PERSON);
         }
         let people = people.join(",");
@@ -185,12 +187,12 @@ impl Detector {
     }
 
     fn no_such_class(&self, name: &str) -> InferenceError {
-        let labels = &self.facts.labels;
+        let labels = &self.spec.labels;
         let mut listed = labels[..labels.len().min(MAX_LISTED)].join(", ");
         if labels.len() > MAX_LISTED {
             listed += &format!(" and {} more", labels.len() - MAX_LISTED);
         }
-        let source = if self.facts.are_labels_known {
+        let source = if self.spec.are_labels_known {
             ""
         } else {
             " (it names none itself: give 'labels-file')"
@@ -216,8 +218,8 @@ impl Detector {
             threshold: params.threshold,
             classes: &self.classes,
         };
-        let (head, found) = (&self.facts.head, &mut self.found);
-        let size = size_of(&self.facts);
+        let (head, found) = (&self.spec.head, &mut self.found);
+        let size = size_of(&self.spec);
         let (decoded, inferred) = run(&self.model, &self.inputs, size, &self.tensor, |outputs| {
             let inferred = Instant::now();
             (head.decode(outputs, &decode_params, found), inferred)
@@ -254,7 +256,7 @@ impl Detector {
 
     fn suppress(&mut self, params: &DetectParams) {
         // Without suppression too: sorted and bounded. Nothing overlaps by more than infinity.
-        let iou = match self.facts.head.layout().needs_nms() {
+        let iou = match self.spec.head.layout().needs_nms() {
             true => params.iou_threshold,
             false => f32::INFINITY,
         };
@@ -278,10 +280,10 @@ impl Detector {
     }
 }
 
-fn size_of(facts: &DetectorFacts) -> Size {
+fn size_of(spec: &DetectorSpec) -> Size {
     Size {
-        width: facts.spec.width,
-        height: facts.spec.height,
+        width: spec.input.width,
+        height: spec.input.height,
     }
 }
 
@@ -289,7 +291,7 @@ fn size_of(facts: &DetectorFacts) -> Size {
 struct Trial {
     size: Size,
     shapes: Vec<Vec<usize>>,
-    remark: Option<String>,
+    warning: Option<String>,
 }
 
 /// Runs the model on black pictures of the candidate sizes until one works: a size declared open may be false, and
@@ -303,12 +305,12 @@ fn try_sizes(model: &SharedModel, inputs: &DetectorInputs) -> Result<Trial, Stri
         });
         match shapes {
             Ok(shapes) => {
-                let remark = (!failures.is_empty())
+                let warning = (!failures.is_empty())
                     .then(|| format!("it runs at {size} only: {}", failures.join("; ")));
                 return Ok(Trial {
                     size,
                     shapes,
-                    remark,
+                    warning,
                 });
             }
             Err(error) => failures.push(format!("at {size}: {error}")),

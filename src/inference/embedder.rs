@@ -8,8 +8,8 @@ use std::{
 
 use super::{
     error::InferenceError,
-    facts::EmbedderFacts,
     model::{self, ModelInfo},
+    model_spec::EmbedderSpec,
     pool::SharedModel,
     session::ModelRequest,
     sidecar::{MeasuredCalibration, Sidecar},
@@ -63,7 +63,7 @@ pub struct EmbedOutcome {
     /// The model, waiting for an idle session included.
     pub infer: Duration,
     /// Something about the model that its user should know; said once.
-    pub remark: Option<String>,
+    pub warning: Option<String>,
 }
 
 /// How many crops go through the model at once.
@@ -109,14 +109,14 @@ pub fn model_name(model: ModelFingerprint) -> Option<String> {
 /// An embedder with everything that one stream needs.
 pub struct Embedder {
     model: SharedModel,
-    facts: EmbedderFacts,
+    spec: EmbedderSpec,
     fingerprint: ModelFingerprint,
     calibration: Option<MeasuredCalibration>,
     dimension: usize,
     batch: Batch,
     preprocessor: Preprocessor,
     tensor: Tensor,
-    remark: Option<String>,
+    warning: Option<String>,
 }
 
 impl Embedder {
@@ -136,26 +136,26 @@ impl Embedder {
         };
         let model = SharedModel::open(&request.model, request.instance_id.as_deref())?;
         let sidecar = Sidecar::beside(&path).map_err(|e| unsuitable(e.to_string()))?;
-        let facts =
-            EmbedderFacts::new(model.info(), &sidecar).map_err(|e| unsuitable(e.to_string()))?;
+        let spec =
+            EmbedderSpec::new(model.info(), &sidecar).map_err(|e| unsuitable(e.to_string()))?;
         if model.info().inputs.len() > 1 {
             return Err(unsuitable("it has more than one input".into()));
         }
-        let fingerprint = fingerprint(model.info(), &facts.spec, facts.output);
+        let fingerprint = fingerprint(model.info(), &spec.input, spec.output);
         let mut embedder = Self {
             fingerprint,
             calibration: sidecar.calibration,
             dimension: 0,
-            batch: match facts.picture.batch {
+            batch: match spec.picture.batch {
                 Some(batch) => Batch::Fixed(batch),
                 None if is_padded => Batch::Padded(request.batch.clamp(1, MAX_BATCH)),
                 None => Batch::Open(MAX_BATCH),
             },
-            preprocessor: Preprocessor::new(facts.spec),
-            tensor: Tensor::zeros(facts.picture.element, 0),
-            remark: facts.remark.clone(),
+            preprocessor: Preprocessor::new(spec.input),
+            tensor: Tensor::zeros(spec.picture.element, 0),
+            warning: spec.warning.clone(),
             model,
-            facts,
+            spec,
         };
         embedder.try_out().map_err(|error| match error {
             InferenceError::Run(reason) => {
@@ -183,8 +183,8 @@ impl Embedder {
     }
 
     /// What was concluded from it.
-    pub fn facts(&self) -> &EmbedderFacts {
-        &self.facts
+    pub fn spec(&self) -> &EmbedderSpec {
+        &self.spec
     }
 
     /// Marks the vectors of this model, fed this way.
@@ -218,8 +218,8 @@ impl Embedder {
     }
 
     /// Something about the model that its user should know; said once.
-    pub fn take_remark(&mut self) -> Option<String> {
-        self.remark.take()
+    pub fn take_warning(&mut self) -> Option<String> {
+        self.warning.take()
     }
 
     fn try_out(&mut self) -> Result<(), InferenceError> {
@@ -236,7 +236,7 @@ impl Embedder {
         };
         self.try_with(first)?;
         if self.batch == Batch::Open(MAX_BATCH) {
-            self.tensor.reserve(2 * self.facts.spec.tensor_len());
+            self.tensor.reserve(2 * self.spec.input.tensor_len());
             if let Err(error) = self.run_checked(2, |_| ()) {
                 self.one_by_one(&error);
             }
@@ -246,8 +246,8 @@ impl Embedder {
 
     /// Runs on so many black crops and learns how many numbers a vector has.
     fn try_with(&mut self, crops: usize) -> Result<(), InferenceError> {
-        self.tensor.reserve(crops * self.facts.spec.tensor_len());
-        let output = self.facts.output;
+        self.tensor.reserve(crops * self.spec.input.tensor_len());
+        let output = self.spec.output;
         let numbers = self.run(crops, |outputs| outputs[output].data.len())?;
         self.dimension = numbers / crops;
         if self.dimension == 0 {
@@ -267,7 +267,7 @@ impl Embedder {
         let slower = format!(
             "the model declares an open batch but fails with more than one crop ({error}); they go through one by one, which is slower"
         );
-        self.remark = Some(match self.remark.take() {
+        self.warning = Some(match self.warning.take() {
             Some(before) => format!("{before}. {slower}"),
             None => slower,
         });
@@ -279,7 +279,7 @@ impl Embedder {
         read: impl FnOnce(&[OutputTensor<'_>]) -> R,
     ) -> Result<R, InferenceError> {
         // Lengths of tensors in memory fit into i64.
-        let shape = self.facts.spec.shape(crops).map(|length| length as i64);
+        let shape = self.spec.input.shape(crops).map(|length| length as i64);
         let input = self.tensor.input(&shape);
         self.model.run(&[input], read)
     }
@@ -290,7 +290,7 @@ impl Embedder {
         crops: usize,
         read: impl FnOnce(&[f32]) -> R,
     ) -> Result<R, InferenceError> {
-        let (output, expected) = (self.facts.output, crops * self.dimension);
+        let (output, expected) = (self.spec.output, crops * self.dimension);
         self.run(crops, |outputs| {
             let data = &outputs[output].data;
             if data.len() == expected {
@@ -332,7 +332,7 @@ impl Embedder {
                 Err(error) => return Err(error),
             }
         }
-        outcome.remark = self.remark.take();
+        outcome.warning = self.warning.take();
         Ok(outcome)
     }
 
@@ -346,7 +346,7 @@ impl Embedder {
     ) -> Result<(), InferenceError> {
         let start = Instant::now();
         self.tensor
-            .reserve(slots.unwrap_or(rects.len()) * self.facts.spec.tensor_len());
+            .reserve(slots.unwrap_or(rects.len()) * self.spec.input.tensor_len());
         let mut filled = 0;
         let mut crops = Vec::with_capacity(rects.len());
         for &rect in rects {

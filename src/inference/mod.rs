@@ -1,4 +1,4 @@
-//! ONNX Runtime: finding the library and the models, facts about a model, devices, the pool of sessions that cameras
+//! ONNX Runtime: finding the library and the models, spec about a model, devices, the pool of sessions that cameras
 //! share.
 
 pub mod detector;
@@ -6,9 +6,9 @@ pub mod device;
 pub mod embedder;
 mod engines;
 pub mod error;
-pub mod facts;
 pub mod literal;
 pub mod model;
+pub mod model_spec;
 pub mod models;
 pub mod pair;
 mod places;
@@ -24,11 +24,11 @@ pub use detector::{
 };
 pub use embedder::{CropError, EmbedOutcome, Embedder, EmbedderRequest};
 pub use error::InferenceError;
-pub use facts::{
-    DetectorFacts, DetectorInputs, DetectorWishes, EmbedderFacts, FactsError, PairFacts, PairScore,
-    PictureInput, Size,
-};
 pub use model::{ElementType, ModelInfo, TensorInfo};
+pub use model_spec::{
+    DetectorInputs, DetectorOverrides, DetectorSpec, EmbedderSpec, ModelSpecError, PairScore,
+    PairSpec, PictureInput, Size,
+};
 pub use pair::{PairError, PairScorer};
 pub use pool::SharedModel;
 pub use session::ModelRequest;

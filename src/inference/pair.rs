@@ -7,8 +7,8 @@
 
 use super::{
     error::InferenceError,
-    facts::{PairFacts, PairScore},
     model::ModelInfo,
+    model_spec::{PairScore, PairSpec},
     pool::SharedModel,
     session::ModelRequest,
     sidecar::Sidecar,
@@ -37,7 +37,7 @@ pub enum PairError {
 /// A pair model with what it needs to run.
 pub struct PairScorer {
     model: SharedModel,
-    facts: PairFacts,
+    spec: PairSpec,
     preprocessor: Preprocessor,
     tensors: [Tensor; 2],
 }
@@ -52,14 +52,13 @@ impl PairScorer {
         };
         let model = SharedModel::open(request, None)?;
         let sidecar = Sidecar::beside(&path).map_err(|e| unsuitable(e.to_string()))?;
-        let facts =
-            PairFacts::new(model.info(), &sidecar).map_err(|e| unsuitable(e.to_string()))?;
-        let tensor = || Tensor::zeros(facts.picture.element, facts.spec.tensor_len());
+        let spec = PairSpec::new(model.info(), &sidecar).map_err(|e| unsuitable(e.to_string()))?;
+        let tensor = || Tensor::zeros(spec.picture.element, spec.input.tensor_len());
         let scorer = Self {
             tensors: [tensor(), tensor()],
-            preprocessor: Preprocessor::new(facts.spec),
+            preprocessor: Preprocessor::new(spec.input),
             model,
-            facts,
+            spec,
         };
         scorer.run().map_err(|error| match error {
             InferenceError::Run(reason) => {
@@ -82,7 +81,7 @@ impl PairScorer {
             tensor.fill_crop(&mut self.preprocessor, view, whole, 0)?;
         }
         let score = self.run()?;
-        match self.facts.score {
+        match self.spec.score {
             PairScore::Logit if score.is_finite() => Ok(1.0 / (1.0 + (-score).exp())),
             PairScore::Probability if (0.0..=1.0).contains(&score) => Ok(score),
             _ => Err(PairError::NoProbability(score)),
@@ -90,7 +89,7 @@ impl PairScorer {
     }
 
     fn run(&self) -> Result<f32, InferenceError> {
-        let shape = self.facts.spec.shape(1).map(|length| length as i64);
+        let shape = self.spec.input.shape(1).map(|length| length as i64);
         let [a, b] = &self.tensors;
         let inputs = [a.input(&shape), b.input(&shape)];
         let numbers = self

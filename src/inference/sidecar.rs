@@ -1,9 +1,9 @@
-//! The sidecar: `detector.toml` beside `detector.onnx` says what the model does not say about itself.
+//! The sidecar: `detector.toml` beside `detector.onnx` declares what the model's metadata does not.
 //!
 //! ```toml
-//! # Every key is optional; what is left out comes from the model's metadata, else from its family.
-//! task = "detect"               # what it was trained for: detect, segment, pose (the last two have more numbers a box)
-//! layout = "yolox"              # how boxes are written: a value of yolodetect's property `layout`
+//! # Every key is optional; the default comes from the model's metadata, else from its family.
+//! task = "detect"               # what it was trained for: detect, segment, pose (the last two have more values per box)
+//! layout = "yolox"              # output layout: a value of yolodetect's property `layout`
 //! width = 416                   # size of the input, px, for models that leave it open
 //! height = 416
 //! tensor = "nchw"               # order of the input's axes: nchw, nhwc
@@ -16,15 +16,15 @@
 //! labels = ["person", "car"]    # class names in the model's order
 //! output = "features"           # which output holds an embedder's vectors, by name, where there are several
 //!
-//! [calibration]                 # what cosines mean; `reidctl eval --calibrate` writes it
+//! [calibration]                 # scores of genuine and impostor pairs; `reidctl eval --calibrate` writes it
 //! embedder = "0123456789abcdef" # the model and its preprocessing that it was measured with
 //! data = "the house across"     # what it was measured on
-//! strangers = { mean = 0.25, deviation = 0.125 }
-//! companions = { mean = 0.625, deviation = 0.125 }
+//! impostor = { mean = 0.25, deviation = 0.125 }
+//! genuine = { mean = 0.625, deviation = 0.125 }
 //! ```
 //!
-//! It overrides the model's own metadata: whoever writes it knows better. Of `scale`, `mean` and `std` those left out are
-//! neutral (1, 0, 1) as soon as one is given. Keys that are not known are errors.
+//! It overrides the model's own metadata. As soon as one of `scale`, `mean` and `std` is given, those left out are neutral
+//! (1, 0, 1). Unknown keys are errors. `strangers` and `companions` are the former names of `impostor` and `genuine`.
 
 use std::path::{Path, PathBuf};
 
@@ -40,7 +40,7 @@ use crate::core::{
 /// Longest side of an input tensor, px.
 pub const MAX_INPUT_SIDE: usize = 8192;
 
-/// What a sidecar says; `None` where it is silent.
+/// The contents of a sidecar; `None` where a key is missing.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sidecar {
@@ -75,7 +75,7 @@ pub struct Sidecar {
     pub labels: Option<Vec<String>>,
     /// Name of the output that holds an embedder's vectors.
     pub output: Option<String>,
-    /// What an embedder's cosines mean.
+    /// Scores of genuine and impostor pairs of an embedder.
     pub calibration: Option<MeasuredCalibration>,
 }
 
@@ -112,9 +112,11 @@ pub struct MeasuredCalibration {
     /// What it was measured on.
     pub data: String,
     /// Cosines of two people.
-    pub strangers: Spread,
+    #[serde(alias = "strangers")]
+    pub impostor: Spread,
     /// Cosines of one person.
-    pub companions: Spread,
+    #[serde(alias = "companions")]
+    pub genuine: Spread,
 }
 
 impl MeasuredCalibration {
@@ -123,16 +125,16 @@ impl MeasuredCalibration {
         Self {
             embedder: hexadecimal(embedder),
             data: data.into(),
-            strangers: calibration.strangers,
-            companions: calibration.companions,
+            impostor: calibration.impostor,
+            genuine: calibration.genuine,
         }
     }
 
     /// The numbers alone.
     pub fn numbers(&self) -> Calibration {
         Calibration {
-            strangers: self.strangers,
-            companions: self.companions,
+            impostor: self.impostor,
+            genuine: self.genuine,
         }
     }
 
@@ -146,11 +148,11 @@ impl MeasuredCalibration {
         let spread =
             |s: &Spread| format!("{{ mean = {:.4}, deviation = {:.4} }}", s.mean, s.deviation);
         format!(
-            "{CALIBRATION}\nembedder = \"{}\"\ndata = {}\nstrangers = {}\ncompanions = {}\n",
+            "{CALIBRATION}\nembedder = \"{}\"\ndata = {}\nimpostor = {}\ngenuine = {}\n",
             self.embedder,
             toml::Value::from(self.data.as_str()),
-            spread(&self.strangers),
-            spread(&self.companions)
+            spread(&self.impostor),
+            spread(&self.genuine)
         )
     }
 }
@@ -366,8 +368,8 @@ mod tests {
             deviation: 0.125,
         };
         let numbers = Calibration {
-            strangers: spread(0.25),
-            companions: spread(0.625),
+            impostor: spread(0.25),
+            genuine: spread(0.625),
         };
         MeasuredCalibration::new(
             &numbers,
@@ -406,6 +408,19 @@ mod tests {
     }
 
     #[test]
+    fn the_former_names_of_a_calibration_are_read() {
+        let text = calibration().to_toml();
+        let former = text
+            .replace("impostor", "strangers")
+            .replace("genuine", "companions");
+        assert_ne!(former, text);
+        for text in [text, former] {
+            let read = Sidecar::parse(&text).unwrap();
+            assert_eq!(read.calibration, Some(calibration()));
+        }
+    }
+
+    #[test]
     fn mistakes_are_named() {
         let cases = [
             ("colour = 'rgb'", "colour"),
@@ -418,8 +433,8 @@ mod tests {
             ("pad = 300", "pad"),
             ("labels = []", "labels"),
             (
-                "[calibration]\nembedder = ''\ndata = ''\nstrangers = { mean = 0.5, deviation = 0.1 }\ncompanions = { mean = 0.4, deviation = 0.1 }",
-                "no more alike",
+                "[calibration]\nembedder = ''\ndata = ''\nimpostor = { mean = 0.5, deviation = 0.1 }\ngenuine = { mean = 0.4, deviation = 0.1 }",
+                "must be above",
             ),
             ("width = ", "line 1"),
         ];

@@ -143,7 +143,7 @@ static API: LazyLock<glib::Type> = LazyLock::new(|| {
     // SAFETY: the strings are NUL-terminated and the list ends with NULL.
     unsafe {
         from_glib(gst::ffi::gst_meta_api_type_register(
-            c"ReidPeopleMetaAPI".as_ptr(),
+            c"GstReidPeopleMetaAPI".as_ptr(),
             tags.as_ptr().cast_mut(),
         ))
     }
@@ -161,7 +161,7 @@ static INFO: LazyLock<Info> = LazyLock::new(|| {
     unsafe {
         Info(gst::ffi::gst_meta_register(
             API.into_glib(),
-            c"ReidPeopleMeta".as_ptr(),
+            c"GstReidPeopleMeta".as_ptr(),
             size_of::<RawMeta>(),
             Some(init),
             Some(free),

@@ -1,4 +1,4 @@
-//! What a kind of store has to be able to do. Those who use stores and those who are one know this, and not each other.
+//! The traits that every kind of store implements. Users of stores and the stores themselves depend on these traits only.
 
 use std::{ops::Range, sync::Mutex, time::Duration};
 
@@ -10,22 +10,22 @@ use crate::core::{
 
 /// A database that keeps a gallery.
 pub(super) trait Database: Send {
-    /// Fills `gallery`, which nobody uses yet, with what is kept. A store that is only out of reach for now is no error.
+    /// Loads the kept people into the empty `gallery`. A store that is temporarily unreachable is not an error.
     fn begin(&mut self, gallery: &Mutex<Gallery>) -> Result<(), StoreError>;
-    /// How long changes may wait.
+    /// Maximum delay of a write.
     fn interval(&self) -> Duration;
-    /// Writes what changed, takes in what others changed; all of it when somebody `asked`, else what is due. On failure
-    /// everything that was taken is put back.
-    fn exchange(&mut self, gallery: &Mutex<Gallery>, asked: bool) -> Result<(), StoreError>;
-    /// The last exchange.
+    /// Writes local changes and reads those of others: all of them when a flush was requested (`asked`), else what is due.
+    /// On failure every change that was taken is put back.
+    fn sync(&mut self, gallery: &Mutex<Gallery>, asked: bool) -> Result<(), StoreError>;
+    /// The last sync, before the store is closed.
     fn close(&mut self, gallery: &Mutex<Gallery>) -> Result<(), StoreError>;
 }
 
-/// A database as a heap of records.
+/// A database as a set of records.
 pub(super) trait Records {
     /// Some people.
     fn load(&mut self, only: &[IdentityId]) -> Result<Saved, StoreError>;
-    /// A number for somebody new, where others may be giving numbers, too.
+    /// Reserves an id for a new person, where other processes assign ids too.
     fn reserve(&mut self) -> Result<Option<Range<u32>>, StoreError> {
         Ok(None)
     }

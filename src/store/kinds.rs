@@ -78,7 +78,7 @@ pub(super) fn prepare(location: &Location) -> Result<(), StoreError> {
 #[cfg(not(all(feature = "sqlite", feature = "postgres")))]
 fn not_built(location: &Location) -> StoreError {
     StoreError::NotBuilt {
-        place: location.shown(),
+        location: location.shown(),
         feature: match location {
             Location::Sqlite(_) => "sqlite",
             _ => "postgres",

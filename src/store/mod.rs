@@ -1,6 +1,6 @@
-//! Where a gallery lives, and how the elements of a process find it.
+//! Where a gallery is kept, and how the elements of a process find it.
 //!
-//! In memory it is a [`crate::core::identity::Gallery`] behind a lock. With a location, a thread of its own ([`keeper`])
+//! In memory it is a [`crate::core::identity::Gallery`] behind a lock. With a location, a thread of its own ([`persistence`])
 //! carries what changes into a database and brings in what others changed; the streaming threads never wait for it.
 
 pub mod archive;
@@ -9,10 +9,10 @@ pub mod cameras;
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 mod encoding;
 mod error;
-mod keeper;
 mod kinds;
 mod location;
 mod model_lock;
+mod persistence;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod records;
@@ -22,6 +22,6 @@ pub mod rules;
 mod sqlite;
 
 pub use error::StoreError;
-pub use keeper::Notice;
 pub use location::{Location, SecretUri, without_password};
+pub use persistence::Notice;
 pub use records::{KeptPerson, KeptSighting};

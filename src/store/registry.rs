@@ -1,8 +1,8 @@
-//! The galleries of this process: elements that name the same one, or the same place, share it.
+//! The galleries of this process: elements with the same gallery name or location share one.
 //!
 //! The lists hold weak references only: a gallery lives as long as an element holds it. One lock for each list, one for
-//! each gallery; a list's is never held while waiting for a gallery's or for a database. Whoever opens a place holds the
-//! lock of that place alone, so that a second element of it waits and finds it open.
+//! each gallery; a list's lock is never held while waiting for a gallery's or for a database. Opening a location holds the
+//! lock of that location alone: a second element of the same location waits and finds it open.
 
 use std::{
     collections::HashMap,
@@ -13,9 +13,9 @@ use std::{
 use super::{
     Location, StoreError,
     cameras::CameraNames,
-    keeper::{Keeper, Notice},
     kinds,
     model_lock::{ModelLock, described},
+    persistence::{Notice, PersistenceWorker},
     rules::RuleBook,
 };
 use crate::{
@@ -28,14 +28,14 @@ use crate::{
 
 static GALLERIES: LazyLock<Mutex<HashMap<String, Weak<SharedGallery>>>> =
     LazyLock::new(Mutex::default);
-static PLACES: LazyLock<Mutex<HashMap<Location, Place>>> = LazyLock::new(Mutex::default);
+static STORES: LazyLock<Mutex<HashMap<Location, StoreSlot>>> = LazyLock::new(Mutex::default);
 static BOOKS: LazyLock<Mutex<Books>> = LazyLock::new(Mutex::default);
 
 /// The rules of each gallery, by its name and location, while an element has a say in them.
 type Books = HashMap<(String, Location), Weak<RuleBook>>;
 
-/// A place outside of memory, and its gallery while somebody holds it.
-type Place = Arc<Mutex<Weak<SharedGallery>>>;
+/// A location outside of memory, and its gallery while somebody holds it.
+type StoreSlot = Arc<Mutex<Weak<SharedGallery>>>;
 
 /// A gallery that several cameras use.
 #[derive(Debug)]
@@ -52,7 +52,7 @@ pub struct SharedGallery {
 /// What a gallery outside of memory has.
 #[derive(Debug)]
 struct Kept {
-    keeper: Keeper,
+    worker: PersistenceWorker,
     model: Arc<ModelLock>,
 }
 
@@ -81,9 +81,9 @@ impl SharedGallery {
         gallery.keep_journal();
         let gallery = Arc::new(Mutex::new(gallery));
         database.begin(&gallery)?;
-        let keeper = Keeper::start(gallery.clone(), database);
-        let keeper = keeper.map_err(|error| StoreError::Other {
-            place: location.shown(),
+        let worker = PersistenceWorker::start(gallery.clone(), database);
+        let worker = worker.map_err(|error| StoreError::Other {
+            location: location.shown(),
             cause: error.to_string(),
         })?;
         Ok(Arc::new(Self {
@@ -92,7 +92,7 @@ impl SharedGallery {
             gallery,
             cameras: Arc::default(),
             first_model: OnceLock::new(),
-            kept: Some(Kept { keeper, model }),
+            kept: Some(Kept { worker, model }),
         }))
     }
 
@@ -130,7 +130,7 @@ impl SharedGallery {
         kept.model
             .admit(model)
             .map_err(|theirs| StoreError::OtherModel {
-                place: self.location.shown(),
+                location: self.location.shown(),
                 theirs,
                 ours: described(model, None),
             })
@@ -141,34 +141,34 @@ impl SharedGallery {
         *self.first_model.get_or_init(|| model) != model
     }
 
-    /// What users should know about the place it is kept in; each is given once, to whoever asks first.
+    /// Takes the notices about the store. Each is given once, to the first caller.
     pub fn notices(&self) -> Vec<Notice> {
         self.kept
             .as_ref()
-            .map_or_else(Vec::new, |kept| kept.keeper.notices())
+            .map_or_else(Vec::new, |kept| kept.worker.notices())
     }
 
-    /// Has what changed written soon.
-    pub fn hurry(&self) {
+    /// Requests a flush of pending changes. Does not wait.
+    pub fn request_flush(&self) {
         if let Some(kept) = &self.kept {
-            kept.keeper.hurry();
+            kept.worker.request_flush();
         }
     }
 
-    /// Waits until what changed is written, at most `limit`; false when it is not by then.
-    pub fn settle(&self, limit: Duration) -> bool {
+    /// Flushes pending changes. Returns false when `limit` passed first.
+    pub fn flush(&self, limit: Duration) -> bool {
         self.kept
             .as_ref()
-            .is_none_or(|kept| kept.keeper.settle(limit))
+            .is_none_or(|kept| kept.worker.flush(limit))
     }
 }
 
-/// The rules of the gallery that [`open`] gives for this name and place, whether or not it is open already.
+/// The rules of the gallery that [`open`] gives for this name and location, whether or not it is open.
 pub fn rules(name: &str, location: &Location) -> Arc<RuleBook> {
     if name.is_empty() && *location == Location::Memory {
         return Arc::default();
     }
-    // A place is one gallery, whatever name is tried.
+    // A location is one gallery, whatever name is given.
     let name = if *location == Location::Memory {
         name
     } else {
@@ -196,7 +196,7 @@ pub fn open(
         return Err(StoreError::LongName);
     }
     if *location != Location::Memory {
-        return open_place(name, location, config);
+        return open_kept(name, location, config);
     }
     if name.is_empty() {
         return Ok(SharedGallery::in_memory(name, config));
@@ -211,29 +211,29 @@ pub fn open(
     Ok(gallery)
 }
 
-fn open_place(
+fn open_kept(
     name: &str,
     location: &Location,
     config: GalleryConfig,
 ) -> Result<Arc<SharedGallery>, StoreError> {
-    let place = {
-        let mut places = lock(&PLACES);
-        // Nobody holds it and nobody is about to.
-        places.retain(|_, place| Arc::strong_count(place) > 1 || lock(place).strong_count() > 0);
-        places.entry(location.clone()).or_default().clone()
+    let slot = {
+        let mut stores = lock(&STORES);
+        // Drops those that nobody holds or is about to hold.
+        stores.retain(|_, slot| Arc::strong_count(slot) > 1 || lock(slot).strong_count() > 0);
+        stores.entry(location.clone()).or_default().clone()
     };
-    let mut place = lock(&place);
-    if let Some(gallery) = place.upgrade() {
+    let mut slot = lock(&slot);
+    if let Some(gallery) = slot.upgrade() {
         if gallery.name != name {
             return Err(StoreError::OtherName {
-                place: location.shown(),
+                location: location.shown(),
                 ours: gallery.name.clone(),
             });
         }
         return Ok(gallery);
     }
     let gallery = SharedGallery::kept(name, location, config)?;
-    *place = Arc::downgrade(&gallery);
+    *slot = Arc::downgrade(&gallery);
     Ok(gallery)
 }
 

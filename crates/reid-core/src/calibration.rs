@@ -1,12 +1,12 @@
-//! What a cosine says about two pictures, for an embedder whose scores were measured on labelled ones: how probable it is
-//! that they show one person.
+//! Calibration of an embedder measured on labelled pictures: converts the cosine of two pictures to the probability that they
+//! show one person.
 //!
 //! `reidctl eval --calibrate` measures it, a model's sidecar keeps it. In a pipeline [`super::scores`] learns from the
 //! video itself instead.
 
 use serde::{Deserialize, Serialize};
 
-/// Where a kind of pair's cosines lie.
+/// Distribution of the cosines of one kind of pair.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Spread {
@@ -16,34 +16,34 @@ pub struct Spread {
     pub deviation: f64,
 }
 
-/// Where the cosines of an embedder lie.
+/// Distributions of an embedder's genuine and impostor scores.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Calibration {
     /// Pairs of two people.
-    pub strangers: Spread,
+    pub impostor: Spread,
     /// Pairs of one person, seen by two cameras.
-    pub companions: Spread,
+    pub genuine: Spread,
 }
 
-/// Why numbers are no calibration.
+/// Why a calibration is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs)]
 pub enum CalibrationError {
     #[error("calibration: means and deviations are finite numbers, deviations above 0")]
     NotFinite,
-    #[error("calibration: one person's pictures are no more alike than two people's")]
+    #[error("calibration: the genuine mean must be above the impostor mean")]
     Reversed,
 }
 
 impl Calibration {
-    /// Refuses what separates nobody.
+    /// Refuses a calibration that does not separate people.
     pub fn check(&self) -> Result<(), CalibrationError> {
         let is_spread =
             |s: &Spread| s.mean.is_finite() && s.deviation.is_finite() && s.deviation > 0.0;
-        if !is_spread(&self.strangers) || !is_spread(&self.companions) {
+        if !is_spread(&self.impostor) || !is_spread(&self.genuine) {
             return Err(CalibrationError::NotFinite);
         }
-        if self.companions.mean <= self.strangers.mean {
+        if self.genuine.mean <= self.impostor.mean {
             return Err(CalibrationError::Reversed);
         }
         Ok(())
@@ -53,10 +53,10 @@ impl Calibration {
     /// beforehand. Both kinds of pairs are taken for normally distributed with one common deviation (linear discriminant
     /// analysis, Fisher 1936): with two deviations a cosine far above all others would speak against one person.
     pub fn same_person(&self, cosine: f32) -> f64 {
-        let variance = (self.strangers.deviation.powi(2) + self.companions.deviation.powi(2)) / 2.0;
-        let middle = (self.strangers.mean + self.companions.mean) / 2.0;
+        let variance = (self.impostor.deviation.powi(2) + self.genuine.deviation.powi(2)) / 2.0;
+        let middle = (self.impostor.mean + self.genuine.mean) / 2.0;
         let evidence =
-            (self.companions.mean - self.strangers.mean) * (f64::from(cosine) - middle) / variance;
+            (self.genuine.mean - self.impostor.mean) * (f64::from(cosine) - middle) / variance;
         1.0 / (1.0 + (-evidence).exp())
     }
 }
@@ -65,15 +65,15 @@ impl Calibration {
 mod tests {
     use super::*;
 
-    const fn calibration(strangers: [f64; 2], companions: [f64; 2]) -> Calibration {
+    const fn calibration(impostor: [f64; 2], genuine: [f64; 2]) -> Calibration {
         Calibration {
-            strangers: Spread {
-                mean: strangers[0],
-                deviation: strangers[1],
+            impostor: Spread {
+                mean: impostor[0],
+                deviation: impostor[1],
             },
-            companions: Spread {
-                mean: companions[0],
-                deviation: companions[1],
+            genuine: Spread {
+                mean: genuine[0],
+                deviation: genuine[1],
             },
         }
     }
@@ -90,12 +90,12 @@ mod tests {
 
     #[test]
     fn numbers_that_separate_nobody_are_refused() {
-        for (strangers, companions) in [([0.5, 0.1], [0.5, 0.1]), ([0.6, 0.1], [0.5, 0.1])] {
-            let error = calibration(strangers, companions).check();
+        for (impostor, genuine) in [([0.5, 0.1], [0.5, 0.1]), ([0.6, 0.1], [0.5, 0.1])] {
+            let error = calibration(impostor, genuine).check();
             assert_eq!(error, Err(CalibrationError::Reversed));
         }
-        for (strangers, companions) in [([0.5, 0.0], [0.6, 0.1]), ([f64::NAN, 0.1], [0.6, 0.1])] {
-            let error = calibration(strangers, companions).check();
+        for (impostor, genuine) in [([0.5, 0.0], [0.6, 0.1]), ([f64::NAN, 0.1], [0.6, 0.1])] {
+            let error = calibration(impostor, genuine).check();
             assert_eq!(error, Err(CalibrationError::NotFinite));
         }
         assert_eq!(calibration([0.2, 0.1], [0.6, 0.1]).check(), Ok(()));

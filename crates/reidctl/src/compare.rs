@@ -2,7 +2,7 @@
 
 use std::{error::Error, io::Write, path::PathBuf, process::ExitCode};
 
-use gstreid::inference::{ModelRequest, PairFacts, PairScorer, SharedModel, models};
+use gstreid::inference::{ModelRequest, PairScorer, PairSpec, SharedModel, models};
 use serde_json::json;
 
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
 #[derive(clap::Args)]
 #[command(after_help = "\
 With an embedder the measure is the cosine of the two vectors, from -1 to 1. What it means differs by model: the \
-probability comes from pairs of strangers and of the same people that `reidctl eval --calibrate` has measured, and takes \
+probability comes from genuine and impostor pairs that `reidctl eval --calibrate` has measured, and takes \
 one person and two for equally likely beforehand.\n
 A model with two picture inputs (metadata reid.task = pair) compares the pictures itself.\n
 Example: reidctl compare door.jpg hall.jpg")]
@@ -44,7 +44,7 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Outcome {
     let request = arguments.model.request(models::DEFAULT_EMBEDDER)?;
     // Sessions are shared: what is opened next finds the model loaded.
     let model = SharedModel::open(&request, None)?;
-    let comparison = if PairFacts::fits(model.info()) {
+    let comparison = if PairSpec::fits(model.info()) {
         by_pair(&request, &a, &b)?
     } else {
         by_embedding(&arguments.model, &a, &b)?

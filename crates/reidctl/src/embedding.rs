@@ -99,8 +99,8 @@ impl PictureEmbedder {
             instance_id: None,
             batch: 1,
         })?;
-        if let Some(remark) = embedder.take_remark() {
-            eprintln!("reidctl: {remark}");
+        if let Some(warning) = embedder.take_warning() {
+            eprintln!("reidctl: {warning}");
         }
         Ok(Self {
             embedder,

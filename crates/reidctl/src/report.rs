@@ -46,8 +46,8 @@ struct Line {
 pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Outcome {
     let mut lines = Vec::new();
     for file in &arguments.files {
-        if let Some(remark) = read(file, &mut lines)? {
-            eprintln!("warning: {remark}");
+        if let Some(warning) = read(file, &mut lines)? {
+            eprintln!("warning: {warning}");
         }
     }
     lines.sort_by_key(|line| line.time_ns);
@@ -65,7 +65,7 @@ fn read(path: &Path, lines: &mut Vec<Line>) -> Result<Option<String>, String> {
         fs::read(path).map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
     parse(&bytes, lines)
         .map_err(|fault| format!("{}, {fault}", path.display()))
-        .map(|remark| remark.map(|remark| format!("{}, {remark}", path.display())))
+        .map(|warning| warning.map(|warning| format!("{}, {warning}", path.display())))
 }
 
 fn parse(bytes: &[u8], lines: &mut Vec<Line>) -> Result<Option<String>, String> {
@@ -238,17 +238,17 @@ mod tests {
         let good = r#"{"timestamp":1,"objects":[]}"#;
         let of = |bytes: &[u8]| {
             let mut lines = Vec::new();
-            let remark = parse(bytes, &mut lines);
-            (lines.len(), remark)
+            let warning = parse(bytes, &mut lines);
+            (lines.len(), warning)
         };
         assert_eq!(of(format!("{good}\n{good}\n").as_bytes()), (2, Ok(None)));
         let half = &good[..20];
         // Cut within a letter of two bytes, too.
         for end in [half.as_bytes(), b"{\"a\":\"\xc3"] {
             let bytes = [format!("{good}\n").as_bytes(), end].concat();
-            let (count, remark) = of(&bytes);
-            let remark = remark.unwrap().unwrap();
-            assert!(count == 1 && remark.starts_with("line 2: "), "{remark}");
+            let (count, warning) = of(&bytes);
+            let warning = warning.unwrap().unwrap();
+            assert!(count == 1 && warning.starts_with("line 2: "), "{warning}");
         }
         for bytes in [format!("{half}\n{good}\n"), half.to_owned()] {
             let error = of(bytes.as_bytes()).1.unwrap_err();

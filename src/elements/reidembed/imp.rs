@@ -249,7 +249,7 @@ impl BaseTransformImpl for ReidEmbed {
         let mut embedder = Config::try_from(settings)
             .and_then(|config| Embedder::open(&config.request))
             .map_err(|error| error.to_message())?;
-        let facts = embedder.facts();
+        let spec = embedder.spec();
         gst::info!(
             CAT,
             imp = self,
@@ -257,15 +257,15 @@ impl BaseTransformImpl for ReidEmbed {
             embedder.info().path.display(),
             embedder.dimension(),
             embedder.batch_limit(),
-            facts.spec,
-            if facts.is_preprocessing_known {
+            spec.input,
+            if spec.is_preprocessing_known {
                 ""
             } else {
                 " (normalisation assumed)"
             }
         );
-        if let Some(remark) = embedder.take_remark() {
-            self.warn(&remark);
+        if let Some(warning) = embedder.take_warning() {
+            self.warn(&warning);
         }
         *self.stats() = Stats::of(&embedder);
         let worker = Worker::new(embedder);
@@ -376,12 +376,12 @@ impl ReidEmbed {
         self.stats().frames += 1;
         let is_discont = buffer.flags().contains(gst::BufferFlags::DISCONT);
         if std::mem::take(&mut state.notes.is_cut) || is_discont {
-            job.worker.reuse.clear();
+            job.worker.cache.clear();
         }
         for rect in std::mem::take(&mut state.notes.asked) {
-            job.worker.reuse.ask(&rect);
+            job.worker.cache.ask(&rect);
         }
-        job.worker.reuse.next_frame();
+        job.worker.cache.next_frame();
         Ok(job)
     }
 
@@ -397,11 +397,11 @@ impl ReidEmbed {
             looked.reused,
             looked.refused
         );
-        for remark in &looked.remarks {
-            self.warn(&remark.to_string());
+        for warning in &looked.warnings {
+            self.warn(&warning.to_string());
         }
-        if let Some(remark) = &looked.outcome.remark {
-            self.warn(remark);
+        if let Some(warning) = &looked.outcome.warning {
+            self.warn(warning);
         }
         if let Some(classes) = &looked.unwanted {
             self.warn_of_classes(classes);
@@ -422,7 +422,7 @@ impl ReidEmbed {
         ));
     }
 
-    fn warn(&self, remark: &str) {
-        gst::element_imp_warning!(self, gst::StreamError::Failed, ("{remark}"));
+    fn warn(&self, warning: &str) {
+        gst::element_imp_warning!(self, gst::StreamError::Failed, ("{warning}"));
     }
 }

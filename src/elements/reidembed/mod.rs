@@ -13,7 +13,7 @@
 //! One picture input `[batch,3,height,width]` or `[batch,height,width,3]` and an output `[batch,dimension]`, in single or half
 //! precision. How pixels become numbers is read from the model's metadata (`reid.color`, `reid.scale`, `reid.mean`, `reid.std`, …), else
 //! from a `.toml` file beside it ([`crate::inference::sidecar`]), else the usual way is assumed: RGB 0..1 with ImageNet's
-//! mean and deviation ([`crate::inference::facts`]). A wrong guess does not fail, it makes everybody look alike: the element
+//! mean and deviation ([`crate::inference::model_spec`]). A wrong guess does not fail, it makes everybody look alike: the element
 //! watches for that and says so.
 //!
 //! # How often

@@ -2,7 +2,9 @@
 
 use crate::{
     core::{
-        appearance::{Candidate, ClassWatch, Decision, Health, Remark, Reuse, Rule, Selection},
+        appearance::{
+            Candidate, ClassWatch, Decision, EmbeddingCache, Rule, SanityCheck, Selection, Warning,
+        },
         embedding::Embedding,
         geometry::Rect,
         person::{Person, Subject},
@@ -23,8 +25,8 @@ pub struct Params {
 /// The embedder and what it remembers of the stream.
 pub struct Worker {
     pub embedder: Embedder,
-    pub reuse: Reuse,
-    pub health: Health,
+    pub cache: EmbeddingCache,
+    pub sanity: SanityCheck,
     pub classes: ClassWatch,
     /// It was said that a tracker is in front.
     pub has_said_order: bool,
@@ -40,7 +42,7 @@ pub struct Looked {
     pub reused: u64,
     pub refused: u64,
     pub outcome: EmbedOutcome,
-    pub remarks: Vec<Remark>,
+    pub warnings: Vec<Warning>,
     /// Classes of the boxes, of which none is wanted.
     pub unwanted: Option<String>,
     /// A tracker in front was noticed.
@@ -52,8 +54,8 @@ impl Worker {
     pub fn new(embedder: Embedder) -> Self {
         Self {
             embedder,
-            reuse: Reuse::default(),
-            health: Health::default(),
+            cache: EmbeddingCache::default(),
+            sanity: SanityCheck::default(),
             classes: ClassWatch::default(),
             has_said_order: false,
             now_ns: 0,
@@ -76,7 +78,7 @@ impl Worker {
         let rects: Vec<Rect> = selected.iter().map(|&index| people[index].rect).collect();
         let boxes = candidates(&people, &selected, (width, height));
         let now_ns = self.time_ns(buffer);
-        let decisions = self.reuse.decide(&boxes, params.rule, now_ns);
+        let decisions = self.cache.decide(&boxes, params.rule, now_ns);
         let mut looked = Looked {
             people: people.len() as u64,
             ..Looked::default()
@@ -99,16 +101,16 @@ impl Worker {
         if !is_gap {
             looked.outcome = self.embed(buffer, info, &rects, &decisions, params.batch)?;
             let vectors = self.vectors(&decisions, &mut looked);
-            self.reuse
+            self.cache
                 .remember(&boxes, &decisions, &vectors, params.rule, now_ns);
             for ((&index, decision), vector) in selected.iter().zip(&decisions).zip(vectors) {
                 people[index].embedding = vector;
                 people[index].is_carried = *decision != Decision::Embed;
             }
             looked
-                .remarks
-                .extend(self.health.note_refused(looked.refused));
-            looked.remarks.extend(self.alike(&people));
+                .warnings
+                .extend(self.sanity.note_refused(looked.refused));
+            looked.warnings.extend(self.alike(&people));
         }
         // The mirror to regions of interest holds no vectors: the regions that are there stay true.
         PeopleMeta::set(buffer, size, people);
@@ -170,12 +172,12 @@ impl Worker {
         decisions.iter().map(vector).collect()
     }
 
-    fn alike(&mut self, people: &[Person]) -> Option<Remark> {
+    fn alike(&mut self, people: &[Person]) -> Option<Warning> {
         let with_vectors = people
             .iter()
             .filter_map(|person| Some((person.rect, person.embedding.as_ref()?)));
         let with_vectors: Vec<_> = with_vectors.collect();
-        self.health.note_people(&with_vectors)
+        self.sanity.note_people(&with_vectors)
     }
 }
 

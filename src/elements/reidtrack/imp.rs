@@ -183,7 +183,7 @@ impl BaseTransformImpl for ReidTrack {
     fn stop(&self) -> Result<(), gst::ErrorMessage> {
         let news = self.state().take().and_then(|mut state| state.close());
         if let Some(news) = &news {
-            news.gallery.hurry();
+            news.gallery.request_flush();
         }
         self.tell(news);
         Ok(())
@@ -275,7 +275,7 @@ impl BaseTransformImpl for ReidTrack {
         }
         let is_meta = buffer.meta::<PeopleMeta>().is_some();
         let before: Vec<Rect> = people.iter().flatten().map(|p| p.rect).collect();
-        let remark = state.remark(people.as_deref());
+        let warning = state.warning(people.as_deref());
         let begins = state.stream.is_none();
         let stream = state.stream();
         let camera = stream.name();
@@ -294,8 +294,8 @@ impl BaseTransformImpl for ReidTrack {
         if begins && is_shared {
             messages::warn_of_shared_name(&*self.obj(), &camera, &news.gallery);
         }
-        if let Some(remark) = remark {
-            gst::element_imp_warning!(self, gst::StreamError::Failed, ("{remark}"));
+        if let Some(warning) = warning {
+            gst::element_imp_warning!(self, gst::StreamError::Failed, ("{warning}"));
         }
         if dropped > 0 {
             messages::warn_of_dropped(&*self.obj(), dropped);
@@ -404,7 +404,7 @@ impl ReidTrack {
         };
         match action(&gallery) {
             Ok((result, events)) => {
-                gallery.hurry();
+                gallery.request_flush();
                 let camera = Arc::from(self.settings().camera.as_str());
                 self.tell(Some(News {
                     gallery,
@@ -427,7 +427,7 @@ impl ReidTrack {
             kept.clone()
         };
         let Some(gallery) = gallery else { return };
-        if !gallery.settle(ERASED_WITHIN) {
+        if !gallery.flush(ERASED_WITHIN) {
             gst::element_imp_warning!(
                 self,
                 gst::ResourceError::Write,

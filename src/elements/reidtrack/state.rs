@@ -84,7 +84,7 @@ impl State {
     }
 
     /// What keeps people from being followed or recognised, if anything; each is said once.
-    pub fn remark(&mut self, people: Option<&[Person]>) -> Option<String> {
+    pub fn warning(&mut self, people: Option<&[Person]>) -> Option<String> {
         if let Some(silence) = self.silence.note(people.is_some()) {
             return Some(silence);
         }

@@ -73,7 +73,7 @@ pub(super) struct Sums {
     pub tracks: u32,
     pub confirmed: u32,
     pub identities: usize,
-    pub sure_score: f32,
+    pub high_score: f32,
     pub track_us: f64,
     pub gallery_us: f64,
 }
@@ -89,7 +89,9 @@ impl Sums {
             .field("tracks", self.tracks)
             .field("confirmed", self.confirmed)
             .field("identities", self.identities as u64)
-            .field("sure-score", f64::from(self.sure_score))
+            .field("high-score", f64::from(self.high_score))
+            // The former name of `high-score`.
+            .field("sure-score", f64::from(self.high_score))
             .field("track-us", mean(self.track_us))
             .field("gallery-us", mean(self.gallery_us))
             .build()
@@ -332,7 +334,7 @@ impl Stream {
         self.sums.tracks = outputs.len() as u32;
         let confirmed = sightings.iter().filter(|s| s.confirmed);
         self.sums.confirmed = confirmed.count() as u32;
-        self.sums.sure_score = self.tracker.sure_score();
+        self.sums.high_score = self.tracker.high_score();
         for (person, identity) in visible.iter().map(|v| v.0).zip(decision.identities) {
             people[person].identity = identity;
         }

@@ -16,7 +16,7 @@ use super::{
     worker::{Config, Stats, Worker},
 };
 use crate::{
-    core::{person::PERSON, yolo::Remark},
+    core::{person::PERSON, yolo::Warning},
     elements::{
         model::{self, Job, ModelSettings},
         silence::refuse_swallowed_links,
@@ -269,18 +269,18 @@ impl BaseTransformImpl for YoloDetect {
         let worker = Config::try_from(settings)
             .and_then(Worker::open)
             .map_err(|error| error.to_message())?;
-        let facts = worker.detector.facts();
+        let spec = worker.detector.spec();
         gst::info!(
             CAT,
             imp = self,
             "{}: layout {}, {} classes, {:?}",
             worker.detector.info().path.display(),
-            facts.head.layout(),
-            facts.labels.len(),
-            facts.spec
+            spec.head.layout(),
+            spec.labels.len(),
+            spec.input
         );
-        if let Some(remark) = worker.detector.remark() {
-            gst::warning!(CAT, imp = self, "{remark}");
+        if let Some(warning) = worker.detector.warning() {
+            gst::warning!(CAT, imp = self, "{warning}");
         }
         *self.stats() = Stats::default();
         let notes = Notes {
@@ -424,8 +424,8 @@ impl YoloDetect {
         let found = worker.detector.detections().len();
         self.stats().add(outcome, found);
         gst::trace!(CAT, imp = self, "{found} found, {outcome:?}");
-        if let Some(remark) = worker.health.note(&outcome.decoded, found, threshold) {
-            self.warn(&worker.detector, &remark);
+        if let Some(warning) = worker.sanity.note(&outcome.decoded, found, threshold) {
+            self.warn(&worker.detector, &warning);
         }
     }
 
@@ -433,19 +433,19 @@ impl YoloDetect {
     fn note_end(&self) {
         let worker = self.state().as_mut().and_then(State::take_worker);
         let Some(mut worker) = worker else { return };
-        if let Some(remark) = worker.health.at_end() {
-            self.warn(&worker.detector, &remark);
+        if let Some(warning) = worker.sanity.at_end() {
+            self.warn(&worker.detector, &warning);
         }
         if let Some(state) = self.state().as_mut() {
             state.put_back(worker);
         }
     }
 
-    fn warn(&self, detector: &Detector, remark: &Remark) {
+    fn warn(&self, detector: &Detector, warning: &Warning) {
         gst::element_imp_warning!(
             self,
             gst::StreamError::Failed,
-            ("{}: {remark}", detector.info().path.display())
+            ("{}: {warning}", detector.info().path.display())
         );
     }
 }

@@ -10,7 +10,7 @@
 //!
 //! # Which models
 //! The output layout, the input's size, colour order and normalisation are concluded from the model's shapes and
-//! metadata ([`crate::inference::facts`]); a `.toml` file beside the model overrules them ([`crate::inference::sidecar`]).
+//! metadata ([`crate::inference::model_spec`]); a `.toml` file beside the model overrules them ([`crate::inference::sidecar`]).
 //! Where shapes leave a doubt, starting fails with an error that names the property `layout`.
 //!
 //! # Messages

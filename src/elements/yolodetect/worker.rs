@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use crate::{
     core::{
         person::Person,
-        yolo::{Detection, Health},
+        yolo::{Detection, SanityCheck},
     },
     elements::model::FrameFault,
     inference::{DetectOutcome, DetectParams, Detector, DetectorRequest, InferenceError},
@@ -23,7 +23,7 @@ pub struct Worker {
     pub detector: Detector,
     labels: Vec<Arc<str>>,
     origin: Origin,
-    pub health: Health,
+    pub sanity: SanityCheck,
 }
 
 impl Worker {
@@ -35,7 +35,7 @@ impl Worker {
             Some(classes) => detector.look_for(classes)?,
             None => detector.look_for_people()?,
         }
-        let labels = &detector.facts().labels;
+        let labels = &detector.spec().labels;
         let name = path.file_stem().map(|stem| stem.to_string_lossy().into());
         Ok(Self {
             labels: labels.iter().map(|label| label.as_str().into()).collect(),
@@ -43,7 +43,7 @@ impl Worker {
                 detector: name,
                 camera: None,
             },
-            health: Health::default(),
+            sanity: SanityCheck::default(),
             detector,
         })
     }

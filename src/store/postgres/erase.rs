@@ -18,7 +18,7 @@ const ERASE: [&str; 2] = [
 /// What a user can do.
 pub(super) const BY_HAND: &str = "Run VACUUM FULL reid_prototypes, reid_sightings, reid_identities, reid_thumbnails as their owner";
 
-/// Those who read a table keep it from being written anew; waiting for them for long would hold up the exchange.
+/// Those who read a table keep it from being written anew; a long wait would delay the next sync.
 const PATIENCE: &str = "SET lock_timeout = '1s'";
 const USUAL: &str = "SET lock_timeout = '10s'";
 

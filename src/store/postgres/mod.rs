@@ -1,6 +1,6 @@
 //! A gallery on a PostgreSQL server, shared by processes and machines.
 //!
-//! Each process has a copy in memory and decides by it; this thread exchanges changes with the others. Everybody who
+//! Each process has a copy in memory and decides by it; this thread syncs changes with the others. Everybody who
 //! writes waits for a turn (an advisory lock), first takes in what others wrote, and only then writes: a person that two
 //! machines met in the same second is compared with what the first one wrote before the second one's number is
 //! kept, and the two become one. Numbers come in blocks that the server hands out once. While it cannot be reached, people
@@ -154,7 +154,7 @@ impl Postgres {
         let described = described(theirs, name.as_deref());
         self.model.admit_kept(theirs, name).map_err(|ours| {
             Fault::Store(StoreError::OtherModel {
-                place: self.target.shown().to_owned(),
+                location: self.target.shown().to_owned(),
                 theirs: described,
                 ours,
             })
@@ -310,8 +310,8 @@ impl Postgres {
         Ok(())
     }
 
-    /// An exchange; with `all`, also of what could wait.
-    fn exchange_now(&mut self, gallery: &Mutex<Gallery>, all: bool) -> Result<(), StoreError> {
+    /// One sync; with `all`, also of changes that could wait.
+    fn sync_now(&mut self, gallery: &Mutex<Gallery>, all: bool) -> Result<(), StoreError> {
         lock(gallery).idle(wall_ns());
         self.join(gallery)?;
         let news = self.has_news()?;
@@ -400,12 +400,12 @@ impl Database for Postgres {
         INTERVAL
     }
 
-    fn exchange(&mut self, gallery: &Mutex<Gallery>, asked: bool) -> Result<(), StoreError> {
-        self.exchange_now(gallery, asked)
+    fn sync(&mut self, gallery: &Mutex<Gallery>, asked: bool) -> Result<(), StoreError> {
+        self.sync_now(gallery, asked)
     }
 
     fn close(&mut self, gallery: &Mutex<Gallery>) -> Result<(), StoreError> {
-        self.exchange_now(gallery, true)
+        self.sync_now(gallery, true)
     }
 }
 

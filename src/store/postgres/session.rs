@@ -62,7 +62,7 @@ pub(super) fn check(session: &mut Client, target: &Target) -> Result<(), Fault> 
     refuse_newer(version, target)?;
     if version == 0 {
         return Err(Fault::Store(StoreError::Missing {
-            place: target.shown().to_owned(),
+            location: target.shown().to_owned(),
         }));
     }
     Ok(())
@@ -71,7 +71,7 @@ pub(super) fn check(session: &mut Client, target: &Target) -> Result<(), Fault> 
 fn refuse_newer(found: i64, target: &Target) -> Result<(), Fault> {
     if found > layout::NEWEST {
         return Err(Fault::Store(StoreError::Newer {
-            place: target.shown().to_owned(),
+            location: target.shown().to_owned(),
             found,
             known: layout::NEWEST,
         }));

@@ -35,7 +35,7 @@ impl Target {
     fn read(uri: &str, environment: Environment<'_>) -> Result<Self, StoreError> {
         let shown = without_password(uri);
         let refused = |cause: String| StoreError::Other {
-            place: shown.clone(),
+            location: shown.clone(),
             cause,
         };
         let (uri, tls) = TlsOptions::split_off(uri).ok_or_else(|| refused("no such URI".into()))?;
@@ -60,7 +60,7 @@ impl Target {
     /// What was deleted may still lie in the files.
     pub fn not_erased(&self, cause: &str) -> StoreError {
         StoreError::NotErased {
-            place: self.shown.clone(),
+            location: self.shown.clone(),
             cause: cause.to_owned(),
         }
     }
@@ -71,7 +71,7 @@ impl Target {
             self.config.connect(NoTls)
         } else {
             let connector = self.tls.connector().map_err(|cause| StoreError::Other {
-                place: self.shown.clone(),
+                location: self.shown.clone(),
                 cause,
             })?;
             self.config.connect(connector)
@@ -82,7 +82,7 @@ impl Target {
     /// What an error of PostgreSQL means for the user.
     pub fn fault(&self, error: &postgres::Error) -> StoreError {
         use postgres::error::SqlState;
-        let place = self.shown.clone();
+        let location = self.shown.clone();
         let cause = chain(error);
         let denied = [
             SqlState::INVALID_PASSWORD,
@@ -91,18 +91,18 @@ impl Target {
             SqlState::INVALID_CATALOG_NAME,
         ];
         match error.code() {
-            Some(code) if denied.contains(code) => StoreError::Denied { place, cause },
-            Some(code) if *code == SqlState::LOCK_NOT_AVAILABLE => StoreError::Locked { place },
-            Some(code) if *code == SqlState::DISK_FULL => StoreError::Full { place },
+            Some(code) if denied.contains(code) => StoreError::Denied { location, cause },
+            Some(code) if *code == SqlState::LOCK_NOT_AVAILABLE => StoreError::Locked { location },
+            Some(code) if *code == SqlState::DISK_FULL => StoreError::Full { location },
             Some(code) if *code == SqlState::READ_ONLY_SQL_TRANSACTION => {
-                StoreError::ReadOnly { place }
+                StoreError::ReadOnly { location }
             }
             // The server says that it goes away, or is not up yet.
             Some(code) if code.code().starts_with("57P") || code.code().starts_with("08") => {
-                StoreError::Unreachable { place, cause }
+                StoreError::Unreachable { location, cause }
             }
-            Some(_) => StoreError::Other { place, cause },
-            None => StoreError::Unreachable { place, cause },
+            Some(_) => StoreError::Other { location, cause },
+            None => StoreError::Unreachable { location, cause },
         }
     }
 }

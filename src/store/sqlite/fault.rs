@@ -5,18 +5,20 @@ use rusqlite::ErrorCode;
 use crate::store::StoreError;
 
 /// What an error of SQLite means for the user.
-pub(super) fn fault(place: &str, error: rusqlite::Error) -> StoreError {
-    let place = place.to_owned();
+pub(super) fn fault(location: &str, error: rusqlite::Error) -> StoreError {
+    let location = location.to_owned();
     let cause = error.to_string();
     match error.sqlite_error_code() {
-        Some(ErrorCode::DiskFull) => StoreError::Full { place },
-        Some(ErrorCode::ReadOnly) => StoreError::ReadOnly { place },
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Locked { place },
-        Some(ErrorCode::DatabaseCorrupt) => StoreError::Damaged { place, cause },
-        Some(ErrorCode::NotADatabase) => StoreError::NotAGallery { place },
-        Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
-            StoreError::CannotOpen { place, cause }
+        Some(ErrorCode::DiskFull) => StoreError::Full { location },
+        Some(ErrorCode::ReadOnly) => StoreError::ReadOnly { location },
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            StoreError::Locked { location }
         }
-        _ => StoreError::Other { place, cause },
+        Some(ErrorCode::DatabaseCorrupt) => StoreError::Damaged { location, cause },
+        Some(ErrorCode::NotADatabase) => StoreError::NotAGallery { location },
+        Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
+            StoreError::CannotOpen { location, cause }
+        }
+        _ => StoreError::Other { location, cause },
     }
 }

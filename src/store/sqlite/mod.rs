@@ -1,9 +1,9 @@
 //! A gallery in a file of SQLite, written by one process at a time and read by any.
 //!
-//! What is deleted is overwritten (`secure_delete`), and where a user asked for it the write-ahead log is emptied at
-//! once. The log makes a `kill -9` harmless: what was not committed, at most the last half second, was never there.
-//! Numbers are given only after they were promised to the disk; whoever comes while no promise is left gets a number of
-//! the process's own making, which the next promise replaces.
+//! Deleted rows are overwritten (`secure_delete`); the write-ahead log is truncated at once when a user asked for the
+//! deletion. After a `kill -9` at most the last half second, which was not committed yet, is missing.
+//! Ids are reserved on disk in blocks before they are assigned. A person who comes while no reserved id is left gets a
+//! provisional id of this process, which the next reservation replaces.
 
 mod fault;
 mod open;
@@ -47,16 +47,16 @@ use crate::{
 const INTERVAL: Duration = Duration::from_millis(500);
 /// How often old sightings are dropped and the log is emptied.
 const SWEEP: Duration = Duration::from_secs(60);
-/// Numbers are promised to the file before use, so many at once: whatever happens, none is given twice.
+/// Ids reserved in the file at a time. They are reserved before use, so that none is assigned twice.
 const BLOCK: u32 = 512;
 /// An open file.
 pub(super) struct Sqlite {
     connection: Connection,
-    place: String,
+    location: String,
     model: Arc<ModelLock>,
-    /// Every number below was promised to this gallery or one before, none from here on.
+    /// Every id below was reserved for this gallery or an earlier one, none from here on.
     mark: u32,
-    /// The next number of this process's own making, when it was last looked whether any was given.
+    /// The next provisional id, at the last check whether any was assigned.
     own_number: u32,
     /// Something was forgotten that the log may still hold.
     must_empty_log: bool,
@@ -67,16 +67,16 @@ pub(super) struct Sqlite {
 
 impl Sqlite {
     pub fn open(path: &Path, access: Access) -> Result<Self, StoreError> {
-        let place = format!("sqlite://{}", path.display());
-        open::check_path(path, &place, access)?;
+        let location = format!("sqlite://{}", path.display());
+        open::check_path(path, &location, access)?;
         let guard = match access {
             Access::Read => None,
-            Access::Keep | Access::Change => Some(open::take_lock(path, &place)?),
+            Access::Keep | Access::Change => Some(open::take_lock(path, &location)?),
         };
         let connection = match access {
-            Access::Read => open::look(path, &place)?,
-            Access::Keep => open::write_to(path, &place, OpenFlags::SQLITE_OPEN_CREATE)?,
-            Access::Change => open::write_to(path, &place, OpenFlags::empty())?,
+            Access::Read => open::look(path, &location)?,
+            Access::Keep => open::write_to(path, &location, OpenFlags::SQLITE_OPEN_CREATE)?,
+            Access::Change => open::write_to(path, &location, OpenFlags::empty())?,
         };
         Ok(Self {
             connection,
@@ -86,7 +86,7 @@ impl Sqlite {
             must_empty_log: false,
             swept: Instant::now(),
             _lock: guard,
-            place,
+            location,
         })
     }
 
@@ -100,7 +100,7 @@ impl Sqlite {
 
     /// Fills a gallery that is kept here from now on. Returns whose vectors it holds.
     fn restore(&mut self, gallery: &mut Gallery) -> Result<Option<ModelFingerprint>, StoreError> {
-        let fault = |error| fault(&self.place, error);
+        let fault = |error| fault(&self.location, error);
         // Left over where rows went and the process was killed before the person did.
         self.connection
             .execute_batch(
@@ -119,15 +119,15 @@ impl Sqlite {
         self.check_whole(whole)?;
         gallery.end_restore(None);
         gallery.number_from(first_provisional());
-        let numbers = self.promise(BLOCK)?;
+        let numbers = self.reserve_block(BLOCK)?;
         gallery.reserve_numbers(numbers);
         gallery.replace_provisional();
         self.own_number = gallery.upcoming_number();
         Ok(model)
     }
 
-    /// Numbers that nobody was promised before. They are on the disk when this returns.
-    fn promise(&mut self, count: u32) -> Result<Range<u32>, StoreError> {
+    /// Reserves ids that were never reserved before. The reservation is on disk when this returns.
+    fn reserve_block(&mut self, count: u32) -> Result<Range<u32>, StoreError> {
         let first = self.mark;
         let mark = first.saturating_add(count).min(PROVISIONAL).max(first);
         // Elsewhere a power cut may undo the last commits: they are not waited for.
@@ -136,12 +136,12 @@ impl Sqlite {
             .and_then(|()| set_fact(&self.connection, "next_number", &mark.to_string()));
         durably("normal")
             .and(written)
-            .map_err(|error| fault(&self.place, error))?;
+            .map_err(|error| fault(&self.location, error))?;
         self.mark = mark;
         Ok(first..mark)
     }
 
-    /// Sets numbers aside before there are too few, and replaces those that were given without a promise.
+    /// Reserves more ids before there are too few, and replaces provisional ones.
     fn keep_numbers(&mut self, gallery: &Mutex<Gallery>) -> Result<(), StoreError> {
         let provisional = {
             let gallery = lock(gallery);
@@ -153,7 +153,7 @@ impl Sqlite {
             self.own_number = gallery.upcoming_number();
             gallery.provisional_people()
         };
-        let numbers = self.promise(BLOCK.saturating_add(provisional))?;
+        let numbers = self.reserve_block(BLOCK.saturating_add(provisional))?;
         let mut gallery = lock(gallery);
         gallery.reserve_numbers(numbers);
         gallery.replace_provisional();
@@ -162,7 +162,7 @@ impl Sqlite {
 
     /// What the file of the model is called whose vectors are kept, if that was known.
     fn model_name(&self) -> Result<Option<String>, StoreError> {
-        fact(&self.connection, "model_name").map_err(|error| fault(&self.place, error))
+        fact(&self.connection, "model_name").map_err(|error| fault(&self.location, error))
     }
 
     /// Refuses a file some of whose vectors are none.
@@ -170,10 +170,10 @@ impl Sqlite {
         match whole {
             Ok(true) => Ok(()),
             Ok(false) => Err(StoreError::Damaged {
-                place: self.place.clone(),
+                location: self.location.clone(),
                 cause: "it holds vectors that are none".into(),
             }),
-            Err(error) => Err(fault(&self.place, error)),
+            Err(error) => Err(fault(&self.location, error)),
         }
     }
 
@@ -215,10 +215,10 @@ impl Sqlite {
         let busy: i64 = self
             .connection
             .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
-            .map_err(|error| fault(&self.place, error))?;
+            .map_err(|error| fault(&self.location, error))?;
         if busy != 0 {
             return Err(StoreError::Locked {
-                place: self.place.clone(),
+                location: self.location.clone(),
             });
         }
         self.must_empty_log = false;
@@ -239,7 +239,7 @@ impl Sqlite {
             let oldest = signed(wall_ns().saturating_sub(max_age));
             self.connection
                 .execute("DELETE FROM sightings WHERE ended < ?1", [oldest])
-                .map_err(|error| fault(&self.place, error))?;
+                .map_err(|error| fault(&self.location, error))?;
         }
         // A reader may be at it: the next sweep will do.
         let _ = self.empty_log();
@@ -260,7 +260,7 @@ impl Database for Sqlite {
         INTERVAL
     }
 
-    fn exchange(&mut self, gallery: &Mutex<Gallery>, _asked: bool) -> Result<(), StoreError> {
+    fn sync(&mut self, gallery: &Mutex<Gallery>, _asked: bool) -> Result<(), StoreError> {
         lock(gallery).idle(wall_ns());
         self.keep_numbers(gallery)?;
         loop {
@@ -271,7 +271,7 @@ impl Database for Sqlite {
                 Err(error) => {
                     let mut gallery = lock(gallery);
                     taken.iter().for_each(|changes| gallery.put_back(changes));
-                    return Err(fault(&self.place, error));
+                    return Err(fault(&self.location, error));
                 }
             }
         }
@@ -279,10 +279,10 @@ impl Database for Sqlite {
     }
 
     fn close(&mut self, gallery: &Mutex<Gallery>) -> Result<(), StoreError> {
-        self.exchange(gallery, true)?;
+        self.sync(gallery, true)?;
         let next = lock(gallery).first_reserved().unwrap_or(self.mark);
         set_fact(&self.connection, "next_number", &next.to_string())
-            .map_err(|error| fault(&self.place, error))?;
+            .map_err(|error| fault(&self.location, error))?;
         self.empty_log()
     }
 }
@@ -291,7 +291,8 @@ impl Records for Sqlite {
     fn load(&mut self, only: &[IdentityId]) -> Result<Saved, StoreError> {
         let ids: Vec<String> = only.iter().map(|id| id.0.to_string()).collect();
         let condition = format!("WHERE id IN ({})", ids.join(","));
-        let mut saved = read::facts(&self.connection).map_err(|error| fault(&self.place, error))?;
+        let mut saved =
+            read::facts(&self.connection).map_err(|error| fault(&self.location, error))?;
         let whole = read::each_person(&self.connection, &condition, |person| {
             saved.people.push(person);
         });
@@ -300,8 +301,8 @@ impl Records for Sqlite {
     }
 
     fn write(&mut self, changes: &Changes) -> Result<(), StoreError> {
-        let place = self.place.clone();
-        let fault = |error| fault(&place, error);
+        let location = self.location.clone();
+        let fault = |error| fault(&location, error);
         let transaction = self
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
@@ -318,18 +319,18 @@ impl Records for Sqlite {
     }
 
     fn list(&mut self) -> Result<Vec<KeptPerson>, StoreError> {
-        read::list(&self.connection).map_err(|error| fault(&self.place, error))
+        read::list(&self.connection).map_err(|error| fault(&self.location, error))
     }
 
     fn sightings(&mut self, id: Option<u32>) -> Result<Vec<KeptSighting>, StoreError> {
-        read::sightings(&self.connection, id).map_err(|error| fault(&self.place, error))
+        read::sightings(&self.connection, id).map_err(|error| fault(&self.location, error))
     }
 
     fn thumbnail(&mut self, id: u32) -> Result<Option<Vec<u8>>, StoreError> {
-        read::thumbnail(&self.connection, id).map_err(|error| fault(&self.place, error))
+        read::thumbnail(&self.connection, id).map_err(|error| fault(&self.location, error))
     }
 
     fn current(&mut self, id: u32) -> Result<Option<u32>, StoreError> {
-        read::current(&self.connection, id).map_err(|error| fault(&self.place, error))
+        read::current(&self.connection, id).map_err(|error| fault(&self.location, error))
     }
 }

@@ -54,23 +54,23 @@ pub enum Access {
 }
 
 /// Refuses a path at which no gallery can be.
-pub(super) fn check_path(path: &Path, place: &str, access: Access) -> Result<(), StoreError> {
+pub(super) fn check_path(path: &Path, location: &str, access: Access) -> Result<(), StoreError> {
     let folder = path
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty());
     if folder.is_some_and(|folder| !folder.is_dir()) {
         return Err(StoreError::NoFolder {
-            place: place.to_owned(),
+            location: location.to_owned(),
         });
     }
     if path.is_dir() {
         return Err(StoreError::NotAGallery {
-            place: place.to_owned(),
+            location: location.to_owned(),
         });
     }
     if access != Access::Keep && !path.exists() {
         return Err(StoreError::Missing {
-            place: place.to_owned(),
+            location: location.to_owned(),
         });
     }
     Ok(())
@@ -78,18 +78,18 @@ pub(super) fn check_path(path: &Path, place: &str, access: Access) -> Result<(),
 
 /// The right to write the file, held until the returned file is closed. The lock is the kernel's: it ends with the
 /// process, however that ends.
-pub(super) fn take_lock(path: &Path, place: &str) -> Result<File, StoreError> {
+pub(super) fn take_lock(path: &Path, location: &str) -> Result<File, StoreError> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
     let refused = |error: std::io::Error| match error.kind() {
         ErrorKind::ReadOnlyFilesystem => StoreError::ReadOnly {
-            place: place.to_owned(),
+            location: location.to_owned(),
         },
         ErrorKind::StorageFull => StoreError::Full {
-            place: place.to_owned(),
+            location: location.to_owned(),
         },
         _ => StoreError::CannotOpen {
-            place: place.to_owned(),
+            location: location.to_owned(),
             cause: error.to_string(),
         },
     };
@@ -112,7 +112,7 @@ pub(super) fn take_lock(path: &Path, place: &str) -> Result<File, StoreError> {
                 let _ = file.read_to_string(&mut holder);
                 let holder = holder.trim().parse::<u32>();
                 return Err(StoreError::InUse {
-                    place: place.to_owned(),
+                    location: location.to_owned(),
                     by: holder.map_or_else(|_| String::new(), |pid| format!(" ({pid})")),
                 });
             }
@@ -128,26 +128,26 @@ pub(super) fn take_lock(path: &Path, place: &str) -> Result<File, StoreError> {
 /// A connection that writes, to a file of the newest layout.
 pub(super) fn write_to(
     path: &Path,
-    place: &str,
+    location: &str,
     flags: OpenFlags,
 ) -> Result<Connection, StoreError> {
-    let fault = |error| fault(place, error);
+    let fault = |error| fault(location, error);
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | flags;
     let connection = Connection::open_with_flags(path, flags).map_err(fault)?;
     connection.busy_timeout(BUSY).map_err(fault)?;
-    let version = version(&connection, place)?;
+    let version = version(&connection, location)?;
     prepare(&connection, version).map_err(fault)?;
     Ok(connection)
 }
 
 /// A connection that only looks.
-pub(super) fn look(path: &Path, place: &str) -> Result<Connection, StoreError> {
-    let fault = |error| fault(place, error);
+pub(super) fn look(path: &Path, location: &str) -> Result<Connection, StoreError> {
+    let fault = |error| fault(location, error);
     // Even looking takes part in the log beside the file.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(fault)?;
     connection.busy_timeout(BUSY).map_err(fault)?;
-    match version(&connection, place) {
+    match version(&connection, location) {
         Ok(_) => {
             connection
                 .pragma_update(None, "query_only", true)
@@ -155,14 +155,14 @@ pub(super) fn look(path: &Path, place: &str) -> Result<Connection, StoreError> {
             Ok(connection)
         }
         Err(StoreError::ReadOnly { .. } | StoreError::CannotOpen { .. }) if !has_log(path) => {
-            look_at_rest(path, place)
+            look_at_rest(path, location)
         }
         Err(error) => Err(error),
     }
 }
 
 /// The same where this user may write nothing: possible while nobody keeps the file.
-fn look_at_rest(path: &Path, place: &str) -> Result<Connection, StoreError> {
+fn look_at_rest(path: &Path, location: &str) -> Result<Connection, StoreError> {
     let escaped: String = path
         .as_os_str()
         .as_encoded_bytes()
@@ -177,8 +177,8 @@ fn look_at_rest(path: &Path, place: &str) -> Result<Connection, StoreError> {
         | OpenFlags::SQLITE_OPEN_URI
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(format!("file:{escaped}?immutable=1"), flags)
-        .map_err(|error| fault(place, error))?;
-    version(&connection, place)?;
+        .map_err(|error| fault(location, error))?;
+    version(&connection, location)?;
     Ok(connection)
 }
 
@@ -192,8 +192,8 @@ fn has_log(path: &Path) -> bool {
 }
 
 /// The version of the file's layout; refuses what is no gallery or one from the future.
-fn version(connection: &Connection, place: &str) -> Result<usize, StoreError> {
-    let fault = |error| fault(place, error);
+fn version(connection: &Connection, location: &str) -> Result<usize, StoreError> {
+    let fault = |error| fault(location, error);
     let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     let tables: i64 = connection
         .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
@@ -201,14 +201,14 @@ fn version(connection: &Connection, place: &str) -> Result<usize, StoreError> {
     let application = pragma("application_id").map_err(fault)?;
     if tables > 0 && application != APPLICATION {
         return Err(StoreError::NotAGallery {
-            place: place.to_owned(),
+            location: location.to_owned(),
         });
     }
     let found = pragma("user_version").map_err(fault)?;
     match usize::try_from(found) {
         Ok(version) if version <= MIGRATIONS.len() => Ok(version),
         _ => Err(StoreError::Newer {
-            place: place.to_owned(),
+            location: location.to_owned(),
             found,
             known: MIGRATIONS.len() as i64,
         }),

@@ -1,12 +1,12 @@
-//! Around the making of appearance vectors: which boxes need a new one ([`Reuse`], [`Selection`]) and whether the
-//! model's vectors mean anything ([`Health`]), and whether anybody gets one at all ([`ClassWatch`]).
+//! Around the embedder: which boxes need a new vector ([`EmbeddingCache`], [`Selection`]), whether the model's vectors are
+//! plausible ([`SanityCheck`]), and whether any box is of a class to embed ([`ClassWatch`]).
 
+mod cache;
 mod classes;
-mod health;
-mod reuse;
+mod sanity;
 mod select;
 
+pub use cache::{Candidate, Decision, EmbeddingCache, Rule};
 pub use classes::ClassWatch;
-pub use health::{Health, Remark};
-pub use reuse::{Candidate, Decision, Reuse, Rule};
+pub use sanity::{SanityCheck, Warning};
 pub use select::Selection;

@@ -1,4 +1,4 @@
-//! Which box is whose: three stages of matching, by motion and looks.
+//! Data association: three stages of matching, by motion and appearance.
 
 use std::collections::HashSet;
 
@@ -7,36 +7,36 @@ use super::{
     camera,
     observation::Observation,
     parts::Boxes,
-    track::{Live, Sight},
+    track::{Sight, Track},
     tracker::Tracker,
 };
 use crate::{geometry::Rect, person::TrackState};
 
-/// Most boxes of one frame that are looked at; the surest stay.
+/// Maximum number of detections per frame; those with the highest scores are used.
 pub const MAX_OBSERVATIONS: usize = 2048;
-/// A pair costs at most this much in the first stage (ByteTrack and BoT-SORT, `match_thresh`).
+/// Maximum cost of a pair in the first stage (ByteTrack and BoT-SORT, `match_thresh`).
 const FIRST_LIMIT: f32 = 0.8;
-/// … in the second stage, where boxes are unsure (ByteTrack).
+/// … in the second stage, of low-score detections (ByteTrack).
 const SECOND_LIMIT: f32 = 0.5;
-/// … between a tentative track and a sure box (ByteTrack).
+/// … between a tentative track and a high-score detection (ByteTrack).
 const TENTATIVE_LIMIT: f32 = 0.7;
 /// … between a track's last sighting and a box that is left over (OC-SORT, `iou_threshold` 0.3).
 const RECOVERY_LIMIT: f32 = 0.7;
 /// Boxes below this score are noise (ByteTrack, `track_low_thresh`).
 const NOISE_SCORE: f32 = 0.1;
-/// Appearance may speak for a pair only when the boxes overlap this much (BoT-SORT has 0.5; with 0.2 and 0.3 IDF1 is 0.5 to
+/// Appearance counts for a pair only when the boxes overlap this much (BoT-SORT has 0.5; with 0.2 and 0.3 IDF1 is 0.5 to
 /// 2 higher with three of four detectors on TC-pedestrians) …
 const PROXIMITY: f32 = 0.3;
-/// … and look alike this much on the scale from strangers to one track with itself.
-const LOOKS_ALIKE: f32 = 0.5;
-/// … and more alike than strangers by so many of their standard deviations …
-const UNLIKE_STRANGERS: f32 = 2.5;
-/// What is less alike than this is not learnt, once looks are firm, else a track turns little by little into whoever takes its
-/// place at the picture's edge.
+/// … and the similarity is at least this much on the scale from impostors (0) to genuine pairs (1) …
+const SIMILAR: f32 = 0.5;
+/// … and above the impostors' mean by this many of their standard deviations.
+const UNLIKE_IMPOSTORS: f32 = 2.5;
+/// Below this similarity a crop does not update a reliable appearance, else a track drifts to the person who takes its
+/// position at the picture's edge.
 const FAMILIAR: f32 = 0.4;
-/// … and against a pair only when the crop is at least this good: one of somebody half hidden looks like another.
+/// Appearance counts against a pair only when the crop's quality is at least this: a crop of a half hidden person resembles another.
 const CLEAR_QUALITY: f32 = 0.15;
-/// A track that was seen no longer ago than this is where it was: looks alone do not end it at once, ns.
+/// A track seen within this time, ns, is where it was: appearance alone does not end it at once.
 const UNBROKEN_NS: u64 = 70_000_000;
 /// A box of a track that was seen in the frame before may be this many standard deviations of the prediction away from it
 /// when the frame rate is low, of which this much of its size is free: what is left at 25 frames a second, where plain
@@ -48,7 +48,7 @@ const GAP_BUFFER: (f32, f32) = (1.0, 0.15);
 const BUFFER_MAX: f32 = 0.75;
 
 impl Tracker {
-    /// The boxes with scores that their heights, where those are learnt, are weighed into.
+    /// The detections, with scores weighted by the height prior where it is learnt.
     pub(super) fn weighed<'a>(
         &self,
         frame: (f32, f32),
@@ -56,20 +56,20 @@ impl Tracker {
     ) -> Vec<Observation<'a>> {
         let weigh = |seen: &Observation<'a>| Observation {
             confidence: self
-                .stature
+                .height_prior
                 .weigh(seen.confidence, seen.class, &seen.rect, frame),
             ..*seen
         };
         observations.iter().map(weigh).collect()
     }
 
-    /// The boxes that may be matched, surest first.
+    /// The detections that may be matched, highest score first.
     pub(super) fn usable(&self, frame: (f32, f32), observations: &[Observation<'_>]) -> Boxes {
         let mut free: Vec<usize> = (0..observations.len())
             .filter(|&i| {
                 let o = &observations[i];
                 o.confidence.is_finite()
-                    && o.confidence >= NOISE_SCORE.min(self.confidence.sure())
+                    && o.confidence >= NOISE_SCORE.min(self.confidence.high_score())
                     && o.rect.clipped(frame.0, frame.1).is_some()
             })
             .collect();
@@ -85,12 +85,12 @@ impl Tracker {
         }
     }
 
-    /// Moves every track by what the camera itself moved.
+    /// Moves every track by the camera's motion.
     pub(super) fn follow_camera(&mut self, boxes: &Boxes, observations: &[Observation<'_>]) {
-        let seen = boxes.at_least(self.confidence.sure(), observations);
+        let seen = boxes.at_least(self.confidence.high_score(), observations);
         let rects: Vec<Rect> = seen.iter().map(|&i| observations[i].rect).collect();
         // Those seen in the last frame: older ones may have gone anywhere.
-        let recent: Vec<&Live> = self.tracks.iter().filter(|t| t.missed == 1).collect();
+        let recent: Vec<&Track> = self.tracks.iter().filter(|t| t.missed == 1).collect();
         let places: Vec<Rect> = recent.iter().map(|t| t.motion.rect()).collect();
         let warp = camera::common_motion(&places, &rects, |track, column| {
             self.likeness(recent[track], &observations[seen[column]])
@@ -100,11 +100,11 @@ impl Tracker {
         }
     }
 
-    /// First stage: believed tracks and sure boxes, by motion and looks.
-    pub(super) fn match_sure(&mut self, boxes: &mut Boxes, observations: &[Observation<'_>]) {
-        let sure = self.confidence.sure();
+    /// First stage: confirmed tracks and high-score detections, by motion and appearance.
+    pub(super) fn match_high_score(&mut self, boxes: &mut Boxes, observations: &[Observation<'_>]) {
+        let high_score = self.confidence.high_score();
         let rows = self.rows(|t| t.state == TrackState::Confirmed);
-        let columns = boxes.at_least(sure, observations);
+        let columns = boxes.at_least(high_score, observations);
         let mut edges = Vec::new();
         for (row, &track) in rows.iter().enumerate() {
             let track = &self.tracks[track];
@@ -118,7 +118,7 @@ impl Tracker {
                 {
                     // Weighted with the box's score (ByteTrack, `fuse_score`).
                     let motion = 1.0 - overlap * seen.confidence.min(1.0);
-                    let cost = motion.min(self.looks_cost(track, seen, grow, overlap));
+                    let cost = motion.min(self.appearance_cost(track, seen, grow, overlap));
                     edges.push(Edge { row, column, cost });
                 }
             }
@@ -127,66 +127,80 @@ impl Tracker {
         self.settle(&pairs, &rows, &columns, boxes, observations);
     }
 
-    /// What looks say against a pair that motion allows; 1 where they say nothing.
-    fn looks_cost(&self, track: &Live, seen: &Observation<'_>, grow: f32, overlap: f32) -> f32 {
-        // The less is known of where a track is, the less overlap proves and the sooner looks may speak.
+    /// Appearance cost of a pair that motion allows; 1 where appearance does not decide.
+    fn appearance_cost(
+        &self,
+        track: &Track,
+        seen: &Observation<'_>,
+        grow: f32,
+        overlap: f32,
+    ) -> f32 {
+        // The less certain a track's position, the less overlap proves and the earlier appearance counts.
         let near = PROXIMITY * (1.0 - grow / BUFFER_MAX);
         let Some(cosine) = self.own_cosine(track, seen).filter(|_| overlap >= near) else {
             return 1.0;
         };
-        let like = self.looks.position(cosine);
-        // Where clothes hardly differ, strangers score as people do with themselves: then looks say nothing.
-        if like < LOOKS_ALIKE || self.looks.deviations(cosine) < UNLIKE_STRANGERS {
+        let like = self.appearance_scale.position(cosine);
+        // With similar clothes impostors score as genuine pairs do: then appearance does not decide.
+        if like < SIMILAR || self.appearance_scale.deviations(cosine) < UNLIKE_IMPOSTORS {
             return 1.0;
         }
         0.5 * (1.0 - like.min(1.0))
     }
 
-    /// How alike a track and a box look, from strangers (0) to the track with itself (1).
-    fn likeness(&self, track: &Live, seen: &Observation<'_>) -> Option<f32> {
-        Some(self.looks.position(self.own_cosine(track, seen)?))
+    /// Similarity of a track and a detection, from impostors (0) to genuine pairs (1).
+    fn likeness(&self, track: &Track, seen: &Observation<'_>) -> Option<f32> {
+        Some(
+            self.appearance_scale
+                .position(self.own_cosine(track, seen)?),
+        )
     }
 
-    /// True when looks plainly say that a box is not the track's.
-    pub(super) fn contradict(&self, track: &Live, seen: &Observation<'_>) -> bool {
+    /// True when the appearance clearly says that a detection is not the track's.
+    pub(super) fn contradict(&self, track: &Track, seen: &Observation<'_>) -> bool {
         self.agreement(track, self.own_cosine(track, seen), seen) == Some(false)
     }
 
-    /// Whether a box of this cosine to a track is the track's, where that can be told.
-    fn agreement(&self, track: &Live, cosine: Option<f32>, seen: &Observation<'_>) -> Option<bool> {
+    /// Whether a detection of this cosine to a track is the track's; `None` where appearance does not decide.
+    fn agreement(
+        &self,
+        track: &Track,
+        cosine: Option<f32>,
+        seen: &Observation<'_>,
+    ) -> Option<bool> {
         let firm = track.appearance.as_ref().is_some_and(|a| a.is_firm());
         let cosine = cosine.filter(|_| firm && seen.quality >= CLEAR_QUALITY)?;
-        Some(!self.looks.contradicts(cosine))
+        Some(!self.appearance_scale.contradicts(cosine))
     }
 
-    /// True when a track was seen so lately that a box in its place can hardly be another's.
-    fn is_unbroken(&self, track: &Live) -> bool {
+    /// True when a track was seen so recently that a detection at its position is hardly another person's.
+    fn is_unbroken(&self, track: &Track) -> bool {
         self.now().saturating_sub(track.seen_ns) <= UNBROKEN_NS
     }
 
-    /// Second stage: unsure boxes, by overlap for tracks seen in the last frame, and for the others where they look alike.
-    pub(super) fn match_unsure(&mut self, boxes: &mut Boxes, observations: &[Observation<'_>]) {
-        let sure = self.confidence.sure();
+    /// Second stage: low-score detections, by overlap for tracks seen in the last frame, for others only with a similar appearance.
+    pub(super) fn match_low_score(&mut self, boxes: &mut Boxes, observations: &[Observation<'_>]) {
+        let high_score = self.confidence.high_score();
         let rows = self.rows(|t| t.state == TrackState::Confirmed);
-        let columns = boxes.below(sure, observations);
+        let columns = boxes.below(high_score, observations);
         let mut edges = self.overlaps(&rows, &columns, observations, |t| t.motion.rect());
         edges.retain_mut(|edge| {
             let track = &self.tracks[rows[edge.row]];
             let seen = &observations[columns[edge.column]];
-            let looks = self.looks_cost(track, seen, 0.0, 1.0 - edge.cost);
-            edge.cost = edge.cost.min(looks);
+            let appearance = self.appearance_cost(track, seen, 0.0, 1.0 - edge.cost);
+            edge.cost = edge.cost.min(appearance);
             let may_take = boxes.may_take(track, columns[edge.column], observations);
-            may_take && (track.missed == 1 || looks < 1.0)
+            may_take && (track.missed == 1 || appearance < 1.0)
         });
         let pairs = assign(&edges, SECOND_LIMIT);
         self.settle(&pairs, &rows, &columns, boxes, observations);
     }
 
-    /// Third stage: what is left, by where the track was last seen rather than by where it was thought to go.
+    /// Third stage: the rest, by the last observed position instead of the predicted one (OC-SORT).
     pub(super) fn recover(&mut self, boxes: &mut Boxes, observations: &[Observation<'_>]) {
-        let sure = self.confidence.sure();
+        let high_score = self.confidence.high_score();
         let rows = self.rows(|t| t.state == TrackState::Confirmed);
-        let columns = boxes.at_least(sure, observations);
+        let columns = boxes.at_least(high_score, observations);
         let mut edges = self.overlaps(&rows, &columns, observations, |t| t.seen_rect);
         edges
             .retain(|e| boxes.may_take(&self.tracks[rows[e.row]], columns[e.column], observations));
@@ -202,33 +216,33 @@ impl Tracker {
         observations: &[Observation<'_>],
     ) {
         let rows = self.rows(|t| t.state == TrackState::Confirmed);
-        let mut columns = boxes.at_least(self.confidence.sure(), observations);
+        let mut columns = boxes.at_least(self.confidence.high_score(), observations);
         columns.retain(|&i| boxes.is_inside(i) && !self.is_part(&observations[i], frame));
         let edges = self.overlaps(&rows, &columns, observations, |t| t.motion.rect());
         let pairs = assign(&edges, RECOVERY_LIMIT);
         self.settle(&pairs, &rows, &columns, boxes, observations);
     }
 
-    /// Tentative tracks and the sure boxes that nobody believed wanted.
+    /// Tentative tracks and the high-score detections that no confirmed track took.
     pub(super) fn match_tentative(&mut self, boxes: &mut Boxes, observations: &[Observation<'_>]) {
-        let sure = self.confidence.sure();
+        let high_score = self.confidence.high_score();
         let rows = self.rows(|t| t.state == TrackState::Tentative);
-        let columns = boxes.at_least(sure, observations);
+        let columns = boxes.at_least(high_score, observations);
         let mut edges = self.overlaps(&rows, &columns, observations, |t| t.motion.rect());
         for edge in &mut edges {
             let (track, seen) = (
                 &self.tracks[rows[edge.row]],
                 &observations[columns[edge.column]],
             );
-            let looks = self.looks_cost(track, seen, buffer(track), 1.0 - edge.cost);
-            edge.cost = edge.cost.min(looks);
+            let appearance = self.appearance_cost(track, seen, buffer(track), 1.0 - edge.cost);
+            edge.cost = edge.cost.min(appearance);
         }
         let pairs = assign(&edges, TENTATIVE_LIMIT);
         self.settle(&pairs, &rows, &columns, boxes, observations);
     }
 
     /// The tracks that `wanted` picks among those not seen yet in this frame.
-    fn rows(&self, wanted: impl Fn(&Live) -> bool) -> Vec<usize> {
+    fn rows(&self, wanted: impl Fn(&Track) -> bool) -> Vec<usize> {
         (0..self.tracks.len())
             .filter(|&i| self.tracks[i].missed > 0 && wanted(&self.tracks[i]))
             .collect()
@@ -240,7 +254,7 @@ impl Tracker {
         rows: &[usize],
         columns: &[usize],
         observations: &[Observation<'_>],
-        place: impl Fn(&Live) -> Rect,
+        place: impl Fn(&Track) -> Rect,
     ) -> Vec<Edge> {
         let mut edges = Vec::new();
         for (row, &track) in rows.iter().enumerate() {
@@ -276,11 +290,11 @@ impl Tracker {
             let seen = &observations[observation];
             let cosine = self.own_cosine(&self.tracks[track], seen);
             let agrees = self.agreement(&self.tracks[track], cosine, seen);
-            let unlike =
-                agrees.is_some() && cosine.is_some_and(|c| self.looks.position(c) < FAMILIAR);
+            let unlike = agrees.is_some()
+                && cosine.is_some_and(|c| self.appearance_scale.position(c) < FAMILIAR);
             let is_familiar = agrees != Some(false) && !unlike;
             if let Some(cosine) = cosine.filter(|_| is_familiar) {
-                self.looks.add_self(cosine);
+                self.appearance_scale.add_self(cosine);
             }
             let sight = Sight {
                 agrees,
@@ -293,7 +307,7 @@ impl Tracker {
         boxes.free.retain(|i| !taken.contains(i));
     }
 
-    fn own_cosine(&self, track: &Live, seen: &Observation<'_>) -> Option<f32> {
+    fn own_cosine(&self, track: &Track, seen: &Observation<'_>) -> Option<f32> {
         if !self.config.use_appearance {
             return None;
         }
@@ -315,7 +329,7 @@ pub(super) fn sight<'a>(seen: &Observation<'a>, use_appearance: bool) -> Sight<'
 
 /// By which part of its size a box grows on every side while it is looked for: nothing at video rates, more the less
 /// certain its place is (C-BIoU widens by a fixed part; here the filter says how much).
-fn buffer(track: &Live) -> f32 {
+fn buffer(track: &Track) -> f32 {
     let rect = track.motion.rect();
     let (sx, sy) = track.motion.spread();
     let uncertain = (sx / rect.w.max(1.0)).max(sy / rect.h.max(1.0));
@@ -328,7 +342,7 @@ fn buffer(track: &Live) -> f32 {
 }
 
 /// How much a track, expected at `place`, and a box overlap when both grow; 0 for another class.
-fn overlap(track: &Live, place: &Rect, grow: f32, seen: &Observation<'_>) -> f32 {
+fn overlap(track: &Track, place: &Rect, grow: f32, seen: &Observation<'_>) -> f32 {
     if track.class != seen.class {
         return 0.0;
     }

@@ -1,8 +1,8 @@
-//! Which boxes are sure: the detector's own scores decide.
+//! The threshold between high- and low-score detections, adapted to the detector.
 //!
 //! ByteTrack's threshold of 0.5 or 0.6 belongs to YOLOX-x. The same rule loses most people with a quantised YOLO11n,
 //! whose scores on true people end at 0.54, and every one with a model whose scores are capped at 0.5 (TC-pedestrians;
-//! shared models). So the threshold is a fixed part of the scores that believed people really get.
+//! shared models). So the threshold is a fixed part of the scores that confirmed people get.
 
 /// Bins of the histogram of scores, 0..=1.
 const BINS: usize = 64;
@@ -12,13 +12,13 @@ const MEMORY: f32 = 10_000.0;
 const PRIOR_WEIGHT: f32 = 20.0;
 /// YOLOX-nano's and YOLOv8n's upper quartile on true people is 0.75 (TC-pedestrians).
 const PRIOR_SCORE: f32 = 0.75;
-/// The scale is this quantile of believed people's scores.
+/// The scale is this quantile of the scores of confirmed people.
 const QUANTILE: f32 = 0.75;
-/// A box is sure above this part of the scale …
-const SURE_PART: f32 = 0.42;
-/// … and a new track needs a box this much surer (ByteTrack: `det_thresh = track_thresh + 0.1` at 0.6). The product of both
+/// A detection is high-score above this part of the scale …
+const HIGH_SCORE_PART: f32 = 0.42;
+/// … and a new track needs a score higher by this factor (ByteTrack: `det_thresh = track_thresh + 0.1` at 0.6). The product of both
 /// matters most: with 0.55 instead of 0.61 one thing that is no person becomes one with the detector that ships (HOTA 58
-/// instead of 61, TC-pedestrians); with 0.7 people are missed. A low first part keeps those who were sure once.
+/// instead of 61, TC-pedestrians); with 0.7 people are missed. A low first part keeps people who had a high score once.
 const NEW_PART: f32 = 1.45;
 
 /// The learnt scale of one detector's scores.
@@ -31,7 +31,7 @@ pub struct ConfidenceScale {
 }
 
 impl ConfidenceScale {
-    /// A scale that learns, or, with `fixed`, one that calls every box above that score sure.
+    /// A scale that adapts; with `fixed`, that score is the threshold of high-score detections.
     pub fn new(fixed: Option<f32>) -> Self {
         let mut bins = [0.0; BINS];
         bins[bin(PRIOR_SCORE)] = PRIOR_WEIGHT;
@@ -64,14 +64,14 @@ impl ConfidenceScale {
         }
     }
 
-    /// Boxes at or above this score are sure.
-    pub fn sure(&self) -> f32 {
-        self.fixed.unwrap_or(self.quantile * SURE_PART)
+    /// Threshold of high-score detections, 0..=1.
+    pub fn high_score(&self) -> f32 {
+        self.fixed.unwrap_or(self.quantile * HIGH_SCORE_PART)
     }
 
-    /// Boxes at or above this score may begin a track.
+    /// Minimum score of a detection that begins a track.
     pub fn new_track(&self) -> f32 {
-        self.sure() * NEW_PART
+        self.high_score() * NEW_PART
     }
 }
 
@@ -94,7 +94,11 @@ mod tests {
             for _ in 0..500 {
                 scale.learn(scores.into_iter());
             }
-            assert!((low..high).contains(&scale.sure()), "{}", scale.sure());
+            assert!(
+                (low..high).contains(&scale.high_score()),
+                "{}",
+                scale.high_score()
+            );
         }
     }
 
@@ -102,6 +106,6 @@ mod tests {
     fn a_fixed_threshold_stays() {
         let mut scale = ConfidenceScale::new(Some(0.6));
         scale.learn([0.1, f32::NAN].into_iter());
-        assert_eq!(scale.sure(), 0.6);
+        assert_eq!(scale.high_score(), 0.6);
     }
 }

@@ -3,24 +3,24 @@
 use super::{observation::Observation, tracker::Tracker};
 use crate::person::TrackState;
 
-/// Strangers of one frame are compared this often, ns: neighbouring frames are near-copies.
-const STRANGERS_NS: u64 = 200_000_000;
-/// Most people of a frame whose looks are compared with one another to learn what strangers score.
-const MAX_STRANGERS: usize = 12;
-/// Boxes that overlap more than this show part of the other person: no certain strangers' score.
+/// Interval between comparisons of the people of one frame, ns: neighbouring frames are nearly copies.
+const IMPOSTORS_NS: u64 = 200_000_000;
+/// Maximum number of people of a frame that are compared with one another to learn the impostor scores.
+const MAX_IMPOSTORS: usize = 12;
+/// Boxes that overlap more than this show part of the other person: not a certain impostor pair.
 const MAX_SHARED_IOU: f32 = 0.1;
 
 impl Tracker {
-    /// Learns people's heights, where scores are not judged by a fixed threshold.
+    /// Updates the height prior, unless the threshold of scores is fixed.
     pub(super) fn learn_heights(&mut self, frame: (f32, f32)) {
-        if !self.config.use_stature || self.config.sure_score.is_some() {
+        if !self.config.use_height_prior || self.config.high_score.is_some() {
             return;
         }
         let seen = self
             .tracks
             .iter()
             .filter(|t| t.state == TrackState::Confirmed && t.observation.is_some());
-        self.stature.learn(
+        self.height_prior.learn(
             self.now(),
             frame,
             seen.map(|t| (t.class, t.id, t.seen_rect)),
@@ -39,7 +39,7 @@ impl Tracker {
         let now = self.now();
         let due = self
             .compared_ns
-            .is_none_or(|t| now < t || now - t >= STRANGERS_NS);
+            .is_none_or(|t| now < t || now - t >= IMPOSTORS_NS);
         if !self.config.use_appearance || !due {
             return;
         }
@@ -49,12 +49,12 @@ impl Tracker {
             .iter()
             .filter(|t| t.state == TrackState::Confirmed)
             .filter_map(|t| t.observation.map(|i| &observations[i]))
-            .take(MAX_STRANGERS)
+            .take(MAX_IMPOSTORS)
             .collect();
         for (i, a) in seen.iter().enumerate() {
             for b in &seen[..i] {
-                if let Some(cosine) = strangers(a, b) {
-                    self.looks.add_strangers(cosine);
+                if let Some(cosine) = impostor_cosine(a, b) {
+                    self.appearance_scale.add_strangers(cosine);
                 }
             }
         }
@@ -62,7 +62,7 @@ impl Tracker {
 }
 
 /// The cosine of two people of one frame, if their crops are of two people only.
-fn strangers(a: &Observation<'_>, b: &Observation<'_>) -> Option<f32> {
+fn impostor_cosine(a: &Observation<'_>, b: &Observation<'_>) -> Option<f32> {
     if a.rect.iou(&b.rect) > MAX_SHARED_IOU {
         return None;
     }

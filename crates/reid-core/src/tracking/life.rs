@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::{
-    association::sight, observation::Observation, parts::Boxes, track::Live, tracker::Tracker,
+    association::sight, observation::Observation, parts::Boxes, track::Track, tracker::Tracker,
 };
 use crate::person::{TrackId, TrackState};
 
@@ -17,7 +17,7 @@ const CONFIRM_NS: u64 = 500_000_000;
 const TENTATIVE_NS: u64 = 100_000_000;
 
 impl Tracker {
-    /// Parts tracks whose looks have changed for good from whoever is in their place.
+    /// Splits a track whose appearance has changed for good from the person at its position.
     pub(super) fn part_changed(&mut self, observations: &[Observation<'_>]) {
         let now = self.now();
         for index in 0..self.tracks.len() {
@@ -43,7 +43,7 @@ impl Tracker {
         Some(TrackId(std::mem::replace(&mut self.next_id, next)))
     }
 
-    /// Begins tracks at the sure boxes that are left.
+    /// Begins tracks at the high-score detections that are left.
     pub(super) fn begin(
         &mut self,
         frame: (f32, f32),
@@ -59,14 +59,14 @@ impl Tracker {
                 break;
             };
             let seen = sight(&observations[observation], self.config.use_appearance);
-            let mut track = Live::new(id, seen, now);
+            let mut track = Track::new(id, seen, now);
             track.observation = Some(observation);
             self.tracks.push(track);
         }
         self.confirm(observations);
     }
 
-    /// Believes the tracks that were seen often enough, unless what is seen is a part of somebody who is believed.
+    /// Confirms tracks that were seen often enough, unless the detection is a part of a confirmed person.
     fn confirm(&mut self, observations: &[Observation<'_>]) {
         let now = self.now();
         let min_hits = self.config.min_hits.max(1);
@@ -83,17 +83,17 @@ impl Tracker {
         }
     }
 
-    /// Ends tracks that are over: tentative ones that were missed, and doubles of another.
+    /// Ends tracks that are over: tentative ones that were missed, and duplicates.
     pub(super) fn end(&mut self) {
         let now = self.now();
         let interval = self.interval_ns as u64;
-        let doubles = self.doubles();
+        let duplicates = self.duplicates();
         let ended = &mut self.ended;
         self.tracks.retain(|t| {
             let unbelieved = t.state == TrackState::Tentative
                 && t.missed > 0
                 && now.saturating_sub(t.seen_ns) > TENTATIVE_NS.max(interval);
-            let keep = !unbelieved && !doubles.contains(&t.id);
+            let keep = !unbelieved && !duplicates.contains(&t.id);
             if !keep {
                 ended.push(t.id);
             }
@@ -102,13 +102,13 @@ impl Tracker {
     }
 
     /// Unseen tracks that lie on a track that was seen: the shorter-lived of the two is the other's double.
-    fn doubles(&self) -> HashSet<TrackId> {
+    fn duplicates(&self) -> HashSet<TrackId> {
         let confirmed = || {
             self.tracks
                 .iter()
                 .filter(|t| t.state == TrackState::Confirmed)
         };
-        let mut doubles = HashSet::new();
+        let mut duplicates = HashSet::new();
         for lost in confirmed().filter(|t| t.missed > 0) {
             let place = lost.motion.rect();
             let same = confirmed().any(|t| {
@@ -118,9 +118,9 @@ impl Tracker {
                     && t.motion.rect().iou(&place) > DUPLICATE_IOU
             });
             if same {
-                doubles.insert(lost.id);
+                duplicates.insert(lost.id);
             }
         }
-        doubles
+        duplicates
     }
 }

@@ -6,19 +6,19 @@ use crate::{
     person::{TrackId, TrackState},
 };
 
-/// What a tracker may be told.
+/// Configuration of a tracker.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrackerConfig {
-    /// Sightings before a track is believed, at least 1.
+    /// Number of observations before a track is confirmed, at least 1.
     pub min_hits: u32,
-    /// A track that nobody has seen for this long is over, ns.
+    /// A track not observed for this long ends, ns.
     pub max_lost_ns: u64,
-    /// Whether looks have a say.
+    /// Use appearance.
     pub use_appearance: bool,
-    /// Whether the heights that people have in this camera are learnt, and boxes judged by them.
-    pub use_stature: bool,
-    /// Boxes at or above this score are sure, 0..=1; `None` learns it.
-    pub sure_score: Option<f32>,
+    /// Learn the height prior of this camera and weight scores with it.
+    pub use_height_prior: bool,
+    /// Threshold of high-score detections, 0..=1; `None` adapts it to the detector.
+    pub high_score: Option<f32>,
 }
 
 impl Default for TrackerConfig {
@@ -26,12 +26,12 @@ impl Default for TrackerConfig {
         Self {
             // As ByteTrack, which believes the second sighting. With 3, HOTA is 0.5 lower (TC-pedestrians, 3 detectors).
             min_hits: 2,
-            // ByteTrack and BoT-SORT wait a second. Whose looks are known is found again after 3 s: IDF1 is 2 to 4 higher
+            // ByteTrack and BoT-SORT wait a second. People with a known appearance are re-identified after 3 s: IDF1 is 2 to 4 higher
             // with simulated detections of CAMPUS, and the same on TC-pedestrians, which is too short.
             max_lost_ns: 3_000_000_000,
             use_appearance: true,
-            use_stature: true,
-            sure_score: None,
+            use_height_prior: true,
+            high_score: None,
         }
     }
 }
@@ -45,7 +45,7 @@ pub struct Observation<'a> {
     pub confidence: f32,
     /// Class number: boxes of different classes are never one track.
     pub class: i32,
-    /// What it looks like, if known.
+    /// Its appearance, if known.
     pub embedding: Option<&'a Embedding>,
     /// How good the crop is, 0..=1 (see [`crate::quality`]).
     pub quality: f32,
@@ -68,9 +68,9 @@ pub struct TrackOutput {
     pub unseen_ns: u64,
     /// Time since it was first seen, ns.
     pub age_ns: u64,
-    /// Frames with a verdict of the detector since it was last seen; 0 = seen in the newest.
+    /// Frames with inference since it was last seen; 0 = seen in the newest.
     pub missed: u32,
-    /// Whether it is in the picture, as far as can be told: the newest verdict has it, or missed it for a moment only while
-    /// it was not on its way out.
+    /// Whether it is probably in the picture: detected in the newest frame with inference, or missed only briefly and not
+    /// leaving.
     pub present: bool,
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{observation::Observation, track::Live, tracker::Tracker};
+use super::{observation::Observation, track::Track, tracker::Tracker};
 use crate::{geometry::Rect, person::TrackState};
 
 /// A box of which this much lies in the box of somebody followed may be a part of that person …
@@ -16,17 +16,17 @@ const PART_AREA: f32 = 0.6;
 /// half a person is still taken for one who was lost behind; with 0.8 people come out of a crowd as somebody else.
 const SAME_SIZE: f32 = 0.75;
 
-/// The observations that no track has taken yet, surest first.
+/// The detections that no track has taken yet, highest score first.
 pub(super) struct Boxes {
     pub(super) free: Vec<usize>,
-    /// Those that lie in a larger sure box of their class and may be a part of its person.
+    /// Those inside a larger high-score detection of their class, which may be a part of that person.
     pub(super) inside: HashSet<usize>,
 }
 
 impl Boxes {
     /// Finds the boxes that may be parts.
-    pub(super) fn find_inside(&mut self, sure: f32, observations: &[Observation<'_>]) {
-        let wholes = self.at_least(sure, observations);
+    pub(super) fn find_inside(&mut self, high_score: f32, observations: &[Observation<'_>]) {
+        let wholes = self.at_least(high_score, observations);
         let is_inside = |&i: &usize| {
             let part = &observations[i];
             wholes.iter().map(|&j| &observations[j]).any(|whole| {
@@ -46,7 +46,7 @@ impl Boxes {
     /// Whether a track may go on at a box before it is known whose the boxes around that are: not at what may be a part of another.
     pub(super) fn may_take(
         &self,
-        track: &Live,
+        track: &Track,
         observation: usize,
         observations: &[Observation<'_>],
     ) -> bool {
@@ -57,27 +57,27 @@ impl Boxes {
 
     /// Those of this score or more.
     pub(super) fn at_least(&self, score: f32, observations: &[Observation<'_>]) -> Vec<usize> {
-        let sure = |&i: &usize| observations[i].confidence >= score;
-        self.free.iter().copied().filter(sure).collect()
+        let high = |&i: &usize| observations[i].confidence >= score;
+        self.free.iter().copied().filter(high).collect()
     }
 
     /// Those below this score.
     pub(super) fn below(&self, score: f32, observations: &[Observation<'_>]) -> Vec<usize> {
-        let unsure = |&i: &usize| observations[i].confidence < score;
-        self.free.iter().copied().filter(unsure).collect()
+        let low = |&i: &usize| observations[i].confidence < score;
+        self.free.iter().copied().filter(low).collect()
     }
 }
 
 impl Tracker {
     /// True when a box shows a part of somebody whose whole box was seen in this frame.
     pub(super) fn is_part(&self, seen: &Observation<'_>, frame: (f32, f32)) -> bool {
-        let evidence = |rect: &Rect| self.stature.evidence(seen.class, rect, frame);
+        let evidence = |rect: &Rect| self.height_prior.evidence(seen.class, rect, frame);
         let own = evidence(&seen.rect);
         let mut around = self.around(seen);
         around.any(|t| evidence(&t.seen_rect) - own >= PART_EVIDENCE) || self.is_small_part(seen)
     }
 
-    /// Likewise by sizes and looks alone, of somebody who is believed.
+    /// Likewise by size and appearance alone, of a confirmed person.
     pub(super) fn is_small_part(&self, seen: &Observation<'_>) -> bool {
         self.around(seen).any(|t| {
             t.state == TrackState::Confirmed
@@ -87,7 +87,7 @@ impl Tracker {
     }
 
     /// The tracks seen in this frame in whose box a box lies.
-    fn around(&self, seen: &Observation<'_>) -> impl Iterator<Item = &Live> {
+    fn around(&self, seen: &Observation<'_>) -> impl Iterator<Item = &Track> {
         let here = self.tracks.iter().filter(|t| t.missed == 0);
         here.filter(|t| t.class == seen.class && lies_in(&seen.rect, &t.seen_rect))
     }

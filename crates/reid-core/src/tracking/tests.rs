@@ -266,7 +266,7 @@ fn a_thousand_people_in_a_frame_are_followed_and_limits_hold() {
 fn low_scores_keep_tracks_alive_and_begin_none() {
     let rect = Rect::new(500.0, 300.0, 60.0, 160.0);
     let mut tracker = Tracker::new(TrackerConfig {
-        sure_score: Some(0.5),
+        high_score: Some(0.5),
         ..TrackerConfig::default()
     });
     assert!(tracker.update(0, FRAME, &[seen(rect, 0.2)]).is_empty());

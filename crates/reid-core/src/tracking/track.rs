@@ -1,4 +1,4 @@
-//! One track: a box that is followed, how it moves, what it looks like and where it is in its life.
+//! One track: its motion, its appearance and its state.
 
 use super::{camera::Warp, motion::Motion};
 use crate::{
@@ -7,27 +7,27 @@ use crate::{
     person::{TrackId, TrackState},
 };
 
-/// How much of the old appearance stays when a perfect crop arrives (BoT-SORT and FairMOT, `alpha = 0.9`).
+/// Part of the old appearance that is kept when a perfect crop arrives (BoT-SORT and FairMOT, `alpha = 0.9`).
 const APPEARANCE_MEMORY: f32 = 0.9;
-/// Most of the mean that one crop replaces.
+/// Maximum part of the mean that one crop replaces.
 const MOST_NEW: f32 = 0.2;
-/// Looks are firm once crops of so much quality stand behind them: five good ones.
+/// An appearance is reliable once the qualities of its crops add up to this: five good ones.
 const FIRM_WEIGHT: f32 = 4.0;
 
-/// Looks have changed for good after this many sightings in a row …
+/// An appearance has changed for good after this many observations in a row …
 const CHANGED_SIGHTINGS: u32 = 3;
 /// … over this time, ns.
 const CHANGED_NS: u64 = 200_000_000;
 
 /// A box this near to the picture's edge, as a part of the picture's longer side, may be cut by it.
 pub(super) const EDGE: f32 = 0.01;
-/// Who moves outwards there by this part of their height a second or more is leaving: a walk is 0.4 to 0.8, half of which is
-/// left of a box that is cut.
+/// A person moving outwards there by at least this part of the height per second is leaving: a walk is 0.4 to 0.8, half of
+/// which is left of a box that is cut.
 const LEAVING_PACE: f32 = 0.2;
 
-/// A box that is followed.
+/// A track.
 #[derive(Clone, Debug)]
-pub(super) struct Live {
+pub(super) struct Track {
     pub id: TrackId,
     pub class: i32,
     pub state: TrackState,
@@ -47,13 +47,13 @@ pub(super) struct Live {
     pub appearance: Option<Appearance>,
     /// When it was last seen the picture's edge cut it, and it was on its way out.
     pub leaves: bool,
-    /// Set while its boxes look like somebody else.
+    /// Set while its boxes have the appearance of another person.
     doubt: Option<Doubt>,
     /// Set while matching: the observation of this frame.
     pub observation: Option<usize>,
 }
 
-/// Since when a track's boxes look like somebody else, and where it was before.
+/// Since when a track's boxes have another appearance, and where it was before.
 #[derive(Clone, Debug)]
 struct Doubt {
     since_ns: u64,
@@ -63,7 +63,7 @@ struct Doubt {
     seen_ns: u64,
 }
 
-/// What a track looks like: a running mean of its crops' vectors, better crops counting more.
+/// The appearance of a track: a running mean of its crops' vectors, weighted by quality.
 #[derive(Clone, Debug)]
 pub(super) struct Appearance {
     model: ModelFingerprint,
@@ -82,7 +82,7 @@ impl Appearance {
         }
     }
 
-    /// True when so much was seen that other looks are another person's: whoever comes in shows a part at first.
+    /// True when enough was seen that a different appearance means another person: a person who enters is partly visible at first.
     pub(super) fn is_firm(&self) -> bool {
         self.weight >= FIRM_WEIGHT
     }
@@ -123,13 +123,13 @@ pub(super) struct Sight<'a> {
     pub class: i32,
     pub embedding: Option<&'a Embedding>,
     pub quality: f32,
-    /// Whether it looks like the track, where that can be told.
+    /// Whether its appearance matches the track's; `None` where appearance does not decide.
     pub agrees: Option<bool>,
-    /// Whether its looks are the track's, as far as can be told.
+    /// Whether it is similar enough to update the track's appearance.
     pub is_familiar: bool,
 }
 
-impl Live {
+impl Track {
     pub fn new(id: TrackId, sight: Sight<'_>, time_ns: u64) -> Self {
         let motion = Motion::new(&sight.rect);
         Self {
@@ -205,7 +205,7 @@ impl Live {
 
     /// Takes in the box seen in this frame.
     pub fn see(&mut self, observation: usize, sight: Sight<'_>, time_ns: u64) {
-        self.doubt_looks(&sight, time_ns);
+        self.doubt_appearance(&sight, time_ns);
         if self.missed > 1 {
             let seconds = time_ns.saturating_sub(self.seen_ns) as f32 / 1e9;
             let mut motion = self.seen_motion.clone();
@@ -223,7 +223,7 @@ impl Live {
         self.hits = self.hits.saturating_add(1);
         self.missed = 0;
         self.observation = Some(observation);
-        // What looks otherwise is not learnt, else a track would turn into whoever took its place.
+        // A different appearance is not learnt, else a track would drift to the person who took its position.
         if let Some(embedding) = sight.embedding.filter(|_| sight.is_familiar) {
             match &mut self.appearance {
                 Some(appearance) => appearance.update(embedding, sight.quality),
@@ -232,8 +232,8 @@ impl Live {
         }
     }
 
-    /// Notes whether the box of this frame, not yet taken in, looks like the track.
-    fn doubt_looks(&mut self, sight: &Sight<'_>, time_ns: u64) {
+    /// Counts boxes whose appearance differs from the track's.
+    fn doubt_appearance(&mut self, sight: &Sight<'_>, time_ns: u64) {
         match sight.agrees {
             None => {}
             Some(true) => self.doubt = None,
@@ -250,15 +250,15 @@ impl Live {
         }
     }
 
-    /// True when the boxes have looked like somebody else for so long that they are somebody else's.
+    /// True when the boxes had another appearance for so long that they are another person's.
     pub fn has_changed(&self, now_ns: u64) -> bool {
         self.doubt.as_ref().is_some_and(|d| {
             d.sightings >= CHANGED_SIGHTINGS && now_ns.saturating_sub(d.since_ns) >= CHANGED_NS
         })
     }
 
-    /// Parts from whoever took its place: that one goes on as the track `id`, this one is lost where it last looked like
-    /// itself.
+    /// Splits the track from the person who took its position: that person goes on as the track `id`, this track is lost where
+    /// its appearance last matched.
     pub fn part(&mut self, id: TrackId, sight: Sight<'_>, now_ns: u64) -> Self {
         let mut other = Self {
             id,

@@ -1,10 +1,10 @@
-//! The tracker: its clock, and the order in which a frame is taken in.
+//! The tracker: its clock, and the order of steps for a frame.
 
 use super::{
     confidence::ConfidenceScale,
+    height_prior::HeightPriors,
     observation::{Observation, TrackOutput, TrackerConfig},
-    stature::Statures,
-    track::Live,
+    track::Track,
 };
 use crate::{
     person::{TrackId, TrackState},
@@ -29,7 +29,7 @@ const STEPS: usize = 3;
 #[derive(Clone, Debug)]
 pub struct Tracker {
     pub(super) config: TrackerConfig,
-    pub(super) tracks: Vec<Live>,
+    pub(super) tracks: Vec<Track>,
     pub(super) next_id: u32,
     pub(super) time_ns: Option<u64>,
     /// Running mean of the time between frames, ns.
@@ -37,9 +37,9 @@ pub struct Tracker {
     /// The last times between frames, ns, newest last, as many as there were.
     pub(super) steps_ns: Vec<u64>,
     pub(super) confidence: ConfidenceScale,
-    pub(super) stature: Statures,
-    pub(super) looks: ScoreScale,
-    /// When strangers were last compared, ns.
+    pub(super) height_prior: HeightPriors,
+    pub(super) appearance_scale: ScoreScale,
+    /// When people of one frame were last compared, ns.
     pub(super) compared_ns: Option<u64>,
     pub(super) ended: Vec<TrackId>,
     pub(super) outputs: Vec<TrackOutput>,
@@ -49,15 +49,15 @@ impl Tracker {
     /// A tracker that has seen nothing.
     pub fn new(config: TrackerConfig) -> Self {
         Self {
-            confidence: ConfidenceScale::new(config.sure_score),
+            confidence: ConfidenceScale::new(config.high_score),
             config,
             tracks: Vec::new(),
             next_id: 1,
             time_ns: None,
             interval_ns: 0.0,
             steps_ns: Vec::new(),
-            stature: Statures::default(),
-            looks: ScoreScale::default(),
+            height_prior: HeightPriors::default(),
+            appearance_scale: ScoreScale::default(),
             compared_ns: None,
             ended: Vec::new(),
             outputs: Vec::new(),
@@ -78,10 +78,10 @@ impl Tracker {
         self.tracks.iter_mut().for_each(|t| t.rescale(sx, sy));
     }
 
-    /// The camera looks elsewhere: forgets where everybody was, and how tall people are where.
+    /// The camera shows another scene: forgets all positions and the height prior.
     pub fn change_view(&mut self) {
         self.reset_motion();
-        self.stature = Statures::default();
+        self.height_prior = HeightPriors::default();
     }
 
     /// The number of the next track.
@@ -125,12 +125,12 @@ impl Tracker {
         &self.outputs
     }
 
-    /// The score from which boxes are sure at the moment.
-    pub fn sure_score(&self) -> f32 {
-        self.confidence.sure()
+    /// The current threshold of high-score detections, 0..=1.
+    pub fn high_score(&self) -> f32 {
+        self.confidence.high_score()
     }
 
-    /// Moves every track to `time_ns` on a frame that no detector has looked at. Nothing ages by a miss.
+    /// Predicts every track to `time_ns` on a frame without inference. No track counts a miss.
     pub fn coast(&mut self, time_ns: u64) -> &[TrackOutput] {
         let seconds = self.advance(time_ns);
         for track in &mut self.tracks {
@@ -155,10 +155,10 @@ impl Tracker {
         let weighed = self.weighed(frame, observations);
         let observations = weighed.as_slice();
         let mut boxes = self.usable(frame, observations);
-        boxes.find_inside(self.confidence.sure(), observations);
+        boxes.find_inside(self.confidence.high_score(), observations);
         self.follow_camera(&boxes, observations);
-        self.match_sure(&mut boxes, observations);
-        self.match_unsure(&mut boxes, observations);
+        self.match_high_score(&mut boxes, observations);
+        self.match_low_score(&mut boxes, observations);
         self.recover(&mut boxes, observations);
         self.revive(&mut boxes, frame, observations);
         self.match_tentative(&mut boxes, observations);

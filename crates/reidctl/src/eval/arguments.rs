@@ -18,7 +18,7 @@ pub enum Task {
 Embedders: the data are folders or tar archives with pictures `<person>_c<camera>...` in `query/` and \
 `bounding_box_test/` (or `gallery/`), as Market-1501 has them; pictures of the query's person by the query's camera are \
 dropped, person -1 is junk, person 0000 distracts. Vectors have unit length: the Euclidean distance ranks as the cosine. \
---calibrate writes into the model's .toml file where the cosines of strangers and of the same people lie, from which \
+--calibrate writes into the model's .toml file the distributions of genuine and impostor scores, from which \
 `reidctl compare` tells a probability: measure on people whom the model was not trained on.\n
 Detectors: the data are a folder or tar archive in YOLO layout, `images/<name>.jpg` and `labels/<name>.txt` with rows \
 `0 cx cy w h` in parts of the picture; what stands before the first `_` of a name is its source. Or a folder with \

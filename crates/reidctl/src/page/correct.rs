@@ -143,8 +143,8 @@ impl Change {
                 .map(|(new, _)| new.0),
         }?;
         drop(people);
-        gallery.hurry();
-        gallery.settle(WRITTEN);
+        gallery.request_flush();
+        gallery.flush(WRITTEN);
         Ok(new)
     }
 
@@ -195,7 +195,7 @@ pub fn apply(site: &Site, who: &str, change: &Change) -> Result<u32, Refusal> {
             Change::Split { camera: None, .. } | Change::Rename { .. } => {}
         }
     }
-    gallery.settle(WRITTEN);
+    gallery.flush(WRITTEN);
     site.kept.drop_answer();
     let facts = change.facts(who, &result);
     site.board.tell("change", None, facts);

@@ -64,14 +64,10 @@ fn calibrate(
     embedder: &PictureEmbedder,
     cosines: &Cosines,
 ) -> Result<(), Box<dyn Error>> {
-    let (Some(strangers), Some(companions)) = (cosines.other.spread(), cosines.same.spread())
-    else {
+    let (Some(impostor), Some(genuine)) = (cosines.other.spread(), cosines.same.spread()) else {
         return Err("too few pairs to calibrate with: people in the query must be in the gallery by another camera".into());
     };
-    let calibration = Calibration {
-        strangers,
-        companions,
-    };
+    let calibration = Calibration { impostor, genuine };
     calibration.check()?;
     let full = arguments
         .data

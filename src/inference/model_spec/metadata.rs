@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{error::FactsError, spec::renormalise};
+use super::{error::ModelSpecError, input_spec::renormalise};
 use crate::{
     core::preprocess::{InputSpec, TensorLayout},
     inference::{
@@ -41,9 +41,9 @@ impl Metadata<'_> {
     }
 
     /// Our own models say what they are for.
-    pub fn check_task(&self, wanted: &'static str) -> Result<(), FactsError> {
+    pub fn check_task(&self, wanted: &'static str) -> Result<(), ModelSpecError> {
         match self.get("reid.task") {
-            Some(found) if found != wanted => Err(FactsError::Task {
+            Some(found) if found != wanted => Err(ModelSpecError::Task {
                 found: found.into(),
                 wanted,
             }),
@@ -57,13 +57,13 @@ impl Metadata<'_> {
         key: &'static str,
         names: &[(&str, T)],
         expected: &'static str,
-    ) -> Result<Option<T>, FactsError> {
+    ) -> Result<Option<T>, ModelSpecError> {
         let Some(text) = self.get(key) else {
             return Ok(None);
         };
         sidecar::find_name(text, names)
             .map(Some)
-            .ok_or_else(|| FactsError::Metadata {
+            .ok_or_else(|| ModelSpecError::Metadata {
                 key,
                 value: text.into(),
                 expected,
@@ -71,7 +71,7 @@ impl Metadata<'_> {
     }
 
     /// Order of the axes of the input.
-    pub fn tensor(&self) -> Result<Option<TensorLayout>, FactsError> {
+    pub fn tensor(&self) -> Result<Option<TensorLayout>, ModelSpecError> {
         self.named("reid.layout", &sidecar::TENSORS, "NCHW or NHWC")
     }
 
@@ -80,7 +80,7 @@ impl Metadata<'_> {
         &self,
         key: &'static str,
         expected: &'static str,
-    ) -> Result<Option<Vec<f32>>, FactsError> {
+    ) -> Result<Option<Vec<f32>>, ModelSpecError> {
         let Some(text) = self.get(key) else {
             return Ok(None);
         };
@@ -90,16 +90,16 @@ impl Metadata<'_> {
             .filter(|part| !part.is_empty())
             .map(|part| part.parse().ok().filter(|n: &f32| n.is_finite()))
             .collect();
-        numbers.map(Some).ok_or_else(|| FactsError::Metadata {
+        numbers.map(Some).ok_or_else(|| ModelSpecError::Metadata {
             key,
             value: text.into(),
             expected,
         })
     }
 
-    fn triple(&self, key: &'static str) -> Result<Option<[f32; 3]>, FactsError> {
+    fn triple(&self, key: &'static str) -> Result<Option<[f32; 3]>, ModelSpecError> {
         let expected = "three numbers, not zero for a deviation";
-        let wrong = |value: &[f32]| FactsError::Metadata {
+        let wrong = |value: &[f32]| ModelSpecError::Metadata {
             key,
             value: format!("{value:?}"),
             expected,
@@ -111,7 +111,7 @@ impl Metadata<'_> {
         }
     }
 
-    fn side(&self, key: &'static str) -> Result<Option<usize>, FactsError> {
+    fn side(&self, key: &'static str) -> Result<Option<usize>, ModelSpecError> {
         let Some(text) = self.get(key) else {
             return Ok(None);
         };
@@ -119,7 +119,7 @@ impl Metadata<'_> {
             .parse()
             .ok()
             .filter(|s| (1..=MAX_INPUT_SIDE).contains(s));
-        side.map(Some).ok_or_else(|| FactsError::Metadata {
+        side.map(Some).ok_or_else(|| ModelSpecError::Metadata {
             key,
             value: text.into(),
             expected: "a length in px",
@@ -127,7 +127,10 @@ impl Metadata<'_> {
     }
 
     /// Width and height asked for, where somebody asks: sidecar, `reid.*`, Ultralytics' `imgsz` (height, width).
-    pub fn sides(&self, sidecar: &Sidecar) -> Result<(Option<usize>, Option<usize>), FactsError> {
+    pub fn sides(
+        &self,
+        sidecar: &Sidecar,
+    ) -> Result<(Option<usize>, Option<usize>), ModelSpecError> {
         let imgsz = self
             .literal("imgsz")
             .and_then(|l| l.as_indices())
@@ -143,7 +146,7 @@ impl Metadata<'_> {
     }
 
     /// Lets `reid.*` overrule a family's spec.
-    pub fn adjust(&self, spec: InputSpec) -> Result<InputSpec, FactsError> {
+    pub fn adjust(&self, spec: InputSpec) -> Result<InputSpec, ModelSpecError> {
         let color = self.named("reid.color", &sidecar::COLORS, "RGB or BGR")?;
         let resize = self.named(
             "reid.resize",

@@ -1,6 +1,6 @@
 //! Where the picture goes in.
 
-use super::{error::FactsError, metadata::Metadata, picture::PictureInput};
+use super::{error::ModelSpecError, metadata::Metadata, picture::PictureInput};
 use crate::{
     core::{preprocess::TensorLayout, yolo::OutputInfo},
     inference::{
@@ -13,25 +13,25 @@ use crate::{
 pub(super) fn picture_input(
     info: &ModelInfo,
     sidecar: &Sidecar,
-) -> Result<PictureInput, FactsError> {
+) -> Result<PictureInput, ModelSpecError> {
     let is_float = |t: &TensorInfo| matches!(t.element, ElementType::F32 | ElementType::F16);
     let index = info
         .inputs
         .iter()
         .position(|t| is_float(t) && t.shape.len() == 4)
         .or_else(|| info.inputs.iter().position(|t| t.shape.len() >= 2))
-        .ok_or_else(|| FactsError::NoPictureInput(describe_all(&info.inputs)))?;
+        .ok_or_else(|| ModelSpecError::NoPictureInput(describe_all(&info.inputs)))?;
     let declared = &info.inputs[index];
     let input = describe(declared);
     let [batch, a, b, c] = declared.shape[..] else {
         return Err(match declared.shape[..] {
-            [Some(3), _, _] | [_, _, Some(3)] => FactsError::NoBatch { input },
-            _ => FactsError::WrongRank { input },
+            [Some(3), _, _] | [_, _, Some(3)] => ModelSpecError::NoBatch { input },
+            _ => ModelSpecError::WrongRank { input },
         });
     };
     if !is_float(declared) {
         let element = declared.element;
-        return Err(FactsError::WrongElement { input, element });
+        return Err(ModelSpecError::WrongElement { input, element });
     }
     let wished = sidecar.tensor.or(Metadata(&info.metadata).tensor()?);
     let (tensor, width, height) = match (a, c, wished) {
@@ -40,7 +40,7 @@ pub(super) fn picture_input(
         (Some(3), _, None) => (TensorLayout::Nchw, c, b),
         (_, Some(3), None) => (TensorLayout::Nhwc, b, a),
         (None, _, None) => (TensorLayout::Nchw, c, b),
-        _ => return Err(FactsError::WrongChannels { input }),
+        _ => return Err(ModelSpecError::WrongChannels { input }),
     };
     Ok(PictureInput {
         index,

@@ -1,7 +1,7 @@
-//! The thread that keeps a gallery: carries what changed into a database, and what others changed back.
+//! The persistence worker: a thread that writes a gallery's changes to a database and reads the changes of others.
 //!
-//! The gallery's lock is held only to copy a few people at a time, never while the database works. A database that
-//! fails is told of once and tried again; until it works the changes wait in the gallery, which bounds them.
+//! The gallery's lock is held only to copy a few people at a time, never while the database works. A failing database is
+//! reported once and tried again; until it works the changes wait in the gallery, which bounds them.
 //! Locks: signal, gallery, notices; never two at once.
 
 use std::{
@@ -24,15 +24,15 @@ const RETRY: Duration = Duration::from_millis(1000);
 const FAREWELL: Duration = Duration::from_secs(5);
 /// The same while the database does not work anyway.
 const SHORT_FAREWELL: Duration = Duration::from_millis(250);
-/// Most notices kept for an element to tell.
+/// Maximum number of notices kept until an element reports them.
 const MAX_NOTICES: usize = 16;
 
-/// Something that a user should know about the store.
+/// What a user should know about the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
-    /// It does not work; the pipeline goes on.
+    /// The database does not work. The pipeline goes on.
     Trouble(StoreError),
-    /// It works again and has caught up.
+    /// The database works again and all changes are written.
     Recovered,
 }
 
@@ -43,27 +43,27 @@ struct Shared {
     changed: Condvar,
     notices: Mutex<VecDeque<Notice>>,
     has_notices: AtomicBool,
-    /// Whether the last exchange failed.
+    /// Whether the last sync failed.
     is_failing: AtomicBool,
 }
 
 #[derive(Debug, Default)]
 struct Signal {
     stop: bool,
-    /// Exchanges asked for, and the newest that is done.
+    /// Number of flushes requested, and the newest that is done.
     asked: u64,
     done: u64,
 }
 
-/// The running thread. Dropping it writes what is left.
+/// The running thread. Dropping it writes the remaining changes.
 #[derive(Debug)]
-pub(super) struct Keeper {
+pub(super) struct PersistenceWorker {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Keeper {
-    /// Keeps `gallery` in `database` from now on.
+impl PersistenceWorker {
+    /// Starts to keep `gallery` in `database`.
     pub fn start(
         gallery: Arc<Mutex<Gallery>>,
         database: Box<dyn Database>,
@@ -73,7 +73,7 @@ impl Keeper {
         let thread = thread::Builder::new()
             .name("reid-gallery".into())
             .spawn(move || {
-                // Whoever waits for it must hear that it is gone.
+                // Callers that wait must learn that the thread is gone.
                 let result = catch_unwind(AssertUnwindSafe(|| run(&theirs, &gallery, database)));
                 if result.is_err() {
                     tell(&theirs, Notice::Trouble(StoreError::Broken));
@@ -85,8 +85,8 @@ impl Keeper {
         })
     }
 
-    /// Has everything that changed so far written, and waits for it, at most `limit`. False when that did not happen.
-    pub fn settle(&self, limit: Duration) -> bool {
+    /// Flushes pending changes and waits for it. Returns false when `limit` passed first.
+    pub fn flush(&self, limit: Duration) -> bool {
         let end = Instant::now() + limit;
         let mut signal = lock(&self.shared.signal);
         signal.asked += 1;
@@ -103,13 +103,13 @@ impl Keeper {
         true
     }
 
-    /// Has everything that changed so far written soon.
-    pub fn hurry(&self) {
+    /// Requests a flush of pending changes. Does not wait.
+    pub fn request_flush(&self) {
         lock(&self.shared.signal).asked += 1;
         self.shared.changed.notify_all();
     }
 
-    /// What is to be told, once.
+    /// Takes the notices that were not reported yet.
     pub fn notices(&self) -> Vec<Notice> {
         if !self.shared.has_notices.swap(false, Ordering::AcqRel) {
             return Vec::new();
@@ -118,7 +118,7 @@ impl Keeper {
     }
 }
 
-impl Drop for Keeper {
+impl Drop for PersistenceWorker {
     fn drop(&mut self) {
         lock(&self.shared.signal).stop = true;
         self.shared.changed.notify_all();
@@ -150,7 +150,7 @@ fn run(shared: &Shared, gallery: &Mutex<Gallery>, mut database: Box<dyn Database
         let result = if stop {
             database.close(gallery)
         } else {
-            database.exchange(gallery, is_asked)
+            database.sync(gallery, is_asked)
         };
         let worked = result.is_ok();
         match result {
@@ -171,8 +171,8 @@ fn run(shared: &Shared, gallery: &Mutex<Gallery>, mut database: Box<dyn Database
     }
 }
 
-/// Waits until it is time, or somebody asks; who asks while the database fails waits like everybody. Returns whether to
-/// stop, and up to where it was asked.
+/// Waits until the pause is over or a flush is requested; while the database fails, requests wait for the retry. Returns
+/// whether to stop, and the number of flushes requested.
 fn wait(shared: &Shared, pause: Duration, failing: bool) -> (bool, u64) {
     let end = Instant::now() + pause;
     let mut signal = lock(&shared.signal);
@@ -217,46 +217,51 @@ mod tests {
             Duration::from_millis(1)
         }
 
-        fn exchange(&mut self, _: &Mutex<Gallery>, _: bool) -> Result<(), StoreError> {
+        fn sync(&mut self, _: &Mutex<Gallery>, _: bool) -> Result<(), StoreError> {
             self.rounds.fetch_add(1, Ordering::Relaxed);
             if self.troubles > 0 {
                 self.troubles -= 1;
-                return Err(StoreError::Full { place: "x".into() });
+                return Err(StoreError::Full {
+                    location: "x".into(),
+                });
             }
             Ok(())
         }
 
         fn close(&mut self, gallery: &Mutex<Gallery>) -> Result<(), StoreError> {
-            self.exchange(gallery, true)
+            self.sync(gallery, true)
         }
     }
 
-    fn start(troubles: usize) -> (Keeper, Arc<AtomicU64>) {
+    fn start(troubles: usize) -> (PersistenceWorker, Arc<AtomicU64>) {
         let rounds = Arc::<AtomicU64>::default();
         let gallery = Arc::new(Mutex::new(Gallery::new(GalleryConfig::default())));
         let planned = Planned {
             troubles,
             rounds: rounds.clone(),
         };
-        (Keeper::start(gallery, Box::new(planned)).unwrap(), rounds)
+        (
+            PersistenceWorker::start(gallery, Box::new(planned)).unwrap(),
+            rounds,
+        )
     }
 
     #[test]
     fn trouble_is_told_once_and_so_is_its_end() {
-        let (keeper, _) = start(2);
-        assert!(keeper.settle(Duration::from_secs(10)));
-        let told = keeper.notices();
+        let (worker, _) = start(2);
+        assert!(worker.flush(Duration::from_secs(10)));
+        let told = worker.notices();
         assert!(
             matches!(told[..], [Notice::Trouble(_), Notice::Recovered]),
             "{told:?}"
         );
-        assert!(keeper.notices().is_empty());
+        assert!(worker.notices().is_empty());
     }
 
     #[test]
     fn whoever_waits_does_not_wait_for_ever() {
-        let (keeper, _) = start(usize::MAX);
-        assert!(!keeper.settle(Duration::from_millis(20)));
+        let (worker, _) = start(usize::MAX);
+        assert!(!worker.flush(Duration::from_millis(20)));
     }
 
     /// A database that hangs for seconds, or fails and then hangs.
@@ -273,7 +278,7 @@ mod tests {
             Duration::from_millis(1)
         }
 
-        fn exchange(&mut self, _: &Mutex<Gallery>, _: bool) -> Result<(), StoreError> {
+        fn sync(&mut self, _: &Mutex<Gallery>, _: bool) -> Result<(), StoreError> {
             match self.fails {
                 true => Err(StoreError::Broken),
                 false => Ok(()),
@@ -290,10 +295,10 @@ mod tests {
     fn the_end_waits_for_a_database_that_works_and_not_for_one_that_fails() {
         for fails in [false, true] {
             let gallery = Arc::new(Mutex::new(Gallery::new(GalleryConfig::default())));
-            let keeper = Keeper::start(gallery, Box::new(Hanging { fails })).unwrap();
-            assert_eq!(keeper.settle(Duration::from_millis(200)), !fails);
+            let worker = PersistenceWorker::start(gallery, Box::new(Hanging { fails })).unwrap();
+            assert_eq!(worker.flush(Duration::from_millis(200)), !fails);
             let begun = Instant::now();
-            drop(keeper);
+            drop(worker);
             let waited = begun.elapsed();
             assert_eq!(waited < Duration::from_millis(1400), fails, "{waited:?}");
         }
@@ -301,8 +306,8 @@ mod tests {
 
     #[test]
     fn the_end_writes_what_is_left() {
-        let (keeper, rounds) = start(0);
-        drop(keeper);
+        let (worker, rounds) = start(0);
+        drop(worker);
         assert!(rounds.load(Ordering::Relaxed) >= 1);
     }
 }

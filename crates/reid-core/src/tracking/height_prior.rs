@@ -1,9 +1,9 @@
-//! How tall people are at each place of the picture: what a box that stands at a place should measure.
+//! The height prior: the height of people at each position of the picture.
 //!
 //! On one floor, seen by a camera that is not tilted much, the height of people's boxes is a linear function of where their
 //! feet are in the picture (Hoiem et al., "Putting objects in perspective", 2006). The function is learnt from the boxes of
-//! believed tracks while the camera runs, and says of every other box how much likelier a person of that height is there
-//! than anything else. On a street (TC-pedestrians) heights spread by 8 to 11 % around it, and of the boxes that YOLOv8n
+//! confirmed tracks while the camera runs. For every other box it gives the likelihood ratio between a person and anything else
+//! of that height. On a street (TC-pedestrians) heights spread by 8 to 11 % around it, and of the boxes that YOLOv8n
 //! scores 0.15 to 0.2, one in six shows a person, but three in four of those that have a person's height.
 //!
 //! Where people sit, bend or stand on stairs, heights spread widely and the function says little; while a camera moves the
@@ -32,7 +32,7 @@ const LEAST_PEOPLE: usize = 3;
 const ROUNDS: usize = 8;
 /// Residuals beyond so many spreads count less and less.
 const CAUCHY: f64 = 1.5;
-/// Adults differ by 4 to 5 % (standard deviation), strides and detectors add to that: people are never believed to be more alike.
+/// Adults differ by 4 to 5 % (standard deviation), strides and detectors add to that: a smaller spread is not assumed.
 const LEAST_SPREAD: f64 = 0.08;
 /// From this spread on (of the logarithm of heights) nothing is said.
 const MOST_SPREAD: f64 = 0.35;
@@ -51,7 +51,7 @@ const RANGE: f64 = 0.35;
 /// Classes of things whose heights are learnt, each by itself; further ones are not weighed.
 const MAX_CLASSES: usize = 8;
 
-/// A box of a believed track, in parts of the picture's size.
+/// A box of a confirmed track, in parts of the picture's size.
 #[derive(Clone, Copy, Debug)]
 struct Sample {
     /// Feet: across and down from the picture's middle.
@@ -108,8 +108,8 @@ impl Fit {
     fn compare(&self, sample: &Sample) -> (f64, f64) {
         let usual = dot(&self.plane, &sample.row()).max(0.0);
         let leverage = self.normal.leverage(&sample.row());
-        let unsure = self.spread.powi(2) * REPEATS * leverage.unwrap_or(f64::INFINITY);
-        let spread = ((self.spread * usual).powi(2) + unsure).sqrt();
+        let uncertainty = self.spread.powi(2) * REPEATS * leverage.unwrap_or(f64::INFINITY);
+        let spread = ((self.spread * usual).powi(2) + uncertainty).sqrt();
         let larger = usual.max(sample.height);
         (
             (sample.height - usual) / larger,
@@ -118,14 +118,14 @@ impl Fit {
     }
 }
 
-/// The learnt heights of everything that one camera follows.
+/// The height priors of one camera, one per class.
 #[derive(Clone, Debug, Default)]
-pub struct Statures {
-    classes: BTreeMap<i32, Stature>,
+pub struct HeightPriors {
+    classes: BTreeMap<i32, HeightPrior>,
 }
 
-impl Statures {
-    /// Takes in class, track and box (px) of believed tracks seen at `now_ns` in a picture of `frame` px.
+impl HeightPriors {
+    /// Learns from class, track and box (px) of confirmed tracks seen at `now_ns` in a picture of `frame` px.
     pub fn learn(
         &mut self,
         now_ns: u64,
@@ -138,17 +138,16 @@ impl Statures {
         }
         for (class, boxes) in by_class {
             if self.classes.len() < MAX_CLASSES || self.classes.contains_key(&class) {
-                let stature = self.classes.entry(class).or_default();
-                stature.learn(now_ns, frame, boxes.into_iter());
+                let prior = self.classes.entry(class).or_default();
+                prior.learn(now_ns, frame, boxes.into_iter());
             }
         }
     }
 
-    /// Natural logarithm of how much likelier it is that a person has this box than that anything else has it; 0 where
-    /// nothing is known.
+    /// Natural logarithm of the likelihood ratio between a person and anything else for this box; 0 where nothing is known.
     pub fn evidence(&self, class: i32, rect: &Rect, frame: (f32, f32)) -> f32 {
-        let stature = self.classes.get(&class);
-        stature.map_or(0.0, |s| s.evidence(rect, frame))
+        let prior = self.classes.get(&class);
+        prior.map_or(0.0, |s| s.evidence(rect, frame))
     }
 
     /// A detector's score (0..=1) of a box, weighed with its height; the score itself where nothing is known.
@@ -164,7 +163,7 @@ impl Statures {
 
 /// The learnt heights of one camera's people.
 #[derive(Clone, Debug, Default)]
-struct Stature {
+struct HeightPrior {
     samples: VecDeque<Sample>,
     /// When each of the tracks in view taught last, ns.
     taught_ns: BTreeMap<TrackId, u64>,
@@ -172,8 +171,8 @@ struct Stature {
     fit: Option<Fit>,
 }
 
-impl Stature {
-    /// Takes in the boxes of believed tracks seen at `now_ns` in a picture of `frame` px.
+impl HeightPrior {
+    /// Takes in the boxes of confirmed tracks seen at `now_ns` in a picture of `frame` px.
     fn learn(
         &mut self,
         now_ns: u64,
@@ -207,7 +206,7 @@ impl Stature {
         }
     }
 
-    /// As [`Statures::evidence`], of one class.
+    /// As [`HeightPriors::evidence`], of one class.
     fn evidence(&self, rect: &Rect, frame: (f32, f32)) -> f32 {
         let Some((fit, sample)) = self.fit.zip(Sample::of(TrackId(0), rect, frame)) else {
             return 0.0;
@@ -300,32 +299,32 @@ mod tests {
     }
 
     /// Ten people who walk for so many seconds, ten pictures a second.
-    fn learnt(seconds: u64, horizon: f32) -> Statures {
-        let mut statures = Statures::default();
-        watch(&mut statures, 0, seconds, horizon);
-        statures
+    fn learnt(seconds: u64, horizon: f32) -> HeightPriors {
+        let mut priors = HeightPriors::default();
+        watch(&mut priors, 0, seconds, horizon);
+        priors
     }
 
-    fn watch(statures: &mut Statures, from_s: u64, seconds: u64, horizon: f32) {
+    fn watch(priors: &mut HeightPriors, from_s: u64, seconds: u64, horizon: f32) {
         for frame in from_s * 10..(from_s + seconds) * 10 {
             let people = (0..10_u32).map(|p| {
                 let far = (0.13 * p as f32 + 0.02 * frame as f32) % 1.0;
                 let rect = person(p, 100.0 + 100.0 * p as f32, 400.0 + 280.0 * far, horizon);
                 (0, TrackId(p), rect)
             });
-            statures.learn(frame * 100_000_000, FRAME, people);
+            priors.learn(frame * 100_000_000, FRAME, people);
         }
     }
 
     #[test]
     fn who_has_a_persons_height_counts_more_than_who_has_not() {
-        let statures = learnt(3, 200.0);
+        let priors = learnt(3, 200.0);
         for foot in [420.0, 550.0, 680.0] {
             let [usual, half, giant] =
                 [1.0, 0.5, 1.6].map(|part| standing(part, 700.0, foot, 200.0));
-            assert!(statures.weigh(0.5, 0, &usual, FRAME) > 0.5, "{foot}");
+            assert!(priors.weigh(0.5, 0, &usual, FRAME) > 0.5, "{foot}");
             for odd in [half, giant] {
-                let weighed = statures.weigh(0.5, 0, &odd, FRAME);
+                let weighed = priors.weigh(0.5, 0, &odd, FRAME);
                 assert!((0.33..0.45).contains(&weighed), "{foot}: {weighed}");
             }
         }
@@ -334,12 +333,12 @@ mod tests {
     #[test]
     fn nothing_is_said_before_enough_is_known() {
         let usual = standing(1.0, 700.0, 550.0, 200.0);
-        let check = |statures: &Statures, rect: &Rect, class: i32| {
-            assert_eq!(statures.weigh(0.5, class, rect, FRAME), 0.5);
+        let check = |priors: &HeightPriors, rect: &Rect, class: i32| {
+            assert_eq!(priors.weigh(0.5, class, rect, FRAME), 0.5);
         };
-        check(&Statures::default(), &usual, 0);
+        check(&HeightPriors::default(), &usual, 0);
         check(&learnt(3, 200.0), &usual, 7);
-        let mut two = Statures::default();
+        let mut two = HeightPriors::default();
         for frame in 0..300_u32 {
             let seen = (0..2).map(|p| {
                 (
@@ -357,7 +356,7 @@ mod tests {
 
     #[test]
     fn heights_of_any_kind_say_nothing() {
-        let mut statures = Statures::default();
+        let mut priors = HeightPriors::default();
         for frame in 0..100_u32 {
             let seen = (0..10_u32).map(|p| {
                 let height = 60.0 + 120.0 * (1.0 + noise(p * 977 + frame));
@@ -367,45 +366,45 @@ mod tests {
                     Rect::new(100.0 * p as f32 + 50.0, 600.0 - height, 60.0, height),
                 )
             });
-            statures.learn(u64::from(frame) * 100_000_000, FRAME, seen);
+            priors.learn(u64::from(frame) * 100_000_000, FRAME, seen);
         }
-        let weighed = statures.weigh(0.5, 0, &Rect::new(500.0, 300.0, 100.0, 300.0), FRAME);
+        let weighed = priors.weigh(0.5, 0, &Rect::new(500.0, 300.0, 100.0, 300.0), FRAME);
         assert!((weighed - 0.5).abs() < 0.06, "{weighed}");
     }
 
     #[test]
     fn a_camera_that_was_turned_is_learnt_anew() {
-        let mut statures = learnt(20, 200.0);
+        let mut priors = learnt(20, 200.0);
         let usual = |horizon: f32| standing(1.0, 700.0, 550.0, horizon);
-        assert!(statures.weigh(0.5, 0, &usual(-200.0), FRAME) < 0.45);
-        watch(&mut statures, 20, 5, -200.0);
-        let meanwhile = statures.weigh(0.5, 0, &usual(-200.0), FRAME);
+        assert!(priors.weigh(0.5, 0, &usual(-200.0), FRAME) < 0.45);
+        watch(&mut priors, 20, 5, -200.0);
+        let meanwhile = priors.weigh(0.5, 0, &usual(-200.0), FRAME);
         assert!(meanwhile > 0.45, "the newest do not fit: {meanwhile}");
-        watch(&mut statures, 25, 60, -200.0);
-        assert!(statures.weigh(0.5, 0, &usual(-200.0), FRAME) > 0.5);
-        assert!(statures.weigh(0.5, 0, &usual(200.0), FRAME) < 0.45);
+        watch(&mut priors, 25, 60, -200.0);
+        assert!(priors.weigh(0.5, 0, &usual(-200.0), FRAME) > 0.5);
+        assert!(priors.weigh(0.5, 0, &usual(200.0), FRAME) < 0.45);
     }
 
     #[test]
     fn memory_is_bounded_and_odd_boxes_change_nothing() {
-        let mut statures = learnt(400, 200.0);
-        let stature = &statures.classes[&0];
-        assert!(stature.samples.len() <= MEMORY && stature.taught_ns.len() <= 10);
+        let mut priors = learnt(400, 200.0);
+        let prior = &priors.classes[&0];
+        assert!(prior.samples.len() <= MEMORY && prior.taught_ns.len() <= 10);
         let odd = [
             Rect::new(f32::NAN, 1.0, 1.0, 1.0),
             Rect::new(100.0, 100.0, 0.0, -5.0),
         ];
         for rect in odd {
-            assert_eq!(statures.weigh(0.7, 0, &rect, FRAME), 0.7);
+            assert_eq!(priors.weigh(0.7, 0, &rect, FRAME), 0.7);
         }
         for class in 0..1000 {
             let seen = odd.iter().map(|r| (class, TrackId(1), *r));
-            statures.learn(0, FRAME, seen);
+            priors.learn(0, FRAME, seen);
         }
-        assert!(statures.classes.len() <= MAX_CLASSES);
+        assert!(priors.classes.len() <= MAX_CLASSES);
         let usual = standing(1.0, 700.0, 550.0, 200.0);
         for score in [0.0, 1.0, -1.0, 2.0] {
-            assert_eq!(statures.weigh(score, 0, &usual, FRAME), score);
+            assert_eq!(priors.weigh(score, 0, &usual, FRAME), score);
         }
     }
 }

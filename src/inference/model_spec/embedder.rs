@@ -1,11 +1,11 @@
 //! An embedder: its input, and the output that holds the vectors.
 
 use super::{
-    error::FactsError,
+    error::ModelSpecError,
     input::{describe_all, picture_input},
+    input_spec::{adjust, embedder_spec},
     metadata::Metadata,
     picture::{PictureInput, Size},
-    spec::{adjust, embedder_spec},
 };
 use crate::{
     core::preprocess::InputSpec,
@@ -21,28 +21,28 @@ pub const DEFAULT_EMBEDDER_SIZE: Size = Size {
     height: 256,
 };
 
-/// An embedder, ready to be fed and read.
+/// The specification of an embedder.
 #[derive(Clone, Debug, PartialEq)]
-pub struct EmbedderFacts {
+pub struct EmbedderSpec {
     /// Where the crops go.
     pub picture: PictureInput,
     /// How a crop becomes a tensor.
-    pub spec: InputSpec,
+    pub input: InputSpec,
     /// Which output holds the vectors.
     pub output: usize,
     /// Numbers of a vector, where declared.
     pub dimension: Option<usize>,
-    /// What the user should know about the choice of the output.
-    pub remark: Option<String>,
+    /// A warning about the choice of the output.
+    pub warning: Option<String>,
     /// The model's own name (`reid.name`), if it has one.
     pub name: Option<String>,
     /// False when neither sidecar nor metadata say how pixels become numbers, so that the usual way is assumed.
     pub is_preprocessing_known: bool,
 }
 
-impl EmbedderFacts {
+impl EmbedderSpec {
     /// Reads an embedder.
-    pub fn new(info: &ModelInfo, sidecar: &Sidecar) -> Result<Self, FactsError> {
+    pub fn new(info: &ModelInfo, sidecar: &Sidecar) -> Result<Self, ModelSpecError> {
         let metadata = Metadata(&info.metadata);
         metadata.check_task("embed")?;
         let picture = picture_input(info, sidecar)?;
@@ -59,17 +59,17 @@ impl EmbedderFacts {
                 .or(asked.1)
                 .unwrap_or(DEFAULT_EMBEDDER_SIZE.height),
         };
-        let spec = InputSpec {
+        let input = InputSpec {
             width: size.width,
             height: size.height,
             tensor: picture.tensor,
             ..metadata.adjust(embedder_spec(info, &picture))?
         };
         Ok(Self {
-            spec: adjust(spec, sidecar),
+            input: adjust(input, sidecar),
             output: output.index,
             dimension: output.dimension,
-            remark: output.remark,
+            warning: output.warning,
             name: metadata.get("reid.name").map(str::to_owned),
             is_preprocessing_known: metadata.get("reid.mean").is_some()
                 || metadata.get("reid.scale").is_some()
@@ -88,16 +88,16 @@ const SCORE_NAMES: [&str; 6] = ["logit", "class", "cls", "prob", "score", "softm
 /// Lengths of vectors are multiples of this in every published embedder; numbers of identities are so by chance.
 const USUAL_DIMENSION_STEP: usize = 32;
 
-/// The output of vectors and what is to be said about it.
+/// The output of vectors, with a warning where the choice is uncertain.
 struct VectorOutput {
     index: usize,
     dimension: Option<usize>,
-    remark: Option<String>,
+    warning: Option<String>,
 }
 
 /// The output of vectors: `[batch, dimension]`, or with trailing ones as unflattened pooling leaves them. Of several the one
-/// that is `named`, else the likeliest, with a remark.
-fn embedding_output(info: &ModelInfo, named: Option<&str>) -> Result<VectorOutput, FactsError> {
+/// that is `named`, else the likeliest, with a warning.
+fn embedding_output(info: &ModelInfo, named: Option<&str>) -> Result<VectorOutput, ModelSpecError> {
     let is_vectors = |t: &TensorInfo| {
         matches!(t.element, ElementType::F32 | ElementType::F16)
             && matches!(
@@ -108,10 +108,10 @@ fn embedding_output(info: &ModelInfo, named: Option<&str>) -> Result<VectorOutpu
     let candidates: Vec<usize> = (0..info.outputs.len())
         .filter(|&i| is_vectors(&info.outputs[i]))
         .collect();
-    let taken = |index: usize, remark| VectorOutput {
+    let taken = |index: usize, warning| VectorOutput {
         index,
         dimension: info.outputs[index].shape[1],
-        remark,
+        warning,
     };
     if let Some(name) = named {
         let index = candidates
@@ -120,7 +120,7 @@ fn embedding_output(info: &ModelInfo, named: Option<&str>) -> Result<VectorOutpu
             .find(|&i| info.outputs[i].name == name);
         return index
             .map(|index| taken(index, None))
-            .ok_or_else(|| FactsError::NoSuchOutput {
+            .ok_or_else(|| ModelSpecError::NoSuchOutput {
                 name: name.into(),
                 outputs: describe_all(&info.outputs),
             });
@@ -131,8 +131,8 @@ fn embedding_output(info: &ModelInfo, named: Option<&str>) -> Result<VectorOutpu
         .copied()
         .rev()
         .max_by_key(|&i| likeness(&info.outputs[i]))
-        .ok_or_else(|| FactsError::NoEmbedding(describe_all(&info.outputs)))?;
-    let remark = (candidates.len() > 1).then(|| {
+        .ok_or_else(|| ModelSpecError::NoEmbedding(describe_all(&info.outputs)))?;
+    let warning = (candidates.len() > 1).then(|| {
         format!(
             "it has several outputs that could be vectors: {}; '{}' is taken. Name it in the model's .toml file to be sure (output = \"{}\")",
             describe_all(&info.outputs),
@@ -140,7 +140,7 @@ fn embedding_output(info: &ModelInfo, named: Option<&str>) -> Result<VectorOutpu
             info.outputs[best].name
         )
     });
-    Ok(taken(best, remark))
+    Ok(taken(best, warning))
 }
 
 /// How much an output looks like vectors: by its name, then by its length.
@@ -167,17 +167,17 @@ mod tests {
 
     #[test]
     fn embedders_of_both_axis_orders() {
-        let facts = |info: &ModelInfo, sidecar: &str| {
-            EmbedderFacts::new(info, &Sidecar::parse(sidecar).unwrap()).unwrap()
+        let spec = |info: &ModelInfo, sidecar: &str| {
+            EmbedderSpec::new(info, &Sidecar::parse(sidecar).unwrap()).unwrap()
         };
-        let osnet = facts(&model(&[0, 3, 256, 128], &[&[0, 512]], &[]), "");
+        let osnet = spec(&model(&[0, 3, 256, 128], &[&[0, 512]], &[]), "");
         assert_eq!((osnet.dimension, osnet.picture.batch), (Some(512), None));
-        assert_eq!((osnet.spec.width, osnet.spec.height), (128, 256));
-        assert!((osnet.spec.offset[0] + 0.485 / 0.229).abs() < 1e-6);
+        assert_eq!((osnet.input.width, osnet.input.height), (128, 256));
+        assert!((osnet.input.offset[0] + 0.485 / 0.229).abs() < 1e-6);
         assert!(!osnet.is_preprocessing_known);
-        let last = facts(&model(&[1, 256, 128, 3], &[&[1, 256, 1, 1]], &[]), "");
+        let last = spec(&model(&[1, 256, 128, 3], &[&[1, 256, 1, 1]], &[]), "");
         assert_eq!(
-            (last.spec.tensor, last.spec.color, last.spec.scale),
+            (last.input.tensor, last.input.color, last.input.scale),
             (TensorLayout::Nhwc, ColorOrder::Bgr, [1.0; 3])
         );
         assert_eq!(last.dimension, Some(256));
@@ -191,9 +191,9 @@ mod tests {
             ("reid.std", "2,2,2"),
             ("reid.name", "tiny"),
         ];
-        let own = facts(&model(&[0, 3, 0, 0], &[&[0, 0]], &metadata), "");
-        assert_eq!((own.spec.width, own.spec.height), (64, 128));
-        assert_eq!(own.spec.offset, [-0.5, -1.0, -1.5]);
+        let own = spec(&model(&[0, 3, 0, 0], &[&[0, 0]], &metadata), "");
+        assert_eq!((own.input.width, own.input.height), (64, 128));
+        assert_eq!(own.input.offset, [-0.5, -1.0, -1.5]);
         assert_eq!(own.name.as_deref(), Some("tiny"));
         assert!(own.is_preprocessing_known);
     }
@@ -204,7 +204,7 @@ mod tests {
             let mut info = model(&[0, 3, 256, 128], &[], &[]);
             let output = |&(name, shape): &(&str, Shape)| tensor(name, shape, ElementType::F32);
             info.outputs = outputs.iter().map(output).collect();
-            EmbedderFacts::new(&info, &Sidecar::parse(sidecar).unwrap())
+            EmbedderSpec::new(&info, &Sidecar::parse(sidecar).unwrap())
         };
         let cases: &[(&[(&str, Shape)], usize)] = &[
             (&[("logits", &[0, 751]), ("features", &[0, 512])], 1),
@@ -217,21 +217,21 @@ mod tests {
             ),
         ];
         for (outputs, index) in cases {
-            let facts = of(outputs, "").unwrap();
-            assert_eq!(facts.output, *index, "{outputs:?}");
-            let remark = facts.remark.unwrap();
-            assert!(remark.contains(outputs[*index].0) && remark.contains(".toml"));
+            let spec = of(outputs, "").unwrap();
+            assert_eq!(spec.output, *index, "{outputs:?}");
+            let warning = spec.warning.unwrap();
+            assert!(warning.contains(outputs[*index].0) && warning.contains(".toml"));
         }
         let two: &[(&str, Shape)] = &[("logits", &[0, 751]), ("features", &[0, 512])];
         let told = of(two, "output = 'logits'").unwrap();
-        assert_eq!((told.output, told.remark), (0, None));
+        assert_eq!((told.output, told.warning), (0, None));
         let error = of(two, "output = 'feature'").unwrap_err().to_string();
         assert!(
             error.contains("'features'") && error.contains("`output`"),
             "{error}"
         );
         let alone: &[(&str, Shape)] = &[("logits", &[0, 512]), ("map", &[0, 512, 8, 4])];
-        assert_eq!(of(alone, "").unwrap().remark, None);
+        assert_eq!(of(alone, "").unwrap().warning, None);
     }
 
     #[test]
@@ -244,13 +244,13 @@ mod tests {
             ("reid.height", "-1"),
         ] {
             let info = model(&[0, 3, 0, 0], &[&[0, 512]], &[(key, value)]);
-            let error = EmbedderFacts::new(&info, &Sidecar::default()).unwrap_err();
+            let error = EmbedderSpec::new(&info, &Sidecar::default()).unwrap_err();
             assert!(error.to_string().contains(key), "{error}");
         }
         let no_vectors = model(&[1, 3, 256, 128], &[&[1, 84, 8400]], &[]);
         assert!(matches!(
-            EmbedderFacts::new(&no_vectors, &Sidecar::default()),
-            Err(FactsError::NoEmbedding(_))
+            EmbedderSpec::new(&no_vectors, &Sidecar::default()),
+            Err(ModelSpecError::NoEmbedding(_))
         ));
     }
 }

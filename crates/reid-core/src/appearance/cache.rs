@@ -1,22 +1,21 @@
-//! Making a vector costs more than finding the box, and a person looks much the same a few frames later. Boxes that continue
-//! those of the frames before keep their vector until a new one is worth making.
+//! The embedding cache. Embedding costs more than detecting, and the appearance of a person changes little within a few frames.
+//! A box that continues a box of an earlier frame keeps its vector until a new one is due.
 //!
-//! By [`Rule::Adaptive`] that is for somebody new, then after growing times ([`WAITS_NS`]), sooner when the crop is clearly better
-//! or of another shape, while boxes overlap and once they are apart again, and when whoever recognises people asks for it
-//! ([`Reuse::ask`]). By [`Rule::Every`] it is after so many frames.
+//! With [`Rule::Adaptive`] a vector is due for a new person, then at growing intervals ([`WAITS_NS`]); earlier when the crop is
+//! clearly better or of another shape, while boxes overlap and once they have separated, and when the tracker requests it
+//! ([`EmbeddingCache::ask`]). With [`Rule::Every`] it is due every N frames.
 
 use crate::{embedding::Embedding, geometry::Rect};
 
-/// Overlap (IoU) with a box of the same or of an earlier frame from which on the two may be exchanged: SORT's threshold of
-/// association (Bewley et al., 2016).
+/// Minimum overlap (IoU) with another box at which the two may be confused: SORT's association threshold (Bewley et al., 2016).
 const CROWDED_IOU: f32 = 0.3;
-/// Least overlap (IoU) with a box of an earlier frame for being the same person.
+/// Minimum overlap (IoU) with a box of an earlier frame to be the same person.
 const CONTINUES_IOU: f32 = 0.4;
-/// How many frames a box may be missed by the detector and still be continued.
+/// Maximum number of frames that the detector may miss a box before it is forgotten.
 const MEMORY_FRAMES: u32 = 10;
-/// A box missed in more frames is not taken to be near another any more.
+/// A box missed in more frames no longer counts as near another.
 const NEAR_FRAMES: u32 = 2;
-/// How long after the first, second, … vector of a person the next is due, ns; the last of these from then on.
+/// Interval after the first, second, … vector of a person until the next, ns; the last one repeats.
 const WAITS_NS: [u64; 9] = [
     120_000_000,
     200_000_000,
@@ -32,34 +31,34 @@ const WAITS_NS: [u64; 9] = [
 const NEWS_NS: u64 = 160_000_000;
 /// … and while boxes overlap after this time, ns.
 const CROWDED_NS: u64 = 200_000_000;
-/// A crop whose quality is so many times that of the best before is clearly better.
+/// A crop is clearly better when its quality is this many times the best so far.
 const BETTER: f32 = 1.25;
 /// A box whose width by height has changed by this factor shows another pose.
 const RESHAPED: f32 = 1.3;
-/// A box that is new and less sure than this waits for a second frame: detectors flicker.
-const SURE: f32 = 0.5;
+/// A new box with a lower score than this waits for a second frame, because detectors flicker.
+const HIGH_SCORE: f32 = 0.5;
 
 /// When a new vector is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rule {
-    /// When it is worth it.
+    /// When a new vector is likely to add information.
     Adaptive,
-    /// After so many frames; 0 and 1: in every frame.
+    /// Every N frames; 0 and 1: in every frame.
     Every(u32),
 }
 
-/// What is to be done about one box.
+/// The decision about one box.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Decision {
     /// Keep this vector.
     Keep(Embedding),
     /// Make a new one.
     Embed,
-    /// Do without for now.
+    /// No vector for now.
     Wait,
 }
 
-/// A box of the frame at hand.
+/// A box of the current frame.
 #[derive(Clone, Copy, Debug)]
 pub struct Candidate {
     /// Where, px.
@@ -83,7 +82,7 @@ struct Remembered {
     /// When and in which frame it was made.
     made_ns: u64,
     made_frame: u64,
-    /// So many frames sooner is the next one due: those made in one frame take turns.
+    /// Number of frames by which the next vector is due earlier: boxes embedded in one frame take turns.
     early: u32,
     /// Vectors so far.
     made: u32,
@@ -93,7 +92,7 @@ struct Remembered {
     /// Another box was near since the newest vector was made.
     was_crowded: bool,
     is_asked: bool,
-    /// Frames looked at since the box was last seen.
+    /// Frames with inference since the box was last seen.
     missed: u32,
 }
 
@@ -115,34 +114,34 @@ impl Remembered {
     }
 }
 
-/// The boxes of the last frames and their vectors. One stream's.
+/// The boxes of the last frames of one stream, and their vectors.
 #[derive(Clone, Debug, Default)]
-pub struct Reuse {
+pub struct EmbeddingCache {
     known: Vec<Remembered>,
     frame: u64,
 }
 
-/// What a box has to do with those of the frames before.
+/// How a box relates to those of earlier frames.
 #[derive(Clone, Copy, Debug, Default)]
-struct Place {
+struct Relation {
     /// The remembered box that it continues.
     continues: Option<usize>,
-    /// Another box, of this frame or of one before, is so near that they may be exchanged.
+    /// Another box, of this frame or an earlier one, is so near that the two may be confused.
     is_crowded: bool,
 }
 
-impl Reuse {
-    /// Counts a frame, whether or not anybody looks at it.
+impl EmbeddingCache {
+    /// Counts a frame, with or without inference.
     pub fn next_frame(&mut self) {
         self.frame += 1;
     }
 
-    /// Forgets everything: the next frame shows something else.
+    /// Clears the cache, for a discontinuity.
     pub fn clear(&mut self) {
         self.known.clear();
     }
 
-    /// Somebody wants a new vector of the person whose box lay here, px, in one of the last frames.
+    /// Requests a new vector of the person whose box was at `rect`, px, in one of the last frames.
     pub fn ask(&mut self, rect: &Rect) {
         let nearest = self
             .known
@@ -155,26 +154,26 @@ impl Reuse {
         }
     }
 
-    /// Decides about the boxes of this frame, which is at `now_ns` on a clock of the stream's.
+    /// Decides about the boxes of this frame, whose time is `now_ns` on the stream's clock.
     pub fn decide(&self, boxes: &[Candidate], rule: Rule, now_ns: u64) -> Vec<Decision> {
-        let places = self.places(boxes);
-        let decide = |(seen, place): (&Candidate, &Place)| {
-            let Some(known) = place.continues.map(|at| &self.known[at]) else {
+        let relations = self.relations(boxes);
+        let decide = |(seen, relation): (&Candidate, &Relation)| {
+            let Some(known) = relation.continues.map(|at| &self.known[at]) else {
                 return match rule {
-                    Rule::Adaptive if seen.confidence < SURE => Decision::Wait,
+                    Rule::Adaptive if seen.confidence < HIGH_SCORE => Decision::Wait,
                     _ => Decision::Embed,
                 };
             };
             let is_due = match rule {
-                Rule::Adaptive => is_worth_it(known, seen, place.is_crowded, now_ns),
-                Rule::Every(frames) => place.is_crowded || self.is_turn(known, frames),
+                Rule::Adaptive => is_worth_it(known, seen, relation.is_crowded, now_ns),
+                Rule::Every(frames) => relation.is_crowded || self.is_turn(known, frames),
             };
             match &known.embedding {
                 Some(embedding) if !is_due => Decision::Keep(embedding.clone()),
                 _ => Decision::Embed,
             }
         };
-        boxes.iter().zip(&places).map(decide).collect()
+        boxes.iter().zip(&relations).map(decide).collect()
     }
 
     /// Whether a fixed number of frames has passed.
@@ -184,8 +183,8 @@ impl Reuse {
     }
 
     /// Which remembered box each box continues, best overlaps first, each once.
-    fn places(&self, boxes: &[Candidate]) -> Vec<Place> {
-        let mut places = vec![Place::default(); boxes.len()];
+    fn relations(&self, boxes: &[Candidate]) -> Vec<Relation> {
+        let mut relations = vec![Relation::default(); boxes.len()];
         let mut pairs = Vec::new();
         for (i, seen) in boxes.iter().enumerate() {
             let overlaps = |rect: &Rect| seen.rect.iou(rect) >= CROWDED_IOU;
@@ -197,18 +196,18 @@ impl Reuse {
                     .map(|(at, known)| (known.rect.iou(&seen.rect), i, at)),
             );
             let recent = near.filter(|(_, known)| known.missed <= NEAR_FRAMES);
-            places[i].is_crowded = beside || recent.count() > 1;
+            relations[i].is_crowded = beside || recent.count() > 1;
         }
         pairs.retain(|(iou, ..)| *iou >= CONTINUES_IOU);
         pairs.sort_by(|a, b| b.0.total_cmp(&a.0));
         let mut taken = vec![false; self.known.len()];
         for (_, i, at) in pairs {
-            if places[i].continues.is_none() && !taken[at] {
-                places[i].continues = Some(at);
+            if relations[i].continues.is_none() && !taken[at] {
+                relations[i].continues = Some(at);
                 taken[at] = true;
             }
         }
-        places
+        relations
     }
 
     /// Remembers the boxes of this frame with the vectors kept and those made. By [`Rule::Every`] those made in one frame are due at
@@ -221,15 +220,15 @@ impl Reuse {
         rule: Rule,
         now_ns: u64,
     ) {
-        let places = self.places(boxes);
+        let relations = self.relations(boxes);
         let fresh = decisions.iter().filter(|d| **d == Decision::Embed).count() as u32;
         let mut made = 0;
         let mut known: Vec<Option<Remembered>> = self.known.drain(..).map(Some).collect();
         for (i, seen) in boxes.iter().enumerate() {
-            let before = places[i].continues.and_then(|at| known[at].take());
+            let before = relations[i].continues.and_then(|at| known[at].take());
             let mut next = before.unwrap_or_else(|| Remembered::new(seen));
             (next.rect, next.missed) = (seen.rect, 0);
-            next.was_crowded |= places[i].is_crowded;
+            next.was_crowded |= relations[i].is_crowded;
             let vector = vectors[i].as_ref();
             if let Some(vector) = vector.filter(|_| decisions[i] == Decision::Embed) {
                 next.early = match rule {
@@ -237,7 +236,7 @@ impl Reuse {
                     _ => 0,
                 };
                 made += 1;
-                next.take(vector, seen, places[i].is_crowded, (now_ns, self.frame));
+                next.take(vector, seen, relations[i].is_crowded, (now_ns, self.frame));
             }
             self.known.push(next);
         }
@@ -274,7 +273,7 @@ fn turn(made: u32, fresh: u32, frames: u32) -> u32 {
     u32::try_from(early).unwrap_or(frames)
 }
 
-/// Whether another vector of a person tells more than the last.
+/// Whether a new vector of a person is likely to add information.
 fn is_worth_it(known: &Remembered, seen: &Candidate, is_crowded: bool, now_ns: u64) -> bool {
     let since = now_ns.saturating_sub(known.made_ns);
     let wait = WAITS_NS[(known.made.max(1) as usize).min(WAITS_NS.len()) - 1];
@@ -300,9 +299,9 @@ mod tests {
     }
 
     /// One frame: decides, makes vectors where needed, remembers. Returns which boxes got a new one.
-    fn frame(reuse: &mut Reuse, rects: &[Rect], interval: u32) -> Vec<bool> {
+    fn frame(cache: &mut EmbeddingCache, rects: &[Rect], interval: u32) -> Vec<bool> {
         let boxes: Vec<Candidate> = rects.iter().map(|rect| sure(*rect)).collect();
-        frame_of(reuse, &boxes, Rule::Every(interval), 0)
+        frame_of(cache, &boxes, Rule::Every(interval), 0)
     }
 
     fn sure(rect: Rect) -> Candidate {
@@ -313,10 +312,15 @@ mod tests {
         }
     }
 
-    fn frame_of(reuse: &mut Reuse, boxes: &[Candidate], rule: Rule, now_ns: u64) -> Vec<bool> {
-        reuse.next_frame();
-        let decisions = reuse.decide(boxes, rule, now_ns);
-        let number = reuse.frame as f32;
+    fn frame_of(
+        cache: &mut EmbeddingCache,
+        boxes: &[Candidate],
+        rule: Rule,
+        now_ns: u64,
+    ) -> Vec<bool> {
+        cache.next_frame();
+        let decisions = cache.decide(boxes, rule, now_ns);
+        let number = cache.frame as f32;
         let vectors: Vec<_> = decisions
             .iter()
             .map(|decision| match decision {
@@ -325,7 +329,7 @@ mod tests {
                 Decision::Wait => None,
             })
             .collect();
-        reuse.remember(boxes, &decisions, &vectors, rule, now_ns);
+        cache.remember(boxes, &decisions, &vectors, rule, now_ns);
         decisions.iter().map(|d| *d == Decision::Embed).collect()
     }
 
@@ -335,9 +339,9 @@ mod tests {
 
     #[test]
     fn a_walking_person_is_embedded_every_so_many_frames() {
-        let mut reuse = Reuse::default();
+        let mut cache = EmbeddingCache::default();
         let made: Vec<bool> = (0..10)
-            .map(|i| frame(&mut reuse, &[person(i as f32 * 3.0)], 4)[0])
+            .map(|i| frame(&mut cache, &[person(i as f32 * 3.0)], 4)[0])
             .collect();
         let expected = [0, 4, 8].map(|i| i as usize);
         for (i, made) in made.into_iter().enumerate() {
@@ -347,18 +351,18 @@ mod tests {
 
     #[test]
     fn an_interval_of_one_is_every_frame() {
-        let mut reuse = Reuse::default();
-        assert!((0..5).all(|_| frame(&mut reuse, &[person(0.0)], 1)[0]));
+        let mut cache = EmbeddingCache::default();
+        assert!((0..5).all(|_| frame(&mut cache, &[person(0.0)], 1)[0]));
     }
 
     #[test]
     fn a_crowd_is_embedded_in_turns() {
-        let mut reuse = Reuse::default();
+        let mut cache = EmbeddingCache::default();
         let crowd: Vec<Rect> = (0..8).map(|i| person(i as f32 * 100.0)).collect();
-        assert!(frame(&mut reuse, &crowd, 4).iter().all(|made| *made));
+        assert!(frame(&mut cache, &crowd, 4).iter().all(|made| *made));
         let counts: Vec<usize> = (0..8)
             .map(|_| {
-                frame(&mut reuse, &crowd, 4)
+                frame(&mut cache, &crowd, 4)
                     .iter()
                     .filter(|made| **made)
                     .count()
@@ -369,61 +373,64 @@ mod tests {
 
     #[test]
     fn the_longest_interval_is_divided_among_a_crowd() {
-        let mut reuse = Reuse::default();
+        let mut cache = EmbeddingCache::default();
         let crowd: Vec<Rect> = (0..8).map(|i| person(i as f32 * 100.0)).collect();
-        assert!(frame(&mut reuse, &crowd, u32::MAX).iter().all(|made| *made));
-        assert!(frame(&mut reuse, &crowd, u32::MAX).iter().all(|made| !made));
+        assert!(frame(&mut cache, &crowd, u32::MAX).iter().all(|made| *made));
+        assert!(frame(&mut cache, &crowd, u32::MAX).iter().all(|made| !made));
     }
 
     #[test]
     fn jumps_newcomers_and_overlaps_are_embedded() {
-        let mut reuse = Reuse::default();
-        assert_eq!(frame(&mut reuse, &[person(0.0)], 100), [true]);
+        let mut cache = EmbeddingCache::default();
+        assert_eq!(frame(&mut cache, &[person(0.0)], 100), [true]);
         assert_eq!(
-            frame(&mut reuse, &[person(2.0), person(200.0)], 100),
+            frame(&mut cache, &[person(2.0), person(200.0)], 100),
             [false, true]
         );
         // Another person stands so near that the boxes may be exchanged.
         assert_eq!(
-            frame(&mut reuse, &[person(180.0), person(200.0)], 100),
+            frame(&mut cache, &[person(180.0), person(200.0)], 100),
             [true, true]
         );
-        assert_eq!(frame(&mut reuse, &[person(500.0)], 100), [true]);
+        assert_eq!(frame(&mut cache, &[person(500.0)], 100), [true]);
     }
 
     #[test]
     fn a_box_missed_for_a_moment_is_continued_but_not_for_long() {
-        let mut reuse = Reuse::default();
-        frame(&mut reuse, &[person(0.0)], 100);
-        frame(&mut reuse, &[], 100);
-        assert_eq!(frame(&mut reuse, &[person(0.0)], 100), [false]);
+        let mut cache = EmbeddingCache::default();
+        frame(&mut cache, &[person(0.0)], 100);
+        frame(&mut cache, &[], 100);
+        assert_eq!(frame(&mut cache, &[person(0.0)], 100), [false]);
         for _ in 0..=MEMORY_FRAMES {
-            frame(&mut reuse, &[], 100);
+            frame(&mut cache, &[], 100);
         }
-        assert_eq!(frame(&mut reuse, &[person(0.0)], 100), [true]);
-        reuse.clear();
-        assert_eq!(frame(&mut reuse, &[person(0.0)], 100), [true]);
+        assert_eq!(frame(&mut cache, &[person(0.0)], 100), [true]);
+        cache.clear();
+        assert_eq!(frame(&mut cache, &[person(0.0)], 100), [true]);
     }
 
     #[test]
     fn a_refused_vector_is_tried_again() {
-        let mut reuse = Reuse::default();
-        reuse.next_frame();
+        let mut cache = EmbeddingCache::default();
+        cache.next_frame();
         let boxes = [sure(person(0.0))];
-        let decisions = reuse.decide(&boxes, Rule::Every(100), 0);
-        reuse.remember(&boxes, &decisions, &[None], Rule::Every(100), 0);
-        assert_eq!(frame(&mut reuse, &[person(0.0)], 100), [true]);
+        let decisions = cache.decide(&boxes, Rule::Every(100), 0);
+        cache.remember(&boxes, &decisions, &[None], Rule::Every(100), 0);
+        assert_eq!(frame(&mut cache, &[person(0.0)], 100), [true]);
     }
 
     const MS: u64 = 1_000_000;
 
     /// At which of so many frames, 40 ms apart, a person got a vector.
-    fn adaptive(frames: u64, mut seen: impl FnMut(&mut Reuse, u64) -> Candidate) -> Vec<u64> {
-        let mut reuse = Reuse::default();
+    fn adaptive(
+        frames: u64,
+        mut seen: impl FnMut(&mut EmbeddingCache, u64) -> Candidate,
+    ) -> Vec<u64> {
+        let mut cache = EmbeddingCache::default();
         (0..frames)
             .filter(|&n| {
-                let seen = seen(&mut reuse, n);
-                frame_of(&mut reuse, &[seen], Rule::Adaptive, n * 40 * MS)[0]
+                let seen = seen(&mut cache, n);
+                frame_of(&mut cache, &[seen], Rule::Adaptive, n * 40 * MS)[0]
             })
             .collect()
     }
@@ -446,10 +453,10 @@ mod tests {
             sure(Rect::new(0.0, 0.0, width, 100.0))
         });
         assert_eq!(turned, [0, 3, 8, 13, 21, 29, 37, 50, 63, 70]);
-        let asked = adaptive(80, |reuse, n| {
+        let asked = adaptive(80, |cache, n| {
             if n == 60 {
-                reuse.ask(&person(5.0));
-                reuse.ask(&person(500.0));
+                cache.ask(&person(5.0));
+                cache.ask(&person(500.0));
             }
             sure(person(0.0))
         });
@@ -458,12 +465,12 @@ mod tests {
 
     #[test]
     fn people_who_cross_are_embedded_until_they_are_apart() {
-        let mut reuse = Reuse::default();
+        let mut cache = EmbeddingCache::default();
         let mut made = Vec::new();
         for n in 0..100_u64 {
             let x = n as f32 * 2.0;
             let boxes = [sure(person(100.0)), sure(person(x))];
-            let new = frame_of(&mut reuse, &boxes, Rule::Adaptive, n * 40 * MS);
+            let new = frame_of(&mut cache, &boxes, Rule::Adaptive, n * 40 * MS);
             if new[0] {
                 made.push(n);
             }
@@ -475,16 +482,16 @@ mod tests {
 
     #[test]
     fn a_box_that_flickers_is_not_embedded() {
-        let mut reuse = Reuse::default();
+        let mut cache = EmbeddingCache::default();
         let weak = Candidate {
             confidence: 0.3,
             ..sure(person(0.0))
         };
-        assert_eq!(frame_of(&mut reuse, &[weak], Rule::Adaptive, 0), [false]);
-        let again = frame_of(&mut reuse, &[weak], Rule::Adaptive, 40 * MS);
+        assert_eq!(frame_of(&mut cache, &[weak], Rule::Adaptive, 0), [false]);
+        let again = frame_of(&mut cache, &[weak], Rule::Adaptive, 40 * MS);
         assert_eq!(again, [true]);
         // A clock that runs backwards does not keep an old vector for ever.
-        let back = frame_of(&mut reuse, &[weak], Rule::Adaptive, 0);
+        let back = frame_of(&mut cache, &[weak], Rule::Adaptive, 0);
         assert_eq!(back, [true]);
     }
 }

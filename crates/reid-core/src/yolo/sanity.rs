@@ -1,42 +1,42 @@
-//! Noticing that a detector runs and finds nothing, and saying once what is probably wrong.
+//! Sanity check of a detector that runs and finds nothing: warns once, with the probable cause.
 
 use std::fmt;
 
 use super::Decoded;
 
-/// Frames looked at before silence is remarkable: ten seconds at 25 frames a second.
+/// Frames without a detection before the warning: ten seconds at 25 frames per second.
 pub const SILENT_FRAMES: u64 = 250;
 
-/// Frames whose scores are all exactly zero, or whose boxes all lie outside of the picture, before that is remarkable. Models with
-/// 8-bit outputs give such frames where nothing is in view.
+/// Frames whose scores are all exactly zero, or whose boxes all lie outside the picture, before the warning. Models with 8-bit
+/// outputs give such frames where nothing is in view.
 pub const ZERO_FRAMES: u64 = 25;
 
-/// Something that the user should know. Each kind is said once.
+/// A warning for the user. Each kind is given once.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Remark {
-    /// Nothing has ever passed; how many frames were looked at, the best score seen and the threshold.
+pub enum Warning {
+    /// No detection has ever passed the threshold.
     NothingPasses {
-        /// Frames looked at.
+        /// Frames with inference.
         frames: u64,
         /// Highest score seen so far.
         best: f32,
-        /// Threshold it had to reach.
+        /// The threshold.
         threshold: f32,
     },
-    /// Scores pass, but not one of the boxes lies in the picture.
+    /// Scores pass, but every box lies outside the picture.
     NothingInside {
         /// Highest score seen so far.
         best: f32,
     },
     /// Every score of the classes to find is exactly zero in every frame.
     AllZero,
-    /// So many numbers of this frame are NaN or infinite.
+    /// Number of values of this frame that are NaN or infinite.
     NotFinite(usize),
-    /// So many scores of this frame are above 1.
+    /// Number of scores of this frame above 1.
     Implausible(usize),
 }
 
-impl fmt::Display for Remark {
+impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NothingPasses {
@@ -45,31 +45,31 @@ impl fmt::Display for Remark {
                 threshold,
             } => write!(
                 f,
-                "nothing was found in {frames} frames: the best score seen is {best:.3}, 'threshold' is {threshold:.3}. If people are in view, lower 'threshold', or check how the model wants its pictures (sidecar)"
+                "nothing was found in {frames} frames: the best score seen is {best:.3}, 'threshold' is {threshold:.3}. If people are in view, lower 'threshold', or check the preprocessing that the model expects (.toml file)"
             ),
             Self::NothingInside { best } => write!(
                 f,
-                "scores reach {best:.3}, but every box is empty or lies outside of the picture: the model writes its boxes in another way. Set the property 'layout', or the size of its input in the .toml file (width, height)"
+                "scores reach {best:.3}, but every box is empty or lies outside the picture: the model's boxes have another layout. Set the property 'layout', or the size of its input in the .toml file (width, height)"
             ),
             Self::AllZero => write!(
                 f,
-                "every score of the classes to find is exactly zero so far. If such objects are in view, the model is broken, as by quantizing boxes and scores with one scale: use another file"
+                "every score of the classes to find is exactly zero so far. If such objects are in view, the model is broken, for instance because boxes and scores were quantised with one scale: use another file"
             ),
             Self::NotFinite(count) => write!(
                 f,
-                "the model gave {count} numbers that are not finite; they are dropped and counted in 'stats'. Half precision or a broken export is the usual cause"
+                "the model gave {count} values that are not finite; they are dropped and counted in 'stats'. Half precision or a broken export is the usual cause"
             ),
             Self::Implausible(count) => write!(
                 f,
-                "the model gave {count} scores above 1; they are dropped. The output layout is probably another one: set the property 'layout'"
+                "the model gave {count} scores above 1; they are dropped. The output layout is probably a different one: set the property 'layout'"
             ),
         }
     }
 }
 
-/// What a detector has shown so far.
+/// What was seen of a detector so far.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Health {
+pub struct SanityCheck {
     frames: u64,
     best: f32,
     threshold: f32,
@@ -81,26 +81,26 @@ pub struct Health {
     has_said_implausible: bool,
 }
 
-impl Health {
-    /// Takes note of a frame's outcome: what was decoded, how many boxes were kept, at which threshold. Returns what is
-    /// to be said, the gravest first and at most one a frame.
-    pub fn note(&mut self, decoded: &Decoded, kept: usize, threshold: f32) -> Option<Remark> {
+impl SanityCheck {
+    /// Takes the outcome of a frame: what was decoded, how many boxes were kept, at which threshold. Returns at most one
+    /// warning per frame, the most severe first.
+    pub fn note(&mut self, decoded: &Decoded, kept: usize, threshold: f32) -> Option<Warning> {
         self.frames += 1;
         self.best = self.best.max(decoded.best_score.unwrap_or(0.0));
         self.threshold = threshold;
         self.misplaced = self.misplaced.saturating_add(decoded.misplaced);
         self.has_found |= kept > 0;
         if decoded.not_finite > 0 && !std::mem::replace(&mut self.has_said_not_finite, true) {
-            return Some(Remark::NotFinite(decoded.not_finite));
+            return Some(Warning::NotFinite(decoded.not_finite));
         }
         if decoded.implausible > 0 && !std::mem::replace(&mut self.has_said_implausible, true) {
-            return Some(Remark::Implausible(decoded.implausible));
+            return Some(Warning::Implausible(decoded.implausible));
         }
         self.note_silence(decoded)
     }
 
-    /// What is to be said at the end of a stream that was too short for [`Self::note`] to say it.
-    pub fn at_end(&mut self) -> Option<Remark> {
+    /// The warning at the end of a stream that was too short for [`Self::note`] to give it.
+    pub fn at_end(&mut self) -> Option<Warning> {
         let is_silent = self.frames > 0 && !self.has_found && !self.has_said_zero;
         if !is_silent || std::mem::replace(&mut self.has_said_silent, true) {
             return None;
@@ -108,12 +108,12 @@ impl Health {
         Some(self.silence())
     }
 
-    fn note_silence(&mut self, decoded: &Decoded) -> Option<Remark> {
+    fn note_silence(&mut self, decoded: &Decoded) -> Option<Warning> {
         // An empty output (suppression inside the model) has no scores at all, which is not zero.
         let is_zero = self.best == 0.0 && decoded.best_score.is_some();
         if is_zero && self.frames >= ZERO_FRAMES && !self.has_said_zero {
             self.has_said_zero = true;
-            return Some(Remark::AllZero);
+            return Some(Warning::AllZero);
         }
         let patience = match self.misplaced {
             0 => SILENT_FRAMES,
@@ -127,7 +127,7 @@ impl Health {
     }
 
     /// Why nothing was found.
-    fn silence(&self) -> Remark {
+    fn silence(&self) -> Warning {
         let Self {
             frames,
             best,
@@ -135,12 +135,12 @@ impl Health {
             ..
         } = *self;
         match self.misplaced {
-            0 => Remark::NothingPasses {
+            0 => Warning::NothingPasses {
                 frames,
                 best,
                 threshold,
             },
-            _ => Remark::NothingInside { best },
+            _ => Warning::NothingInside { best },
         }
     }
 }
@@ -156,32 +156,32 @@ mod tests {
         }
     }
 
-    fn remarks(frames: u64, decoded: &Decoded, kept: usize) -> Vec<(u64, Remark)> {
-        let mut health = Health::default();
+    fn warnings(frames: u64, decoded: &Decoded, kept: usize) -> Vec<(u64, Warning)> {
+        let mut sanity = SanityCheck::default();
         (1..=frames)
-            .filter_map(|i| Some((i, health.note(decoded, kept, 0.5)?)))
+            .filter_map(|i| Some((i, sanity.note(decoded, kept, 0.5)?)))
             .collect()
     }
 
     #[test]
-    fn silence_is_remarked_once_with_the_best_score() {
-        let silent = Remark::NothingPasses {
+    fn silence_is_warned_about_once_with_the_best_score() {
+        let silent = Warning::NothingPasses {
             frames: SILENT_FRAMES,
             best: 0.48,
             threshold: 0.5,
         };
         assert_eq!(
-            remarks(1000, &seen(Some(0.48)), 0),
+            warnings(1000, &seen(Some(0.48)), 0),
             [(SILENT_FRAMES, silent)]
         );
         assert!(silent.to_string().contains("0.480"));
-        assert_eq!(remarks(1000, &seen(Some(0.9)), 1), []);
-        let empty = Remark::NothingPasses {
+        assert_eq!(warnings(1000, &seen(Some(0.9)), 1), []);
+        let empty = Warning::NothingPasses {
             frames: SILENT_FRAMES,
             best: 0.0,
             threshold: 0.5,
         };
-        assert_eq!(remarks(1000, &seen(None), 0), [(SILENT_FRAMES, empty)]);
+        assert_eq!(warnings(1000, &seen(None), 0), [(SILENT_FRAMES, empty)]);
     }
 
     #[test]
@@ -190,22 +190,22 @@ mod tests {
             misplaced: 3,
             ..seen(Some(0.9))
         };
-        let expected = Remark::NothingInside { best: 0.9 };
-        assert_eq!(remarks(1000, &outside, 0), [(ZERO_FRAMES, expected)]);
+        let expected = Warning::NothingInside { best: 0.9 };
+        assert_eq!(warnings(1000, &outside, 0), [(ZERO_FRAMES, expected)]);
         assert!(expected.to_string().contains("'layout'"));
-        assert_eq!(remarks(1000, &outside, 1), []);
+        assert_eq!(warnings(1000, &outside, 1), []);
     }
 
     #[test]
-    fn a_short_stream_without_a_find_is_remarked_at_its_end() {
+    fn a_short_stream_without_a_find_is_warned_about_at_its_end() {
         let at_end = |frames, kept| {
-            let mut health = Health::default();
+            let mut sanity = SanityCheck::default();
             for _ in 0..frames {
-                health.note(&seen(Some(0.2)), kept, 0.25);
+                sanity.note(&seen(Some(0.2)), kept, 0.25);
             }
-            (health.at_end(), health.at_end())
+            (sanity.at_end(), sanity.at_end())
         };
-        let expected = Remark::NothingPasses {
+        let expected = Warning::NothingPasses {
             frames: 7,
             best: 0.2,
             threshold: 0.25,
@@ -217,24 +217,24 @@ mod tests {
     }
 
     #[test]
-    fn zeros_are_remarked_once() {
+    fn zeros_are_warned_about_once() {
         assert_eq!(
-            remarks(1000, &seen(Some(0.0)), 0),
-            [(ZERO_FRAMES, Remark::AllZero)]
+            warnings(1000, &seen(Some(0.0)), 0),
+            [(ZERO_FRAMES, Warning::AllZero)]
         );
     }
 
     #[test]
-    fn what_cannot_be_is_remarked_at_once() {
+    fn what_cannot_be_is_warned_about_at_once() {
         let nan = Decoded {
             not_finite: 3,
             ..seen(None)
         };
-        assert_eq!(remarks(10, &nan, 1), [(1, Remark::NotFinite(3))]);
+        assert_eq!(warnings(10, &nan, 1), [(1, Warning::NotFinite(3))]);
         let logits = Decoded {
             implausible: 2,
             ..seen(Some(0.9))
         };
-        assert_eq!(remarks(10, &logits, 1), [(1, Remark::Implausible(2))]);
+        assert_eq!(warnings(10, &logits, 1), [(1, Warning::Implausible(2))]);
     }
 }

@@ -1,11 +1,11 @@
 //! A detector: its inputs, how its outputs are read, what its classes are called.
 
 use super::{
-    error::FactsError,
+    error::ModelSpecError,
     input::{describe, picture_input},
+    input_spec::{adjust, family_spec},
     metadata::Metadata,
     picture::{PictureInput, Size},
-    spec::{adjust, family_spec},
 };
 use crate::{
     core::{
@@ -33,9 +33,9 @@ pub struct DetectorInputs {
     pub candidates: Vec<Size>,
 }
 
-/// What an element or its user says about a detector.
+/// Overrides by the user: properties of the element and the sidecar.
 #[derive(Clone, Debug, Default)]
-pub struct DetectorWishes {
+pub struct DetectorOverrides {
     /// Property `layout`; `None` is automatic.
     pub layout: Option<Layout>,
     /// Class names of the property `labels-file`.
@@ -44,11 +44,11 @@ pub struct DetectorWishes {
     pub sidecar: Sidecar,
 }
 
-/// A detector, ready to be fed and read.
+/// The specification of a detector.
 #[derive(Clone, Debug, PartialEq)]
-pub struct DetectorFacts {
+pub struct DetectorSpec {
     /// How a frame becomes a tensor.
-    pub spec: InputSpec,
+    pub input: InputSpec,
     /// How the outputs are read.
     pub head: Head,
     /// What the classes are called.
@@ -59,13 +59,13 @@ pub struct DetectorFacts {
 
 impl DetectorInputs {
     /// Reads a detector's inputs.
-    pub fn new(info: &ModelInfo, sidecar: &Sidecar) -> Result<Self, FactsError> {
+    pub fn new(info: &ModelInfo, sidecar: &Sidecar) -> Result<Self, ModelSpecError> {
         let metadata = Metadata(&info.metadata);
         metadata.check_task("detect")?;
         let picture = picture_input(info, sidecar)?;
         if let Some(batch) = picture.batch.filter(|&batch| batch != 1) {
             let input = describe(&info.inputs[picture.index]);
-            return Err(FactsError::WrongBatch { input, batch });
+            return Err(ModelSpecError::WrongBatch { input, batch });
         }
         let sizes_index = sizes_input(info, picture.index)?;
         let candidates = detector_sizes(&picture, &metadata, sidecar)?;
@@ -77,42 +77,42 @@ impl DetectorInputs {
     }
 }
 
-impl DetectorFacts {
-    /// Puts together what is known of a detector whose inputs are `inputs` and which was tried at `size`.
-    /// `shapes` are those of the outputs it then gave, in its order; without them the declared ones must do.
+impl DetectorSpec {
+    /// Derives the specification of a detector with the inputs `inputs` that ran once at `size`. `shapes` are those of the
+    /// outputs of that run, in the model's order; without them the declared shapes are used.
     pub fn new(
         info: &ModelInfo,
         inputs: &DetectorInputs,
         size: Size,
         shapes: Option<&[Vec<usize>]>,
-        wishes: &DetectorWishes,
-    ) -> Result<Self, FactsError> {
+        overrides: &DetectorOverrides,
+    ) -> Result<Self, ModelSpecError> {
         let metadata = Metadata(&info.metadata);
-        let named = wishes
+        let named = overrides
             .labels
             .clone()
-            .or_else(|| wishes.sidecar.labels.clone())
+            .or_else(|| overrides.sidecar.labels.clone())
             .or_else(|| metadata.names());
         let hints = Hints {
             input_width: size.width,
             input_height: size.height,
             classes: named.as_ref().map(Vec::len),
             end2end: metadata.is_suppressed(),
-            task: (wishes.sidecar.task.map(Task::name))
+            task: (overrides.sidecar.task.map(Task::name))
                 .or(metadata.get("task"))
                 .map(str::to_owned),
-            layout: wishes.layout.or(wishes.sidecar.layout),
+            layout: overrides.layout.or(overrides.sidecar.layout),
         };
         let head = yolo::recognise(&outputs(info, shapes), &hints)?;
         let family = family_spec(head.layout());
-        let spec = InputSpec {
+        let input = InputSpec {
             width: size.width,
             height: size.height,
             tensor: inputs.picture.tensor,
             ..metadata.adjust(family)?
         };
         Ok(Self {
-            spec: adjust(spec, &wishes.sidecar),
+            input: adjust(input, &overrides.sidecar),
             are_labels_known: named.is_some(),
             labels: named.unwrap_or_else(|| assumed_labels(head.classes())),
             head,
@@ -142,7 +142,7 @@ fn assumed_labels(classes: Option<usize>) -> Vec<String> {
 }
 
 /// The second input of DETR exports; any other is more than we can give.
-fn sizes_input(info: &ModelInfo, picture: usize) -> Result<Option<usize>, FactsError> {
+fn sizes_input(info: &ModelInfo, picture: usize) -> Result<Option<usize>, ModelSpecError> {
     let mut others = (0..info.inputs.len()).filter(|&i| i != picture);
     let first = others.next();
     let is_sizes = |t: &TensorInfo| {
@@ -152,7 +152,7 @@ fn sizes_input(info: &ModelInfo, picture: usize) -> Result<Option<usize>, FactsE
         .filter(|&i| !is_sizes(&info.inputs[i]))
         .or_else(|| others.next());
     match unknown {
-        Some(i) => Err(FactsError::UnknownInput(describe(&info.inputs[i]))),
+        Some(i) => Err(ModelSpecError::UnknownInput(describe(&info.inputs[i]))),
         None => Ok(first),
     }
 }
@@ -162,7 +162,7 @@ fn detector_sizes(
     picture: &PictureInput,
     metadata: &Metadata,
     sidecar: &Sidecar,
-) -> Result<Vec<Size>, FactsError> {
+) -> Result<Vec<Size>, ModelSpecError> {
     let asked = metadata.sides(sidecar)?;
     let size = Size {
         width: picture.width.or(asked.0).unwrap_or(DEFAULT_DETECTOR_SIDE),
@@ -173,7 +173,7 @@ fn detector_sizes(
         height: sidecar.height.unwrap_or(size.height),
     };
     if wished != size {
-        return Err(FactsError::FixedSize {
+        return Err(ModelSpecError::FixedSize {
             declared: size,
             asked: wished,
         });
@@ -214,15 +214,18 @@ mod tests {
     };
     use crate::core::preprocess::{ColorOrder, ResizeMode};
 
-    fn detector(info: &ModelInfo, wishes: &DetectorWishes) -> Result<DetectorFacts, FactsError> {
-        let inputs = DetectorInputs::new(info, &wishes.sidecar)?;
-        DetectorFacts::new(info, &inputs, inputs.candidates[0], None, wishes)
+    fn detector(
+        info: &ModelInfo,
+        overrides: &DetectorOverrides,
+    ) -> Result<DetectorSpec, ModelSpecError> {
+        let inputs = DetectorInputs::new(info, &overrides.sidecar)?;
+        DetectorSpec::new(info, &inputs, inputs.candidates[0], None, overrides)
     }
 
-    fn with_sidecar(text: &str) -> DetectorWishes {
-        DetectorWishes {
+    fn with_sidecar(text: &str) -> DetectorOverrides {
+        DetectorOverrides {
             sidecar: Sidecar::parse(text).unwrap(),
-            ..DetectorWishes::default()
+            ..DetectorOverrides::default()
         }
     }
 
@@ -230,11 +233,11 @@ mod tests {
     fn families_are_fed_as_their_makers_feed_them() {
         let ultralytics = detector(
             &model(&[1, 3, 320, 320], &[&[1, 84, 2100]], &[]),
-            &DetectorWishes::default(),
+            &DetectorOverrides::default(),
         )
         .unwrap();
         assert_eq!(
-            ultralytics.spec,
+            ultralytics.input,
             InputSpec {
                 width: 320,
                 height: 320,
@@ -245,10 +248,10 @@ mod tests {
         assert!(!ultralytics.are_labels_known);
         let yolox = detector(
             &model(&[1, 3, 416, 416], &[&[1, 3549, 85]], &[]),
-            &DetectorWishes::default(),
+            &DetectorOverrides::default(),
         )
         .unwrap()
-        .spec;
+        .input;
         assert_eq!(
             (yolox.color, yolox.scale, yolox.resize, yolox.pad),
             (ColorOrder::Bgr, [1.0; 3], ResizeMode::LetterboxTopLeft, 114)
@@ -283,25 +286,25 @@ mod tests {
             ("names", "{0: 'human', 1: 'dog'}"),
         ];
         let info = model(&[1, 3, 64, 64], &[&[1, 6, 84]], &metadata);
-        let own = detector(&info, &DetectorWishes::default()).unwrap();
+        let own = detector(&info, &DetectorOverrides::default()).unwrap();
         assert_eq!(own.labels, ["human", "dog"]);
         assert_eq!(
-            (own.spec.color, own.spec.resize, own.spec.offset),
+            (own.input.color, own.input.resize, own.input.offset),
             (ColorOrder::Bgr, ResizeMode::Squash, [-10.0, -20.0, -30.0])
         );
         let text = "color = 'rgb'\nstd = [2.0, 2.0, 2.0]\nlabels = ['a', 'b']\npad = 7";
         let overruled = detector(&info, &with_sidecar(text)).unwrap();
         assert_eq!(overruled.labels, ["a", "b"]);
-        let spec = overruled.spec;
-        assert_eq!((spec.color, spec.pad), (ColorOrder::Rgb, 7));
-        assert_eq!((spec.scale, spec.offset), ([0.5; 3], [0.0; 3]));
+        let input = overruled.input;
+        assert_eq!((input.color, input.pad), (ColorOrder::Rgb, 7));
+        assert_eq!((input.scale, input.offset), ([0.5; 3], [0.0; 3]));
     }
 
     #[test]
     fn exports_with_suppression_inside_say_so_in_their_arguments() {
         let layout = |outputs: &[Shape], metadata: &[(&str, &str)]| {
             let info = model(&[1, 3, 640, 640], outputs, metadata);
-            detector(&info, &DetectorWishes::default()).map(|facts| facts.head.layout())
+            detector(&info, &DetectorOverrides::default()).map(|spec| spec.head.layout())
         };
         let nms = ("args", "{'batch': 1, 'half': False, 'nms': True}");
         let (pose, person) = (("task", "pose"), ("names", "{0: 'person'}"));
@@ -339,7 +342,7 @@ mod tests {
         check(&[("reid.height", "384")], "", &[wide, Size::square(640)]);
         let fixed = model(&[1, 3, 64, 64], &[&[1, 6, 84]], &[]);
         let error = DetectorInputs::new(&fixed, &Sidecar::parse("width = 128").unwrap());
-        assert!(matches!(error, Err(FactsError::FixedSize { .. })));
+        assert!(matches!(error, Err(ModelSpecError::FixedSize { .. })));
     }
 
     #[test]
@@ -347,7 +350,7 @@ mod tests {
         let check = |input: Shape, part: &str| {
             let error = detector(
                 &model(input, &[&[1, 84, 8400]], &[]),
-                &DetectorWishes::default(),
+                &DetectorOverrides::default(),
             );
             let text = error.unwrap_err().to_string();
             assert!(
@@ -365,7 +368,7 @@ mod tests {
         bytes.inputs[0].element = ElementType::U8;
         assert!(matches!(
             DetectorInputs::new(&bytes, &Sidecar::default()),
-            Err(FactsError::WrongElement { .. })
+            Err(ModelSpecError::WrongElement { .. })
         ));
         let none = ModelInfo {
             inputs: vec![],
@@ -373,7 +376,7 @@ mod tests {
         };
         assert!(matches!(
             DetectorInputs::new(&none, &Sidecar::default()),
-            Err(FactsError::NoPictureInput(_))
+            Err(ModelSpecError::NoPictureInput(_))
         ));
     }
 
@@ -392,19 +395,19 @@ mod tests {
     #[test]
     fn classes_are_found_by_name() {
         let names = [("names", "{0: 'face', 1: 'Person'}")];
-        let facts = detector(
+        let spec = detector(
             &model(&[1, 3, 64, 64], &[&[1, 6, 84]], &names),
-            &DetectorWishes::default(),
+            &DetectorOverrides::default(),
         )
         .unwrap();
         assert_eq!(
-            (facts.class_id("person"), facts.class_id("face")),
+            (spec.class_id("person"), spec.class_id("face")),
             (Some(1), Some(0))
         );
-        assert_eq!(facts.class_id("dog"), None);
-        let few = DetectorWishes {
+        assert_eq!(spec.class_id("dog"), None);
+        let few = DetectorOverrides {
             labels: Some(vec!["person".into()]),
-            ..DetectorWishes::default()
+            ..DetectorOverrides::default()
         };
         let error = detector(&model(&[1, 3, 640, 640], &[&[1, 84, 8400]], &[]), &few);
         let text = error.unwrap_err().to_string();
@@ -419,7 +422,7 @@ mod tests {
         let embedder = model(&[1, 3, 256, 128], &[&[1, 512]], &[("reid.task", "embed")]);
         assert!(matches!(
             DetectorInputs::new(&embedder, &Sidecar::default()),
-            Err(FactsError::Task { .. })
+            Err(ModelSpecError::Task { .. })
         ));
     }
 }

@@ -2,11 +2,11 @@
 
 use super::{
     embedder::DEFAULT_EMBEDDER_SIZE,
-    error::FactsError,
+    error::ModelSpecError,
     input::{describe, describe_all, picture_input},
+    input_spec::{adjust, embedder_spec},
     metadata::Metadata,
     picture::{PictureInput, Size},
-    spec::{adjust, embedder_spec},
 };
 use crate::{
     core::preprocess::InputSpec,
@@ -16,13 +16,13 @@ use crate::{
     },
 };
 
-/// What is known of a model that compares two pictures.
+/// The specification of a model that compares two pictures.
 #[derive(Clone, Debug, PartialEq)]
-pub struct PairFacts {
+pub struct PairSpec {
     /// Where the first picture goes; the second goes into the other input, which is like it.
     pub picture: PictureInput,
     /// How pictures become numbers.
-    pub spec: InputSpec,
+    pub input: InputSpec,
     /// What the model's first output is.
     pub score: PairScore,
 }
@@ -36,13 +36,13 @@ pub enum PairScore {
     Logit,
 }
 
-impl PairFacts {
+impl PairSpec {
     /// Reads a model that compares two pictures: two inputs of the same shape, metadata `reid.task` = `pair` or none,
     /// `reid.score` = `probability` (also when it is not said) or `logit`.
-    pub fn new(info: &ModelInfo, sidecar: &Sidecar) -> Result<Self, FactsError> {
+    pub fn new(info: &ModelInfo, sidecar: &Sidecar) -> Result<Self, ModelSpecError> {
         let metadata = Metadata(&info.metadata);
         metadata.check_task("pair")?;
-        let no_pair = || FactsError::NoPair(describe_all(&info.inputs));
+        let no_pair = || ModelSpecError::NoPair(describe_all(&info.inputs));
         let [a, b] = &info.inputs[..] else {
             return Err(no_pair());
         };
@@ -52,11 +52,11 @@ impl PairFacts {
         let picture = picture_input(info, sidecar)?;
         if let Some(batch) = picture.batch.filter(|&batch| batch != 1) {
             let input = describe(a);
-            return Err(FactsError::WrongBatch { input, batch });
+            return Err(ModelSpecError::WrongBatch { input, batch });
         }
         let asked = metadata.sides(sidecar)?;
         let Size { width, height } = DEFAULT_EMBEDDER_SIZE;
-        let spec = InputSpec {
+        let input = InputSpec {
             width: picture.width.or(asked.0).unwrap_or(width),
             height: picture.height.or(asked.1).unwrap_or(height),
             tensor: picture.tensor,
@@ -64,7 +64,7 @@ impl PairFacts {
         };
         let score = metadata.named("reid.score", &PAIR_SCORES, "probability or logit")?;
         Ok(Self {
-            spec: adjust(spec, sidecar),
+            input: adjust(input, sidecar),
             score: score.unwrap_or(PairScore::Probability),
             picture,
         })
@@ -99,15 +99,15 @@ mod tests {
             info.inputs.push(tensor("other", other, ElementType::F32));
             info
         };
-        let of = |info: &ModelInfo| PairFacts::new(info, &Sidecar::default());
+        let of = |info: &ModelInfo| PairSpec::new(info, &Sidecar::default());
         let shape = [0, 3, 128, 64];
         let plain = two(&shape, &shape, &[]);
-        let facts = of(&plain).unwrap();
+        let spec = of(&plain).unwrap();
         assert_eq!(
-            (facts.spec.width, facts.spec.height, facts.score),
+            (spec.input.width, spec.input.height, spec.score),
             (64, 128, PairScore::Probability)
         );
-        assert!(PairFacts::fits(&plain) && !PairFacts::fits(&model(&shape, &[&[0, 512]], &[])));
+        assert!(PairSpec::fits(&plain) && !PairSpec::fits(&model(&shape, &[&[0, 512]], &[])));
         let logit = two(
             &shape,
             &shape,

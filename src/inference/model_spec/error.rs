@@ -6,7 +6,7 @@ use crate::{core::yolo::LayoutError, inference::model::ElementType};
 /// Why a model cannot be used as asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs)]
-pub enum FactsError {
+pub enum ModelSpecError {
     #[error("it has no input that takes pictures: its inputs are {0}")]
     NoPictureInput(String),
     #[error(
