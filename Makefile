@@ -3,13 +3,13 @@ SHELL := /bin/bash
 CARGO ?= cargo
 PLUGIN := target/gst-plugin/libgstreid.so
 
-.PHONY: help build env demo test lint bench test-training clean
+.PHONY: help build env demo test test-debian13 lint bench test-training clean
 help: ## This list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 build: ## Fetch what is missing and build the plugin and reidctl
 	@scripts/setup.sh build
-	$(CARGO) build --release --locked --workspace
+	. scripts/features.sh && $(CARGO) build --release --locked --workspace "$${gstreamer_features[@]}"
 	@mkdir -p $(dir $(PLUGIN)) && cp -u target/release/libgstreid.so $(PLUGIN)
 
 env: ## Print the environment for a shell: eval "$$(make -s env)"
@@ -24,6 +24,9 @@ test: ## Everything that can be checked without PyTorch
 	@scripts/setup.sh test
 	@scripts/test.sh
 
+test-debian13: ## The tests with GStreamer 1.26, in a Debian 13 folder that debootstrap makes; needs root
+	@scripts/test-debian13.sh $(ARGS)
+
 lint: ## rustfmt and clippy with default, all and no features
 	@scripts/lint.sh
 
@@ -36,4 +39,4 @@ test-training: ## Smoke test of the training recipes; installs PyTorch (large)
 	@models/training/test.sh
 
 clean: ## Remove what was built; downloads in .deps/ stay
-	rm -rf target out
+	rm -rf --one-file-system target out

@@ -2,4 +2,5 @@
 # Criterion benchmarks and the whole detection pipeline against bare ONNX Runtime. Arguments go to cargo bench.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-cargo bench --locked "$@"
+. scripts/features.sh
+cargo bench --locked "${gstreamer_features[@]}" "$@"

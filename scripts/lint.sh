@@ -8,7 +8,8 @@ cargo clippy --locked --workspace --all-targets --no-default-features -- -D warn
 for feature in sqlite postgres; do
     cargo clippy --locked --lib --no-default-features --features "$feature" -- -D warnings
 done
-if pkg-config --atleast-version=1.24 gstreamer-1.0; then
+. scripts/features.sh
+if has_analytics; then
     cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
 else
     # clippy links nothing, so the bindings of newer versions can be checked without the libraries

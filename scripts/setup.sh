@@ -121,7 +121,14 @@ pgvector() {
     fi
 }
 
+# The bindings of GStreamer's analytics metas, where it has them (Debian 13 does, 12 does not).
+analytics() {
+    pkg-config --exists 'gstreamer-1.0 >= 1.24' || return 0
+    echo "libgstreamer-plugins-bad1.0-dev GStreamer's library of analytics metas, to build against" | install_packages
+}
+
 command -v cargo >/dev/null || die "Rust is missing: install it with rustup, then run this again"
 wanted | install_packages
+analytics
 [ "$purpose" != test ] || pgvector
 onnxruntime

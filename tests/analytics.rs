@@ -1,15 +1,35 @@
 //! The analytics metas that GStreamer 1.24 and newer have, on real pipelines.
 #![cfg(feature = "v1_24")]
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex},
-};
+#[path = "common/played.rs"]
+mod played;
+
+use std::collections::BTreeMap;
 
 use gst::prelude::*;
 use gst_analytics::{
-    AnalyticsMetaRefExt, AnalyticsODMtd, AnalyticsRelationMeta, AnalyticsTrackingMtd, RelTypes,
+    AnalyticsClassificationMtd, AnalyticsMetaRefExt, AnalyticsODMtd, AnalyticsRelationMeta,
+    AnalyticsRelationMetaODExt, AnalyticsRelationMetaTrackingExt, AnalyticsTrackingMtd, RelTypes,
 };
+use gstreid::media::PeopleMeta;
+
+/// Whether GStreamer has this element of upstream's; that it has not is said.
+///
+/// `GST_REID_UPSTREAM_PLUGINS` is a folder of plugins that the distribution lacks (`make test-debian13` fills one).
+fn has(element: &str) -> bool {
+    played::init();
+    static SCANNED: std::sync::Once = std::sync::Once::new();
+    SCANNED.call_once(|| {
+        if let Some(folder) = std::env::var_os("GST_REID_UPSTREAM_PLUGINS") {
+            gst::Registry::get().scan_path(folder);
+        }
+    });
+    let is_there = gst::ElementFactory::find(element).is_some();
+    if !is_there {
+        eprintln!("skipped: {} has no {element} here", gst::version_string());
+    }
+    is_there
+}
 
 /// What a buffer says of a number: buffer time, first and last seen, ns.
 #[derive(Clone, Copy, Debug)]
@@ -22,26 +42,53 @@ struct Told {
 /// By number, in order of time.
 type All = BTreeMap<u64, Vec<Told>>;
 
+/// A test scene of 60 frames with a detector's boxes.
+const SCENE: &str = "reidtestsrc pattern=crossing people=4 attach=detections num-buffers=60 ! video/x-raw,width=320,height=240,framerate=25/1";
+
+/// A box as analytics metas have it, with the numbers that it relates to.
+#[derive(Clone, Debug, PartialEq)]
+struct Detection {
+    class: String,
+    /// Left, top, width, height, px.
+    place: (i32, i32, i32, i32),
+    confidence: f32,
+    /// By entry, in the order in which they were added.
+    numbers: Vec<u64>,
+    names: Vec<String>,
+}
+
+fn detections(buffer: &gst::BufferRef) -> Vec<Detection> {
+    let Some(meta) = buffer.meta::<AnalyticsRelationMeta>() else {
+        return Vec::new();
+    };
+    let detection = |od: gst_analytics::AnalyticsMtdRef<'_, AnalyticsODMtd>| {
+        let place = od.location().unwrap();
+        let related = RelTypes::RELATE_TO;
+        let tracking = meta.iter_direct_related::<AnalyticsTrackingMtd>(od.id(), related);
+        let classes = meta.iter_direct_related::<AnalyticsClassificationMtd>(od.id(), related);
+        Detection {
+            class: od
+                .obj_type()
+                .map_or_else(String::new, |class| class.as_str().to_string()),
+            place: (place.x, place.y, place.w, place.h),
+            confidence: place.loc_conf_lvl,
+            numbers: tracking.map(|tracking| tracking.info().0).collect(),
+            names: classes
+                .map(|class| class.quark(0).as_str().to_string())
+                .collect(),
+        }
+    };
+    meta.iter::<AnalyticsODMtd>().map(detection).collect()
+}
+
 /// What the metas of a pipeline between test source and sink say.
 fn played(between: &str) -> All {
-    gst::init().unwrap();
-    static REGISTERED: std::sync::Once = std::sync::Once::new();
-    REGISTERED.call_once(|| gstreid::plugin_register_static().unwrap());
-    let launch = format!(
-        "reidtestsrc pattern=crossing people=4 attach=detections num-buffers=60 ! video/x-raw,width=320,height=240,framerate=25/1 ! {between} reidtrack name=track motion-only=true ! fakesink"
-    );
-    let pipeline: gst::Pipeline = gst::parse::launch(&launch).unwrap().downcast().unwrap();
-    let all = Arc::<Mutex<All>>::default();
-    let theirs = all.clone();
-    let pad = pipeline
-        .by_name("track")
-        .unwrap()
-        .static_pad("src")
-        .unwrap();
-    pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
-        let buffer = info.buffer().unwrap();
+    let launch = format!("{SCENE} ! {between} reidtrack motion-only=true ! fakesink name=end");
+    let pipeline = played::parse(&launch);
+    let frames = played::collect(&pipeline, "end", |buffer| {
         let now = buffer.pts().unwrap().nseconds();
         let meta = buffer.meta::<AnalyticsRelationMeta>();
+        let mut told = Vec::new();
         for detection in meta.iter().flat_map(|m| m.iter::<AnalyticsODMtd>()) {
             let meta = meta.as_ref().unwrap();
             let related = meta
@@ -49,22 +96,17 @@ fn played(between: &str) -> All {
             for tracking in related {
                 let (number, first, last, _) = tracking.info();
                 let (first, last) = (first.nseconds(), last.nseconds());
-                let mut all = theirs.lock().unwrap();
-                all.entry(number)
-                    .or_default()
-                    .push(Told { now, first, last });
+                told.push((number, Told { now, first, last }));
             }
         }
-        gst::PadProbeReturn::Ok
+        told
     });
-    pipeline.set_state(gst::State::Playing).unwrap();
-    let bus = pipeline.bus().unwrap();
-    let ends = [gst::MessageType::Eos, gst::MessageType::Error];
-    let end = bus.timed_pop_filtered(gst::ClockTime::from_seconds(60), &ends);
-    let end = end.expect("an end");
-    assert_eq!(end.type_(), gst::MessageType::Eos, "{end:?}");
-    pipeline.set_state(gst::State::Null).unwrap();
-    std::mem::take(&mut *all.lock().unwrap())
+    assert_eq!(played::play(&pipeline).error, None, "{launch}");
+    let mut all = All::new();
+    for (number, told) in frames.lock().unwrap().drain(..).flatten() {
+        all.entry(number).or_default().push(told);
+    }
+    all
 }
 
 #[test]
@@ -86,4 +128,265 @@ fn tracking_says_when_somebody_was_first_and_last_seen() {
             assert!(2 * seen_now > told.len(), "{number}: {told:?}");
         }
     }
+}
+
+/// Numbers and boxes of our own list.
+fn listed(buffer: &gst::BufferRef) -> Vec<(Option<u64>, f32)> {
+    let meta = buffer.meta::<PeopleMeta>().expect("a list of people");
+    let person = |person: &gstreid::core::person::Person| {
+        let number = person.identity.as_ref().map(|i| u64::from(i.id.0));
+        (number, person.confidence)
+    };
+    meta.people().iter().map(person).collect()
+}
+
+/// Each person has one entry with their number, whatever `detector` put on the buffers of an element that it is called in.
+fn check_one_entry_each(pipeline: &gst::Pipeline) {
+    let frames = played::collect(pipeline, "end", |buffer| {
+        (detections(buffer), listed(buffer))
+    });
+    assert_eq!(played::play(pipeline).error, None);
+    let mut numbered = 0;
+    for (found, people) in frames.lock().unwrap().iter() {
+        assert_eq!(found.len(), people.len(), "{found:?} {people:?}");
+        for &(number, confidence) in people {
+            let theirs = |d: &&Detection| {
+                d.confidence == confidence && number.is_none_or(|n| d.numbers.contains(&n))
+            };
+            assert_eq!(
+                found.iter().filter(theirs).count(),
+                1,
+                "{found:?} {people:?}"
+            );
+            numbered += usize::from(number.is_some());
+        }
+    }
+    assert!(numbered > 60, "{numbered}");
+}
+
+/// Two people who walk past each other, found in frame `i`.
+fn walkers(i: i32) -> [((i32, i32, i32, i32), f32); 2] {
+    [
+        ((20 + 4 * i, 60, 40, 120), 0.9),
+        ((240 - 4 * i, 70, 40, 120), 0.8),
+    ]
+}
+
+const BLANK: &str = "videotestsrc num-buffers=45 pattern=black ! video/x-raw,format=GRAY8,width=320,height=240,framerate=25/1";
+
+#[test]
+fn a_detector_that_writes_analytics_metas_is_read_and_completed() {
+    // With what upstream's tracker writes, and without.
+    for is_tracked in [false, true] {
+        let launch = format!(
+            "{BLANK} ! identity name=detector ! queue ! reidtrack motion-only=true ! fakesink name=end"
+        );
+        let pipeline = played::parse(&launch);
+        let mut frame = 0;
+        played::watch(&pipeline, "detector", move |buffer| {
+            AnalyticsRelationMeta::add(buffer);
+            let mut meta = buffer.meta_mut::<AnalyticsRelationMeta>().unwrap();
+            let class = glib::Quark::from_str("person");
+            for (i, ((x, y, w, h), confidence)) in walkers(frame).into_iter().enumerate() {
+                let found = meta.add_od_mtd(class, x, y, w, h, confidence).unwrap().id();
+                if is_tracked {
+                    let number = 4_000_000_000 + i as u64;
+                    let tracking = meta.add_tracking_mtd(number, gst::ClockTime::ZERO);
+                    let tracking = tracking.unwrap().id();
+                    meta.set_relation(RelTypes::RELATE_TO, found, tracking)
+                        .unwrap();
+                }
+            }
+            frame += 1;
+        });
+        check_one_entry_each(&pipeline);
+    }
+}
+
+#[test]
+fn upstreams_tracker_in_front_keeps_one_entry_each() {
+    if !has("ioutracker") {
+        return;
+    }
+    let launch = format!("{SCENE} ! ioutracker ! reidtrack motion-only=true ! fakesink name=end");
+    check_one_entry_each(&played::parse(&launch));
+}
+
+/// Pixels of the last frame of `launch` (RGBA, 320 px wide) as `is_drawn` tells them, by whether they lie on the edge of a box.
+fn drawn(between: &str, is_drawn: fn(&[u8]) -> bool) -> (usize, usize) {
+    let launch =
+        format!("{SCENE},format=RGBA ! reidtrack motion-only=true ! {between} ! fakesink name=end");
+    let pipeline = played::parse(&launch);
+    let frames = played::collect(&pipeline, "end", move |buffer| {
+        let map = buffer.map_readable().unwrap();
+        let found = detections(buffer);
+        let is_edge = |x: i32, y: i32| {
+            found.iter().any(|d| {
+                let (left, top, w, h) = d.place;
+                let near = |v: i32, edge: i32| (v - edge).abs() <= 2;
+                let within =
+                    |v: i32, from: i32, size: i32| (from - 2..=from + size + 2).contains(&v);
+                (near(x, left) || near(x, left + w)) && within(y, top, h)
+                    || (near(y, top) || near(y, top + h)) && within(x, left, w)
+            })
+        };
+        let (mut edge, mut elsewhere) = (0, 0);
+        for (i, pixel) in map.chunks_exact(4).enumerate() {
+            let (x, y) = ((i % 320) as i32, (i / 320) as i32);
+            match (is_drawn(pixel), is_edge(x, y)) {
+                (true, true) => edge += 1,
+                (true, false) => elsewhere += 1,
+                (false, _) => {}
+            }
+        }
+        (edge, elsewhere)
+    });
+    assert_eq!(played::play(&pipeline).error, None, "{launch}");
+    let last = frames.lock().unwrap().last().copied();
+    last.expect("a frame")
+}
+
+#[test]
+fn upstreams_overlay_draws_our_boxes() {
+    if !has("objectdetectionoverlay") {
+        return;
+    }
+    // ARGB: green at its strongest, which the scene has nowhere.
+    let is_green = |pixel: &[u8]| pixel[0] < 40 && pixel[1] > 200 && pixel[2] < 40;
+    let overlay =
+        "objectdetectionoverlay draw-labels=false object-detection-outline-color=0xff00ff00";
+    let (edge, elsewhere) = drawn(overlay, is_green);
+    assert!(edge > 200 && elsewhere == 0, "{edge} {elsewhere}");
+    assert_eq!(drawn("identity", is_green), (0, 0));
+}
+
+/// The value of an attribute in a line of XML, px.
+fn attribute(line: &str, name: &str) -> i32 {
+    let value = line.split(&format!("{name}=\"")).nth(1).unwrap();
+    value
+        .split('"')
+        .next()
+        .unwrap()
+        .parse::<f32>()
+        .unwrap()
+        .round() as i32
+}
+
+/// Left, top, right, bottom of the boxes in an ONVIF document.
+fn onvif_boxes(xml: &str) -> Vec<(i32, i32, i32, i32)> {
+    let lines = xml.lines().filter(|line| line.contains("BoundingBox"));
+    let edges = |line| {
+        let [left, top, right, bottom] =
+            ["left", "top", "right", "bottom"].map(|name| attribute(line, name));
+        (left, top, right, bottom)
+    };
+    lines.map(edges).collect()
+}
+
+#[test]
+fn onvif_documents_have_our_boxes() {
+    if !has("relationmeta2onvifmeta") {
+        return;
+    }
+    let launch = format!(
+        "{SCENE} ! reidtrack motion-only=true ! relationmeta2onvifmeta ! fakesink name=end"
+    );
+    let pipeline = played::parse(&launch);
+    let frames = played::collect(&pipeline, "end", |buffer| {
+        let meta = gst::meta::CustomMeta::from_buffer(buffer, "OnvifXMLFrameMeta").unwrap();
+        let documents: gst::BufferList = meta.structure().get("frames").unwrap();
+        let map = documents.get(0).unwrap().map_readable().unwrap();
+        let xml = String::from_utf8(map.to_vec()).unwrap();
+        (xml, detections(buffer))
+    });
+    assert_eq!(played::play(&pipeline).error, None);
+    let mut boxes = 0;
+    for (xml, found) in frames.lock().unwrap().iter() {
+        let expected: Vec<_> = found
+            .iter()
+            .map(|d| {
+                (
+                    d.place.0,
+                    d.place.1,
+                    d.place.0 + d.place.2,
+                    d.place.1 + d.place.3,
+                )
+            })
+            .collect();
+        assert_eq!(onvif_boxes(xml), expected, "{xml}");
+        assert_eq!(xml.matches(">person<").count(), expected.len(), "{xml}");
+        boxes += expected.len();
+    }
+    assert!(boxes > 60, "{boxes}");
+}
+
+#[test]
+fn onvif_streams_carry_our_boxes() {
+    let needed = [
+        "relationmeta2onvifmeta",
+        "onvifmetadataextractor",
+        "rtponvifmetadatapay",
+        "rtponvifmetadatadepay",
+    ];
+    if !needed.iter().all(|element| has(element)) {
+        return;
+    }
+    let launch = format!(
+        "{SCENE} ! reidtrack motion-only=true ! relationmeta2onvifmeta \
+         ! onvifmetadataextractor name=e remove-onvif-metadata=true ! fakesink async=false \
+         e.meta_src ! queue ! rtponvifmetadatapay ! rtponvifmetadatadepay ! fakesink name=stream async=false"
+    );
+    let pipeline = played::parse(&launch);
+    let streamed = played::collect(&pipeline, "stream", |buffer| {
+        String::from_utf8(buffer.map_readable().unwrap().to_vec()).unwrap()
+    });
+    assert_eq!(played::play(&pipeline).error, None, "{launch}");
+    let streamed = streamed.lock().unwrap();
+    let boxes: usize = streamed.iter().map(|xml| onvif_boxes(xml).len()).sum();
+    assert!(boxes > 60, "{boxes} boxes in {} documents", streamed.len());
+}
+
+#[test]
+fn identities_stay_through_upstreams_batches() {
+    if !has("analyticscombiner") || !has("analyticssplitter") {
+        return;
+    }
+    let launch = format!(
+        "{SCENE} ! reidtrack motion-only=true ! combiner.sink_0 \
+         analyticscombiner name=combiner batch-duration=0 ! analyticssplitter name=splitter \
+         splitter.src_0_0 ! fakesink name=end"
+    );
+    check_one_entry_each(&played::parse(&launch));
+}
+
+#[test]
+fn a_users_name_is_the_class_that_a_box_relates_to() {
+    let launch = format!(
+        "{SCENE} ! reidtrack name=track gallery=named motion-only=true ! fakesink name=end"
+    );
+    let pipeline = played::parse(&launch);
+    let track = pipeline.by_name("track").unwrap();
+    let mut is_named = false;
+    let frames = played::collect(&pipeline, "end", move |buffer| {
+        let found = detections(buffer);
+        if let (false, Some(&number)) = (is_named, found.iter().find_map(|d| d.numbers.first())) {
+            is_named = track.emit_by_name("rename", &[&(number as u32), &"Ann"]);
+        }
+        found
+    });
+    assert_eq!(played::play(&pipeline).error, None);
+    let frames = frames.lock().unwrap();
+    let named: Vec<&Detection> = frames
+        .iter()
+        .flatten()
+        .filter(|d| !d.names.is_empty())
+        .collect();
+    assert!(named.len() > 20, "{frames:?}");
+    let number = &named[0].numbers;
+    assert!(
+        named
+            .iter()
+            .all(|d| d.names == ["Ann"] && d.numbers == *number),
+        "{named:?}"
+    );
 }

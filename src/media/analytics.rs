@@ -1,15 +1,19 @@
 //! The mirror for GStreamer 1.24 and newer: `GstAnalyticsODMtd` for boxes, `GstAnalyticsTrackingMtd` for identities,
-//! related OD → Tracking by `RELATE_TO`, as upstream's `objectdetectionoverlay` and `relationmeta2onvifmeta` read them.
+//! `GstAnalyticsClsMtd` for the names that users give, both related from the box by `RELATE_TO`, as upstream's `objectdetectionoverlay` and `relationmeta2onvifmeta` read them.
 
 use std::sync::Arc;
 
 use gst_analytics::{
-    AnalyticsMetaRefExt, AnalyticsMetaRefMutExt, AnalyticsODMtd, AnalyticsRelationMeta,
-    AnalyticsRelationMetaODExt, AnalyticsRelationMetaTrackingExt, AnalyticsTrackingMtd, RelTypes,
+    AnalyticsClassificationMtd, AnalyticsMetaRefExt, AnalyticsMetaRefMutExt, AnalyticsODMtd,
+    AnalyticsRelationMeta, AnalyticsRelationMetaClassificationExt, AnalyticsRelationMetaODExt,
+    AnalyticsRelationMetaTrackingExt, AnalyticsTrackingMtd, RelTypes,
 };
 
 use super::{FrameSize, roi};
-use crate::core::{geometry::Rect, person::Person};
+use crate::core::{
+    geometry::Rect,
+    person::{IdentityState, Person},
+};
 
 /// An object detection that is on the buffer already.
 struct Known {
@@ -17,10 +21,22 @@ struct Known {
     region: roi::Region,
     /// Numbers of the tracking entries that it relates to.
     tracked: Vec<u64>,
+    /// Classes of the classification entries that it relates to.
+    classes: Vec<glib::Quark>,
 }
 
+/// What is to be written for one person.
+struct Entry<'a> {
+    person: &'a Person,
+    region: roi::Region,
+    known: Option<Known>,
+}
+
+/// Relation metas as they are written to.
+type Writable<'a> = gst::MetaRefMut<'a, AnalyticsRelationMeta, gst::meta::Standalone>;
+
 /// Writes a detection for each person that has none yet, and its identity where it has one, with the buffer times at which its track
-/// was first and last seen. `before` as in
+/// was first and last seen, and the name where a user gave one, as a class. `before` as in
 /// [`roi::mirror`]. Entries can be neither moved in a relation meta nor removed from it: a person keeps the entry of the
 /// box that the detector saw, and an identity that was corrected is added beside the earlier one.
 pub(super) fn mirror(
@@ -29,8 +45,7 @@ pub(super) fn mirror(
     people: &[Person],
     before: Option<&[Rect]>,
 ) {
-    let mut known = known(buffer);
-    let mut last_seen = Vec::new();
+    let entries = entries(buffer, frame, people, before);
     let now = buffer.pts().unwrap_or(gst::ClockTime::ZERO);
     if buffer.meta::<AnalyticsRelationMeta>().is_none() {
         AnalyticsRelationMeta::add(buffer);
@@ -38,57 +53,107 @@ pub(super) fn mirror(
     let Some(mut meta) = buffer.meta_mut::<AnalyticsRelationMeta>() else {
         return;
     };
-    for (i, person) in people.iter().enumerate() {
-        let Some(region) = roi::pixels(&person.rect, frame) else {
+    let mut last_seen = Vec::new();
+    for entry in &entries {
+        let Some(detection) = write_detection(&mut meta, entry) else {
             continue;
         };
+        write_name(&mut meta, entry, detection);
+        if let Some(tracking) = write_identity(&mut meta, entry, detection, now) {
+            let unseen = gst::ClockTime::from_nseconds(entry.person.unseen_ns());
+            last_seen.push((tracking, now.saturating_sub(unseen)));
+        }
+    }
+    for (tracking, seen) in last_seen {
+        note_last_seen(buffer, tracking, seen);
+    }
+}
+
+/// The people inside the frame, with the entries that are there for them.
+fn entries<'a>(
+    buffer: &gst::BufferRef,
+    frame: FrameSize,
+    people: &'a [Person],
+    before: Option<&[Rect]>,
+) -> Vec<Entry<'a>> {
+    let mut known = known(buffer);
+    let entry = |(i, person): (usize, &'a Person)| {
+        let region = roi::pixels(&person.rect, frame)?;
         let former = match before {
             Some(before) => before.get(i).and_then(|rect| roi::pixels(rect, frame)),
             None => Some(region),
         };
         let found = known
             .iter()
-            .position(|k| former.is_some_and(|former| roi::is_same(k.region, former)))
-            .map(|i| known.swap_remove(i));
-        let (id, tracked) = match found {
-            Some(known) => (known.id, known.tracked),
-            None => {
-                let (x, y, w, h) = region;
-                let label = glib::Quark::from_str(&*person.label);
-                let added = meta.add_od_mtd(
-                    label,
-                    x as i32,
-                    y as i32,
-                    w as i32,
-                    h as i32,
-                    person.confidence,
-                );
-                let Ok(id) = added.map(|od| od.id()) else {
-                    continue;
-                };
-                (id, Vec::new())
-            }
-        };
-        let number = person
-            .identity
-            .as_ref()
-            .map(|identity| u64::from(identity.id.0));
-        let added = number
-            .filter(|number| !tracked.contains(number))
-            .and_then(|number| {
-                let first = now.saturating_sub(gst::ClockTime::from_nseconds(person.age_ns()));
-                let tracking = meta.add_tracking_mtd(number, first).ok()?;
-                Some(tracking.id())
-            });
-        if let Some(tracking) = added {
-            // Fails only for ids that are not there.
-            let _ = meta.set_relation(RelTypes::RELATE_TO, id, tracking);
-            let unseen = gst::ClockTime::from_nseconds(person.unseen_ns());
-            last_seen.push((tracking, now.saturating_sub(unseen)));
-        }
+            .position(|k| former.is_some_and(|former| roi::is_same(k.region, former)));
+        Some(Entry {
+            person,
+            region,
+            known: found.map(|i| known.swap_remove(i)),
+        })
+    };
+    people.iter().enumerate().filter_map(entry).collect()
+}
+
+/// The id of the person's detection, which is added where there is none. `None` when the meta is full.
+fn write_detection(meta: &mut Writable<'_>, entry: &Entry<'_>) -> Option<u32> {
+    if let Some(known) = &entry.known {
+        return Some(known.id);
     }
-    for (tracking, seen) in last_seen {
-        note_last_seen(buffer, tracking, seen);
+    let (x, y, w, h) = entry.region;
+    let label = glib::Quark::from_str(&*entry.person.label);
+    let added = meta.add_od_mtd(
+        label,
+        x as i32,
+        y as i32,
+        w as i32,
+        h as i32,
+        entry.person.confidence,
+    );
+    added.ok().map(|detection| detection.id())
+}
+
+/// The id of the tracking entry that was added for the person's number; `None` where it is there, or there is no number.
+fn write_identity(
+    meta: &mut Writable<'_>,
+    entry: &Entry<'_>,
+    detection: u32,
+    now: gst::ClockTime,
+) -> Option<u32> {
+    let person = entry.person;
+    let number = u64::from(person.identity.as_ref()?.id.0);
+    let is_there = |known: &Known| known.tracked.contains(&number);
+    if entry.known.as_ref().is_some_and(is_there) {
+        return None;
+    }
+    let first = now.saturating_sub(gst::ClockTime::from_nseconds(person.age_ns()));
+    let tracking = meta.add_tracking_mtd(number, first).ok()?.id();
+    // Fails only for ids that are not there.
+    let _ = meta.set_relation(RelTypes::RELATE_TO, detection, tracking);
+    Some(tracking)
+}
+
+/// The name that a user gave, as the class that the detection relates to: `objectdetectionoverlay` writes it beside the box.
+/// Numbers are no classes: class names are kept by GLib for the life of the process.
+fn write_name(meta: &mut Writable<'_>, entry: &Entry<'_>, detection: u32) {
+    let Some(identity) = &entry.person.identity else {
+        return;
+    };
+    let Some(name) = identity.name.as_deref().filter(|name| !name.is_empty()) else {
+        return;
+    };
+    let class = glib::Quark::from_str(name);
+    let is_there = |known: &Known| known.classes.contains(&class);
+    if entry.known.as_ref().is_some_and(is_there) {
+        return;
+    }
+    let level = match identity.state {
+        IdentityState::New => 1.0,
+        IdentityState::Pending | IdentityState::Matched => identity.score.clamp(0.0, 1.0),
+    };
+    if let Some(added) = meta.add_one_cls_mtd(level, class).ok().map(|c| c.id()) {
+        // Fails only for ids that are not there.
+        let _ = meta.set_relation(RelTypes::RELATE_TO, detection, added);
     }
 }
 
@@ -136,12 +201,17 @@ fn known(buffer: &gst::BufferRef) -> Vec<Known> {
         .filter_map(|od| {
             let place = od.location().ok()?;
             let size = |v: i32| u32::try_from(v).unwrap_or(0);
-            let related =
+            let tracked =
                 meta.iter_direct_related::<AnalyticsTrackingMtd>(od.id(), RelTypes::RELATE_TO);
+            let classified = meta
+                .iter_direct_related::<AnalyticsClassificationMtd>(od.id(), RelTypes::RELATE_TO);
             Some(Known {
                 id: od.id(),
                 region: (size(place.x), size(place.y), size(place.w), size(place.h)),
-                tracked: related.map(|tracking| tracking.info().0).collect(),
+                tracked: tracked.map(|tracking| tracking.info().0).collect(),
+                classes: classified
+                    .flat_map(|c| (0..c.len()).map(|i| c.quark(i)).collect::<Vec<_>>())
+                    .collect(),
             })
         })
         .collect()
@@ -150,7 +220,7 @@ fn known(buffer: &gst::BufferRef) -> Vec<Known> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::core::person::{Identity, IdentityId, IdentityState};
+    use crate::core::person::{Identity, IdentityId};
 
     const FRAME: FrameSize = FrameSize {
         width: 640,
@@ -174,7 +244,7 @@ mod tests {
             margin: 0.0,
             evidence: None,
             previous: [].into(),
-            name: None,
+            name: Some("Ann".into()),
         });
         for _ in 0..2 {
             mirror(buffer, FRAME, std::slice::from_ref(&person), None);
@@ -182,5 +252,11 @@ mod tests {
         let known = known(buffer);
         assert_eq!(known.len(), 1);
         assert_eq!(known[0].tracked, [7]);
+        let names: Vec<_> = known[0]
+            .classes
+            .iter()
+            .map(|class| class.as_str())
+            .collect();
+        assert_eq!(names, ["Ann"]);
     }
 }
