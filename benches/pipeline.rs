@@ -6,7 +6,9 @@
 use std::{env, error::Error, path::PathBuf, time::Instant};
 
 use gst::prelude::*;
-use gstreid::inference::{InputTensor, ModelRequest, SharedModel, device::Device, models};
+use gstreid::inference::{
+    InputTensor, ModelRequest, Precision, SharedModel, device::Device, models,
+};
 
 /// Frames of one round.
 const FRAMES: usize = 60;
@@ -111,6 +113,7 @@ impl Bare {
                 path: path.into(),
                 device: Device::Cpu,
                 threads: 1,
+                precision: Precision::Float32,
             },
             None,
         )?;

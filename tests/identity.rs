@@ -21,7 +21,7 @@ use gstreid::{
         quality::crop_quality,
         testscene::{Pattern, SceneConfig, Truth, View, World},
     },
-    inference::{Embedder, EmbedderRequest, ModelRequest, device::Device},
+    inference::{Embedder, EmbedderRequest, ModelRequest, Precision, device::Device},
 };
 
 const PEOPLE: u32 = 8;
@@ -46,6 +46,7 @@ fn embedder(model: &Path) -> Embedder {
             path: model.to_path_buf(),
             device: Device::parse("cpu").unwrap(),
             threads: 1,
+            precision: Precision::Float32,
         },
         instance_id: None,
         batch: 8,

@@ -13,7 +13,7 @@ use gstreid::{
         image::{ColourModel, PixelFormat},
         person::Person,
     },
-    inference::{Embedder, EmbedderRequest, ModelRequest, device::Device},
+    inference::{Embedder, EmbedderRequest, ModelRequest, Precision, device::Device},
     media::{FrameSize, MappedFrame, PeopleMeta, caps},
 };
 
@@ -352,6 +352,7 @@ fn batches_that_are_filled_up_give_the_same_vectors() {
                 path: model(name).into(),
                 device: Device::Cpu,
                 threads: 1,
+                precision: Precision::Float32,
             },
             instance_id: None,
             batch,

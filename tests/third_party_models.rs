@@ -17,7 +17,9 @@ use detect::{Stream, check_refused, init};
 use gst::prelude::*;
 use gstreid::{
     core::{geometry::Rect, person::Person, preprocess::TensorLayout},
-    inference::{EmbedderSpec, InferenceError, ModelRequest, SharedModel, Sidecar, device::Device},
+    inference::{
+        EmbedderSpec, InferenceError, ModelRequest, Precision, SharedModel, Sidecar, device::Device,
+    },
 };
 use serde::Deserialize;
 
@@ -306,6 +308,7 @@ fn open(path: &str) -> Result<SharedModel, InferenceError> {
         path: path.into(),
         device: Device::Cpu,
         threads: 1,
+        precision: Precision::Float32,
     };
     SharedModel::open(&request, None)
 }

@@ -13,6 +13,7 @@ pub mod models;
 pub mod pair;
 mod places;
 pub mod pool;
+pub mod precision;
 pub mod runtime;
 mod session;
 pub mod sidecar;
@@ -31,6 +32,7 @@ pub use model_spec::{
 };
 pub use pair::{PairError, PairScorer};
 pub use pool::SharedModel;
+pub use precision::Precision;
 pub use session::ModelRequest;
 pub use sidecar::{MeasuredCalibration, Sidecar, SidecarError};
 pub use values::{InputTensor, OutputTensor};

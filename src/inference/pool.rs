@@ -6,6 +6,7 @@
 
 use std::{
     collections::HashMap,
+    path::Path,
     sync::{Arc, Condvar, LazyLock, Mutex, PoisonError, Weak},
     thread,
 };
@@ -15,10 +16,19 @@ use ort::session::Session;
 use super::{
     error::InferenceError,
     model::ModelInfo,
+    precision::{self, Precision},
     session::{ModelRequest, checked_file, open_session, read_info},
     values::{InputTensor, OutputTensor, input_value, output_tensor, run_error},
 };
 use crate::sync::lock;
+
+static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
+    gst::DebugCategory::new(
+        "reid-models",
+        gst::DebugColorFlags::empty(),
+        Some("Models and the sessions that run them"),
+    )
+});
 
 /// A model that is loaded once for the whole process. Dropping the last handle frees it.
 #[derive(Clone)]
@@ -132,8 +142,7 @@ impl SharedModel {
 
     /// Loads outside the lock; when two load at once, the first to finish is shared and the other's work is dropped.
     fn load(request: ModelRequest) -> Result<Arc<Pool>, InferenceError> {
-        let session = open_session(&request)?;
-        let info = read_info(&request.path, &session)?;
+        let (session, info) = open_best(&request)?;
         let limit = thread::available_parallelism().map_or(1, usize::from);
         let state = Mutex::new(PoolState {
             idle: vec![session],
@@ -195,6 +204,30 @@ impl SharedModel {
     }
 }
 
+/// The first session of a request, and its facts: of the 8-bit file where the request's precision asks for it. One that cannot be
+/// used is an error only if it was asked for by name.
+fn open_best(request: &ModelRequest) -> Result<(Session, ModelInfo), InferenceError> {
+    let read = |file: &Path| {
+        let session = open_session(request, file)?;
+        let info = read_info(file, &session)?;
+        Ok::<_, InferenceError>((session, info))
+    };
+    let Some(file) = precision::quantized_file(request)? else {
+        return read(&request.path);
+    };
+    let opened = read(&file).and_then(|(session, mut info)| {
+        precision::adopt_source(&mut info, request)?;
+        Ok((session, info))
+    });
+    match opened {
+        Err(error) if request.precision == Precision::Auto => {
+            gst::warning!(CAT, "{error}; {} is used", request.path.display());
+            read(&request.path)
+        }
+        other => other,
+    }
+}
+
 impl Pool {
     /// Opens further sessions until there is one for each user or core.
     fn open_for_users(&self) -> Result<(), InferenceError> {
@@ -206,7 +239,7 @@ impl Pool {
                 }
                 state.opened += 1;
             }
-            match open_session(&self.request) {
+            match open_session(&self.request, &self.info.path) {
                 Ok(session) => self.give_back(session),
                 Err(error) => {
                     lock(&self.state).opened -= 1;

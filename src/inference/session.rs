@@ -16,6 +16,7 @@ use super::{
     engines,
     error::InferenceError,
     model::{self, ElementType, ModelInfo, TensorInfo},
+    precision::Precision,
     runtime,
 };
 
@@ -31,6 +32,8 @@ pub struct ModelRequest {
     pub device: Device,
     /// Threads of one session; 0 chooses.
     pub threads: u32,
+    /// The file itself or the 8-bit one beside it.
+    pub precision: Precision,
 }
 
 /// The canonical path of a file that can be a model, or what is wrong with it in plain words.
@@ -54,11 +57,11 @@ pub(super) fn checked_file(path: &Path) -> Result<PathBuf, InferenceError> {
         .map_err(|error| unreadable(format!("cannot be read ({error})")))
 }
 
-/// A session of its own for the model.
-pub(super) fn open_session(request: &ModelRequest) -> Result<Session, InferenceError> {
+/// A session of its own for the model, read from `file`: the request's, or the 8-bit one beside it.
+pub(super) fn open_session(request: &ModelRequest, file: &Path) -> Result<Session, InferenceError> {
     let runtime = runtime::get()?;
     let refused = |error: &dyn std::fmt::Display| InferenceError::ModelRefused {
-        path: request.path.clone(),
+        path: file.into(),
         reason: explained(&error.to_string()),
     };
     let auto = thread::available_parallelism()
@@ -71,7 +74,7 @@ pub(super) fn open_session(request: &ModelRequest) -> Result<Session, InferenceE
     };
     let providers = request
         .device
-        .providers(|| engines::folder(&request.path, &runtime.version))?;
+        .providers(|| engines::folder(file, &runtime.version))?;
     let builder = Session::builder(runtime.environment()).map_err(|error| refused(&error))?;
     let builder = builder
         // Not Level3: that number is new, and ONNX Runtime 1.21 refuses it.
@@ -93,7 +96,7 @@ pub(super) fn open_session(request: &ModelRequest) -> Result<Session, InferenceE
             })?;
     }
     builder
-        .commit_from_file(&request.path)
+        .commit_from_file(file)
         .map_err(|error| refused(&error))
 }
 

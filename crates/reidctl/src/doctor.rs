@@ -7,7 +7,7 @@ use std::{
 };
 
 use gstreid::inference::{
-    self, ModelInfo, ModelRequest, SharedModel, device, device::Device, models, runtime,
+    self, ModelInfo, ModelRequest, Precision, SharedModel, device, device::Device, models, runtime,
 };
 
 use crate::outcome::Outcome;
@@ -125,6 +125,7 @@ fn open(path: &Path) -> Result<SharedModel, inference::InferenceError> {
             path: path.into(),
             device: Device::Cpu,
             threads: 1,
+            precision: Precision::Float32,
         },
         None,
     )

@@ -8,7 +8,7 @@ use gstreid::{
         geometry::Rect,
     },
     inference::{
-        Embedder, EmbedderRequest, InferenceError, MeasuredCalibration, ModelRequest,
+        Embedder, EmbedderRequest, InferenceError, MeasuredCalibration, ModelRequest, Precision,
         device::Device, models,
     },
 };
@@ -28,6 +28,9 @@ pub struct ModelArguments {
     /// Threads that one inference uses; 0 chooses.
     #[arg(long, default_value_t = 0)]
     pub threads: u32,
+    /// fp32: the file as it is; int8: the 8-bit file beside it; auto: as the elements choose.
+    #[arg(long, default_value = "fp32")]
+    pub precision: Precision,
 }
 
 impl ModelArguments {
@@ -39,6 +42,7 @@ impl ModelArguments {
             path: models::resolve(self.model.as_deref(), default)?,
             device: Device::parse(&self.device)?,
             threads: self.threads,
+            precision: self.precision,
         })
     }
 }

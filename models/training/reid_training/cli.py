@@ -1,4 +1,4 @@
-"""The command line: `prepare`, `train`, `teach`, `evaluate`, `export`, `plot`; errors of users end without a traceback."""
+"""The command line: `prepare`, `train`, `teach`, `evaluate`, `export`, `quantize`, `plot`; errors of users end without a traceback."""
 
 from __future__ import annotations
 
@@ -78,6 +78,10 @@ def parser() -> argparse.ArgumentParser:
         "--variants", action="store_true",
         help="fp16, w8 (weights in 8 bits) and int8 (QDQ) files too, with their accuracy cost, measured on --data",
     )
+
+    quantize = _command(commands, "quantize", run_quantize, "write the 8-bit file beside an exported .onnx file")
+    _recipe_options(quantize)
+    quantize.add_argument("--model", type=Path, required=True, help="the exported file; <name>.int8.onnx appears beside it")
 
     plot = _command(commands, "plot", run_plot, "draw the curves of a run")
     plot.add_argument("history", type=Path, help="history.json of a run")
@@ -222,6 +226,23 @@ def run_export(options: argparse.Namespace) -> None:
         return
     module = importlib.import_module(TASK_MODULES[raw["task"]])
     module.export_checkpoint(parse(raw), out, options.to, places[0] if places else None, options.cache)
+
+
+def run_quantize(options: argparse.Namespace) -> None:
+    """`quantize`: by the ranges that activations have on the recipe's own data."""
+    raw = read_raw(options.config)
+    places = places_of(options, raw["task"])
+    if not options.model.is_file():
+        raise ConfigError(f"--model {options.model} does not exist")
+    if raw["task"] == "detect":
+        from reid_training.detection import data, recipe
+
+        recipe.quantize(options.model, data.unpacked(places, options.cache), int(raw.get("evaluate_side", 416)))
+        return
+    from reid_training.data.pack import make_pack
+    from reid_training.variants import quantize
+
+    quantize(options.model, make_pack(parse(raw).sources, places[0], options.cache))
 
 
 def run_plot(options: argparse.Namespace) -> None:

@@ -37,7 +37,7 @@ from reid_training.detection import (  # noqa: E402
 )
 from reid_training.errors import CheckpointError, ConfigError, DataError, NanLoss  # noqa: E402
 from reid_training.exported import read_exported  # noqa: E402
-from reid_training.variants import write_packed  # noqa: E402
+from reid_training.variants import fnv1a, write_packed  # noqa: E402
 
 CONFIG = """
 recipe = "person-detector"
@@ -202,6 +202,11 @@ def test_one_command_unpacks_teaches_trains_exports_and_draws(
     assert "no --teachers: cached boxes of deimv2, rtmdet are used" in capsys.readouterr().out
     assert main(["export", *arguments[1:], "--to", str(tmp_path / "d.onnx"), "--variants"]) == 0
     assert "| d.int8.onnx |" in capsys.readouterr().out and (tmp_path / "d.w8.onnx").exists()
+    # As the files that ship are made: weights packed, then the 8-bit file beside them.
+    packed = tmp_path / "d.w8.onnx"
+    assert main(["quantize", *arguments[1:], "--model", str(packed)]) == 0
+    facts = teachers.ort_session(tmp_path / "d.w8.int8.onnx", 1).get_modelmeta().custom_metadata_map
+    assert facts["reid.quantized-from"] == f"{fnv1a(packed.read_bytes()):016x}" and facts["reid.seen"] == "16"
 
 
 def test_without_teachers_only_labelled_pictures_are_used(

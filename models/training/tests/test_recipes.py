@@ -23,6 +23,7 @@ from reid_training.nets import make_net
 from reid_training.recipes import embed
 from reid_training.teacher_models import open_teacher
 from reid_training.teachers import open_view, work_order
+from reid_training.variants import fnv1a
 
 
 class FakeTeacher:
@@ -92,6 +93,11 @@ def test_distillation_trains_resumes_and_exports(
     assert set(figures) == {"again.onnx", "again.fp16.onnx", "again.w8.onnx", "again.int8.onnx"}
     assert figures["again.w8.onnx"]["cosine to float32"] > 0.999
     assert figures["again.w8.onnx"]["MB"] < figures["again.fp16.onnx"]["MB"]
+    packed = tmp_path / "again.w8.onnx"
+    assert main(command(config, market.parent, tmp_path, "--model", str(packed), name="quantize")) == 0
+    facts = open_session(tmp_path / "again.w8.int8.onnx").get_modelmeta().custom_metadata_map
+    assert facts["reid.quantized-from"] == f"{fnv1a(packed.read_bytes()):016x}" and facts["reid.height"] == "128"
+    assert main(command(config, market.parent, tmp_path, "--model", str(tmp_path / "none.onnx"), name="quantize")) == 1
     sets = ["--query", str(market), "--gallery", str(market), "--cache", str(tmp_path / "cache")]
     assert main(["evaluate", str(tmp_path / "again.onnx"), *sets]) == 0
     assert '"mAP"' in capsys.readouterr().out

@@ -23,6 +23,7 @@ from reid_training.nets import make_net
 from reid_training.plots import draw_histograms, draw_history, draw_plane
 from reid_training.recipes.pair import BatchPairs
 from reid_training.recipes.triplet import TripletTable, triplet_terms
+from reid_training.variants import fnv1a
 
 CONFIGS = sorted((Path(__file__).parent.parent / "configs").glob("*.toml"))
 
@@ -247,3 +248,8 @@ def test_plots_are_written(tmp_path: Path) -> None:
     draw_histograms({"x": (rng.random(50), rng.random(50))}, tmp_path / "b.png")
     draw_plane(rng.random((30, 2)), np.arange(30) % 3, "t", tmp_path / "c.png")
     assert all((tmp_path / name).stat().st_size > 1000 for name in ("a.png", "b.png", "c.png"))
+
+
+def test_the_hash_of_model_files_is_the_plugins() -> None:
+    assert fnv1a(b"") == 0xCBF29CE484222325
+    assert fnv1a(b"foobar") == 0x85944171F73967E8

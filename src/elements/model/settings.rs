@@ -2,7 +2,9 @@
 
 use gst::prelude::*;
 
-use crate::inference::{InferenceError, ModelRequest, device::DEVICE_HELP, device::Device, models};
+use crate::inference::{
+    InferenceError, ModelRequest, Precision, device::DEVICE_HELP, device::Device, models,
+};
 
 /// Most threads of a session that the property `threads` allows.
 const MAX_THREADS: u32 = 1024;
@@ -13,6 +15,7 @@ pub(in crate::elements) struct ModelSettings {
     model: Option<String>,
     device: String,
     threads: u32,
+    precision: Precision,
     /// Elements with one id share one model; see [`crate::inference::SharedModel::open`].
     pub instance_id: Option<String>,
 }
@@ -23,6 +26,7 @@ impl Default for ModelSettings {
             model: None,
             device: "cpu".into(),
             threads: 0,
+            precision: Precision::Auto,
             instance_id: None,
         }
     }
@@ -51,6 +55,11 @@ impl ModelSettings {
                 .default_value(defaults.threads)
                 .mutable_ready()
                 .build(),
+            glib::ParamSpecEnum::builder_with_default("precision", defaults.precision)
+                .nick("Precision")
+                .blurb("Arithmetic of the model on the CPU. Both files of a model make vectors that match: a gallery can hold both. Can be changed in NULL and READY")
+                .mutable_ready()
+                .build(),
             glib::ParamSpecString::builder("model-instance-id")
                 .nick("Model instance id")
                 .blurb("Elements with the same id must use the same model, device and threads, else starting fails; the same model is shared in any case. Can be changed in NULL and READY")
@@ -69,6 +78,7 @@ impl ModelSettings {
                 self.device = device.unwrap_or_else(|| Self::default().device);
             }
             "threads" => self.threads = value.get().expect("checked by GObject"),
+            "precision" => self.precision = value.get().expect("checked by GObject"),
             "model-instance-id" => self.instance_id = value.get().expect("checked by GObject"),
             _ => return false,
         }
@@ -81,6 +91,7 @@ impl ModelSettings {
             "model" => self.model.to_value(),
             "device" => self.device.to_value(),
             "threads" => self.threads.to_value(),
+            "precision" => self.precision.to_value(),
             "model-instance-id" => self.instance_id.to_value(),
             _ => return None,
         })
@@ -92,6 +103,7 @@ impl ModelSettings {
             path: models::resolve(self.model.as_deref(), default)?,
             device: Device::parse(&self.device)?,
             threads: self.threads,
+            precision: self.precision,
         })
     }
 }

@@ -10,6 +10,7 @@ fn request(path: &Path) -> ModelRequest {
         path: path.into(),
         device: Device::Cpu,
         threads: 1,
+        precision: Precision::Float32,
     }
 }
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 import torch
 
 from reid_training import parallel
@@ -72,9 +73,22 @@ def write_variants(model: Path, roots: Sequence[Path], side: int) -> str:
     from . import variants
 
     split = datasets.split(datasets.scan(roots))
+    return variants.write(model, calibration_pictures(split), train.validation_items(split), side)
+
+
+def quantize(model: Path, roots: Sequence[Path], side: int) -> None:
+    """The 8-bit file beside an exported one."""
+    from . import variants
+
+    variants.quantize(model, calibration_pictures(datasets.split(datasets.scan(roots))), side)
+
+
+def calibration_pictures(split: datasets.Split) -> list[np.ndarray]:
+    """Training pictures that 8-bit ranges are found on, uint8 [h, w, 3] BGR."""
+    from . import variants
+
     sample = sorted(split.train, key=lambda p: datasets.rank(p.key))[: variants.CALIBRATION]
-    pictures = [picture for picture in (cv2.imread(str(p.path)) for p in sample) if picture is not None]
-    return variants.write(model, pictures, train.validation_items(split), side)
+    return [picture for picture in (cv2.imread(str(p.path)) for p in sample) if picture is not None]
 
 
 def draw_course(out_dir: Path) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from reid_training.files import replacing
-from reid_training.variants import copy_metadata, write_half, write_packed
+from reid_training.progress import say
+from reid_training.variants import copy_metadata, widened, write_half, write_packed
 
 from . import evaluate
 from .teachers import ort_session
@@ -39,7 +40,7 @@ def write_int8(path: Path, to: Path, pictures: Sequence[np.ndarray], side: int) 
 
     with tempfile.TemporaryDirectory() as folder, replacing(to) as draft:
         ready = Path(folder) / "ready.onnx"
-        quant_pre_process(str(path), str(ready), skip_symbolic_shape=True)
+        quant_pre_process(str(widened(path, Path(folder))), str(ready), skip_symbolic_shape=True)
         graph = onnx.load(ready).graph
         keep = [n.name for n in graph.node if n.op_type == "Conv" and n.name.startswith("/head/outs")]
         quantize_static(
@@ -56,6 +57,14 @@ def write_int8(path: Path, to: Path, pictures: Sequence[np.ndarray], side: int) 
             calibrate_method=CalibrationMethod.MinMax,
         )
         copy_metadata(path, draft)
+
+
+def quantize(path: Path, pictures: Sequence[np.ndarray], side: int) -> Path:
+    """`<name>.int8.onnx` beside an exported detector."""
+    to = path.with_suffix(".int8.onnx")
+    write_int8(path, to, pictures[:CALIBRATION], side)
+    say(f"{to}: {milliseconds(path, side):.1f} and {milliseconds(to, side):.1f} ms a picture of {side}")
+    return to
 
 
 def milliseconds(path: Path, side: int, runs: int = 30) -> float:
