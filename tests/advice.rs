@@ -52,7 +52,7 @@ fn a_tracker_without_vectors_says_so() {
         1,
     );
     assert_eq!(
-        said.warnings_of("put reidembed before it").len(),
+        said.warnings_of("put reidembed before reidtrack").len(),
         1,
         "{said:?}"
     );
@@ -233,7 +233,7 @@ fn two_cameras_of_one_name_are_noticed() {
             "{PEOPLE} ! queue ! reidtrack motion-only=true gallery=same-name camera={name} ! fakesink "
         )
     };
-    let word = "is the name of another element";
+    let word = "is also the camera of another element";
     check_said(&(camera("door") + &camera("door")), word, 1);
     check_said(&(camera("door") + &camera("hall")), word, 0);
 }
@@ -294,7 +294,7 @@ fn boxes_that_never_arrive_are_missed() {
 
 #[test]
 fn blurring_nobody_is_said_on_the_bus() {
-    let word = "nobody in it is hidden";
+    let word = "nobody in it is blurred";
     let frames = "reidtestsrc num-buffers=5 ! video/x-raw,width=64,height=48";
     check_said(
         &format!("{frames} ! reidoverlay blur=all ! fakesink"),

@@ -487,3 +487,16 @@ fn starting_fifty_times_is_no_trouble() {
         pipeline.set_state(gst::State::Null).unwrap();
     }
 }
+
+#[test]
+fn the_former_property_of_trails_still_works() {
+    init();
+    let overlay = gst::ElementFactory::make("reidoverlay").build().unwrap();
+    assert_eq!(overlay.property::<u64>("trail-duration"), 2_000_000_000);
+    overlay.set_property("trail-length", 1500_u32);
+    assert_eq!(overlay.property::<u64>("trail-duration"), 1_500_000_000);
+    overlay.set_property("trail-duration", 3_000_000_000_u64);
+    assert_eq!(overlay.property::<u32>("trail-length"), 3000);
+    let former = overlay.find_property("trail-length").unwrap();
+    assert!(former.flags().contains(glib::ParamFlags::DEPRECATED));
+}

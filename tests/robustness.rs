@@ -360,7 +360,7 @@ fn a_buffer_smaller_than_its_caps_is_an_error_where_pixels_are_looked_at() {
         with_people(&pipeline);
         match run(&pipeline) {
             End::Error(text) => assert!(
-                text.contains("does not hold a frame of its caps"),
+                text.contains("is too small for a frame of its caps"),
                 "{name}: {text}"
             ),
             End::Eos => panic!("{name}: a buffer too small went unnoticed"),

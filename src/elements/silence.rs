@@ -30,7 +30,7 @@ impl Silence {
             return None;
         }
         Some(format!(
-            "none of {} frames says anything of people, neither a list nor a region of interest: put a detector (yolodetect) in front. videocrop, videobox, videoflip, compositor and others that change the picture drop what was found: put them before the detector",
+            "none of {} frames has a list of people or a region of interest: put a detector (yolodetect) in front. videocrop, videobox, videoflip, compositor and other elements that change the picture drop the metadata: put them before the detector",
             self.frames
         ))
     }
@@ -50,7 +50,7 @@ pub(super) fn refuse_swallowed_links(
         if element.property::<Option<String>>(name).as_deref() == Some("!") {
             return Err(gst::error_msg!(
                 gst::ResourceError::Settings,
-                ("{name} is '!': gst-launch-1.0 takes what follows '{name}=' for its value, so that the next element is not linked. Write {name}=\"\" for an empty value, in a shell '{name}=\"\"'")
+                ("{name} is '!': gst-launch-1.0 takes the text after '{name}=' as its value, so the next element is not linked. Write {name}=\"\" for an empty value, in a shell '{name}=\"\"'")
             ));
         }
     }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 #[allow(missing_docs)]
 pub enum InferenceError {
     #[error(
-        "ONNX Runtime was not found or is too old (1.{minimum} or newer is needed). Looked at:\n{tried}\
+        "ONNX Runtime was not found or is too old (1.{minimum} or newer is needed). Searched:\n{tried}\
          Install it with 'pip install onnxruntime' and set ORT_DYLIB_PATH to the libonnxruntime.so.* inside that \
          package, or with 'apt install libonnxruntime-dev' (Debian 13 and newer)"
     )]
@@ -15,7 +15,7 @@ pub enum InferenceError {
     #[error("ONNX Runtime at {library} could not be initialised: {reason}")]
     RuntimeInit { library: PathBuf, reason: String },
     #[error(
-        "model '{name}' was not found. Looked at:\n{tried}Set the property 'model' to a file or GST_REID_MODELS to the folder that holds it"
+        "model '{name}' was not found. Searched:\n{tried}Set the property 'model' to a file, or GST_REID_MODELS to the folder that contains it"
     )]
     ModelNotFound { name: String, tried: String },
     #[error("model '{path}' {reason}: check the property 'model'")]

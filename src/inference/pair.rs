@@ -29,7 +29,7 @@ pub enum PairError {
     #[error(transparent)]
     Inference(#[from] InferenceError),
     #[error(
-        "the model's score is {0}, no probability: if it gives logarithmic odds, its metadata must say reid.score = logit"
+        "the model's score is {0}, which is not a probability: if it is a logit, set reid.score = logit in its metadata"
     )]
     NoProbability(f32),
 }

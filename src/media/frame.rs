@@ -16,10 +16,10 @@ use crate::core::{
 #[allow(missing_docs)]
 pub enum FrameError {
     #[error(
-        "the buffer ({bytes} bytes) does not hold a frame of its caps ({caps}): check the element in front"
+        "the buffer ({bytes} bytes) is too small for a frame of its caps ({caps}): check the element in front"
     )]
     Map { bytes: usize, caps: String },
-    #[error("{0} is not a format that this element takes: put a videoconvert in front")]
+    #[error("format {0} is not supported: put a videoconvert in front")]
     Format(gst_video::VideoFormat),
     #[error(transparent)]
     Image(#[from] ImageError),

@@ -70,7 +70,7 @@ fn fitted(meta: &PeopleMeta, buffer: &gst::BufferRef, frame: FrameSize) -> Optio
     }
     gst::warning!(
         CAT,
-        "people found in a picture of {}x{} px are not where they were in one of {}x{} px: put the detector behind what changes the picture's shape",
+        "boxes of a picture of {}x{} px do not fit one of {}x{} px with another aspect ratio: put the detector behind the element that changes the picture's shape",
         written.width,
         written.height,
         frame.width,

@@ -14,11 +14,11 @@ pub const MAX_DIMENSION: usize = 4096;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs)]
 pub enum EmbeddingError {
-    #[error("the embedding holds a number that is not finite")]
+    #[error("the embedding has a value that is not finite")]
     NotFinite,
     #[error("the embedding is zero")]
     Zero,
-    #[error("an embedding has 1 to {MAX_DIMENSION} numbers, got {0}")]
+    #[error("an embedding has 1 to {MAX_DIMENSION} values, got {0}")]
     Dimension(usize),
 }
 

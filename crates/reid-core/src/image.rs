@@ -348,7 +348,7 @@ pub struct Plane<'a> {
 pub enum ImageError {
     #[error("a picture of {width}x{height} has no pixels")]
     Empty { width: usize, height: usize },
-    #[error("{format:?} has {expected} planes, got {got}")]
+    #[error("{format:?} needs {expected} planes, got {got}")]
     Planes {
         format: PixelFormat,
         expected: usize,

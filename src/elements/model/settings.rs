@@ -39,7 +39,7 @@ impl ModelSettings {
         vec![
             glib::ParamSpecString::builder("model")
                 .nick("Model")
-                .blurb(&format!("Path of the {role}'s .onnx file; not set: the one that ships. A .toml file of the same name overrules its metadata. Can be changed in NULL and READY"))
+                .blurb(&format!("Path of the {role}'s .onnx file. Not set: the model shipped with the plugin. A .toml file of the same name overrides its metadata. Can be changed in NULL and READY"))
                 .mutable_ready()
                 .build(),
             glib::ParamSpecString::builder("device")
@@ -50,7 +50,7 @@ impl ModelSettings {
                 .build(),
             glib::ParamSpecUInt::builder("threads")
                 .nick("Threads")
-                .blurb("Threads that one inference uses, 0 to 1024; 0 chooses by the number of cores. Can be changed in NULL and READY")
+                .blurb("Number of threads per inference, 0 to 1024. 0: chosen from the number of cores. Can be changed in NULL and READY")
                 .maximum(MAX_THREADS)
                 .default_value(defaults.threads)
                 .mutable_ready()
@@ -62,7 +62,7 @@ impl ModelSettings {
                 .build(),
             glib::ParamSpecString::builder("model-instance-id")
                 .nick("Model instance id")
-                .blurb("Elements with the same id must use the same model, device and threads, else starting fails; the same model is shared in any case. Can be changed in NULL and READY")
+                .blurb("Elements with the same id must use the same model, device and threads, else the start fails. Elements with the same model share it in any case. Can be changed in NULL and READY")
                 .mutable_ready()
                 .build(),
         ]

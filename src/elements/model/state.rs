@@ -35,7 +35,7 @@ impl<Worker, Notes> State<Worker, Notes> {
         caps: &gst::CapsRef,
     ) -> Result<(), gst::LoggableError> {
         let info = gst_video::VideoInfo::from_caps(caps)
-            .map_err(|_| gst::loggable_error!(category, "caps {caps} are no raw video"))?;
+            .map_err(|_| gst::loggable_error!(category, "caps {caps} are not raw video"))?;
         self.info = Some(Arc::new(info));
         Ok(())
     }

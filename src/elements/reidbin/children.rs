@@ -109,7 +109,7 @@ impl Children {
         self.track.unlink(&self.overlay);
         bin.remove(&self.overlay)?;
         let stopped = self.overlay.set_state(gst::State::Null);
-        stopped.map_err(|_| glib::bool_error!("reidoverlay does not stop"))?;
+        stopped.map_err(|_| glib::bool_error!("reidoverlay cannot be stopped"))?;
         src.set_target(self.track.static_pad("src").as_ref())
     }
 }

@@ -118,7 +118,7 @@ impl ElementImpl for ReidBin {
             gst::subclass::ElementMetadata::new(
                 "Person re-identification bin",
                 "Filter/Analyzer/Video",
-                "Finds, describes, follows and recognises people: yolodetect, reidembed, reidtrack and, if wanted, reidoverlay in one element",
+                "Detects, embeds, tracks and re-identifies people: yolodetect, reidembed, reidtrack and optionally reidoverlay in one element",
                 crate::elements::shared::AUTHOR,
             )
         });
@@ -200,7 +200,7 @@ impl ReidBin {
         let overlay = self.children.get(Role::Overlay);
         let blur: BlurMode = overlay.property("blur");
         (blur != BlurMode::None && !self.children.has_overlay()).then(|| {
-            "blur hides nobody without the overlay: set overlay=true before the start, or blur=none".to_owned()
+            "blur needs the overlay: set overlay=true before the start, or blur=none".to_owned()
         })
     }
 }

@@ -1,34 +1,34 @@
-//! `reidbin`: detector, embedder, tracker and, if wanted, overlay in one element.
+//! `reidbin`: detector, embedder, tracker and, optionally, overlay in one element.
 //!
 //! ```text
 //! gst-launch-1.0 filesrc location=a.mp4 ! decodebin ! queue ! reidbin gallery=lobby overlay=true ! videoconvert ! autovideosink
 //! ```
 //!
-//! Inside is `yolodetect ! queue ! reidembed ! queue ! reidtrack`, followed by `reidoverlay` with `overlay=true`. It does
-//! what these elements do side by side; the pads have their formats.
+//! It contains `yolodetect ! queue ! reidembed ! queue ! reidtrack`, followed by `reidoverlay` with `overlay=true`, and behaves as
+//! these elements one by one do. Its pads have the formats of the elements.
 //!
 //! # Properties
-//! The bin has the properties that most pipelines need, and passes each to the child that it belongs to: `detector` and
-//! `embedder` (their `model`), `device` (of both; reads that of the detector), `gallery`, `gallery-location`, `camera` and
-//! `topology` (of the tracker), `blur` (of the overlay). All others are reached through `GstChildProxy` by the names of the
-//! children, `detect`, `embed`, `track` and `overlay`:
+//! The bin has the properties that most pipelines need and passes each to its child: `detector` and `embedder` (their `model`),
+//! `device` (of both; reads that of the detector), `gallery`, `gallery-location`, `camera` and `topology` (of the tracker), `blur`
+//! (of the overlay). All others are available through `GstChildProxy` with the names of the children, `detect`, `embed`, `track` and
+//! `overlay`:
 //!
 //! ```text
 //! reidbin gallery=lobby detect::threshold=0.4 embed::max-objects=20 track::max-age=86400000000000
 //! ```
 //!
-//! The child `overlay` exists while `overlay` is true. What it was set to is kept while it does not. `overlay` changed in
-//! PAUSED or PLAYING takes effect at the next start. `blur` without `overlay=true` would hide nobody and is an error at start.
-//! A camera without a name takes that of the bin where `reidtrack` would take its own.
+//! The child `overlay` exists while `overlay` is true. Its settings are kept while it does not. A change of `overlay` in PAUSED or
+//! PLAYING takes effect at the next start. `blur` without `overlay=true` is an error at start. A camera without a name takes the name
+//! of the bin where `reidtrack` would take its own.
 //!
 //! # Signals and messages
-//! The signals of `reidtrack`, those that tell (`identity-new`, …) and those that ask (`rename`, `merge`, `split`, `forget`),
-//! are also the bin's. Messages come from the children, as from any bin; an error of a child, of a model that is missing
-//! for instance, says its cause and remedy, and the state change of the bin fails.
+//! The bin has the signals of `reidtrack`, notifications (`identity-new`, …) and actions (`rename`, `merge`, `split`, `forget`).
+//! Messages come from the children, as from any bin. An error of a child, such as a missing model, names its cause and remedy, and
+//! the state change of the bin fails.
 //!
 //! # Latency
-//! The two queues let detector, embedder and tracker work at the same time, each in a thread of its own. Each holds at most two
-//! frames, whatever their size or duration, so that a picture that waits is at most a few frames old.
+//! The two queues let detector, embedder and tracker run in parallel, each in a thread of its own. Each queue holds at most two
+//! frames, whatever their size or duration, so that the latency is at most a few frames.
 
 use glib::prelude::*;
 

@@ -33,7 +33,7 @@ const PROXIED: [Proxied; 8] = [
     proxied("detector", &[Role::Detect], "model"),
     proxied("embedder", &[Role::Embed], "model"),
     Proxied {
-        lead: "Of the detector and the embedder. ",
+        lead: "For detector and embedder. ",
         ..proxied("device", &[Role::Detect, Role::Embed], "device")
     },
     proxied("gallery", &[Role::Track], "gallery"),
@@ -57,7 +57,7 @@ pub fn properties() -> Vec<glib::ParamSpec> {
     all.push(
         glib::ParamSpecBoolean::builder("overlay")
             .nick("Overlay")
-            .blurb("Draw boxes and labels into the picture (reidoverlay). Can be changed in NULL and READY")
+            .blurb("Draw boxes and labels into the picture with reidoverlay. Can be changed in NULL and READY")
             .default_value(OVERLAY)
             .mutable_ready()
             .build(),

@@ -175,26 +175,26 @@ fn selection_properties(defaults: &Settings) -> Vec<glib::ParamSpec> {
     vec![
         glib::ParamSpecString::builder("object-class")
             .nick("Object class")
-            .blurb("Names of the classes to embed, separated by commas; not set: person and other common names of people (pedestrian, human, 0, …); empty: all. Others get no identity. Can be changed in PLAYING")
+            .blurb("Class names to embed, separated by commas. Not set: person and other common names of people (pedestrian, human, 0, …). Empty: all classes. Boxes of other classes get no identity. Can be changed in PLAYING")
             .default_value(Some(PERSON))
             .mutable_playing()
             .build(),
         glib::ParamSpecUInt::builder("min-height")
             .nick("Min height")
-            .blurb("Least height of the visible part of a box, in px of the frame; lower ones get no vector. Can be changed in PLAYING")
+            .blurb("Minimum height of the visible part of a box, in pixels of the frame. Smaller boxes get no vector. Can be changed in PLAYING")
             .default_value(defaults.min_height)
             .mutable_playing()
             .build(),
         glib::ParamSpecUInt::builder("max-objects")
             .nick("Max objects")
-            .blurb("Most boxes of a frame that get a vector, the largest first, 0 to 10000; 0: all. Can be changed in PLAYING")
+            .blurb("Maximum number of detections embedded per frame, largest first, 0 to 10000. 0: no limit. Can be changed in PLAYING")
             .maximum(MAX_OBJECTS)
             .default_value(defaults.max_objects)
             .mutable_playing()
             .build(),
         glib::ParamSpecUInt::builder("batch-size")
             .nick("Batch size")
-            .blurb("Most crops that go through the model at once, 1 to 256; models with a fixed batch keep theirs. On cuda and tensorrt batches are filled up to this size: a change takes seconds to minutes there. Can be changed in PLAYING")
+            .blurb("Maximum number of crops per inference, 1 to 256. Models with a fixed batch size keep it. On cuda and tensorrt batches are padded to this size, and a change takes seconds to minutes. Can be changed in PLAYING")
             .minimum(1)
             .maximum(MAX_BATCH as u32)
             .default_value(defaults.batch_size)
@@ -202,14 +202,14 @@ fn selection_properties(defaults: &Settings) -> Vec<glib::ParamSpec> {
             .build(),
         glib::ParamSpecInt::builder("reuse-interval")
             .nick("Reuse interval")
-            .blurb("Frames for which a box that continues one of the frames before keeps its vector; -1: until a new one is worth making (the person is new, the crop better or of another shape, people cross, reidtrack asks, else every second); 0: every box is embedded in every frame. Can be changed in PLAYING")
+            .blurb("Number of frames for which a box that continues one of an earlier frame keeps its vector. 0: embeds every box in every frame. -1: embeds when a new vector is likely to help (new person, better crop or another shape, people crossing, request by reidtrack), else every second. Can be changed in PLAYING")
             .minimum(ADAPTIVE)
             .default_value(defaults.reuse_interval)
             .mutable_playing()
             .build(),
         glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
             .nick("Statistics")
-            .blurb("Counts since the start (frames, people, embedded, reused, skipped, refused, runs), dimension of the vectors, batch-limit in crops, mean times a crop in ms (preprocess-ms, inference-ms)")
+            .blurb("Counters since the start (frames, people, embedded, reused, skipped, refused, runs), dimension of the vectors, batch-limit in crops, mean times per crop in ms (preprocess-ms, inference-ms)")
             .read_only()
             .build(),
     ]
@@ -223,7 +223,7 @@ impl ElementImpl for ReidEmbed {
             gst::subclass::ElementMetadata::new(
                 "Person embedder",
                 "Filter/Analyzer/Video",
-                "Describes each person by a vector of an ONNX embedder (OSNet, Intel's, your own), to be recognised elsewhere",
+                "Computes an appearance vector for each person with an ONNX embedder (OSNet, Intel's, your own)",
                 crate::elements::shared::AUTHOR,
             )
         });
@@ -253,7 +253,7 @@ impl BaseTransformImpl for ReidEmbed {
         gst::info!(
             CAT,
             imp = self,
-            "{}: {} numbers, batches of up to {}, {:?}{}",
+            "{}: dimension {}, batches of up to {}, {:?}{}",
             embedder.info().path.display(),
             embedder.dimension(),
             embedder.batch_limit(),
@@ -385,7 +385,7 @@ impl ReidEmbed {
         Ok(job)
     }
 
-    /// Counts, and says what is remarkable.
+    /// Updates the statistics and posts warnings.
     fn note(&self, looked: &Looked, batch_limit: usize) {
         self.stats().add(looked, batch_limit);
         gst::trace!(
@@ -407,18 +407,21 @@ impl ReidEmbed {
             self.warn_of_classes(classes);
         }
         if looked.is_behind_tracker {
-            self.warn("reidtrack is in front of reidembed, where it finds no vectors and recognises nobody: put reidembed before it");
+            self.warn("reidtrack is in front of reidembed. It gets no vectors there and cannot re-identify anybody: put reidembed before reidtrack");
         }
     }
 
     fn warn_of_classes(&self, seen: &str) {
         let wanted = self.settings().object_class.clone();
         let wanted = wanted.map_or_else(
-            || "people's common names are taken for object-class=person".to_owned(),
+            || {
+                "object-class is not set, which means person and other common names of people"
+                    .to_owned()
+            },
             |wanted| format!("object-class is '{wanted}'"),
         );
         self.warn(&format!(
-            "no box is of a class to embed, so nobody can be recognised: the detector's classes are {seen}, {wanted}. Set object-class to what the detector calls people, or to \"\" for all"
+            "no box is of a class to embed, so nobody can be re-identified: the detector's classes are {seen}, and {wanted}. Set object-class to the detector's name for people, or to \"\" for all classes"
         ));
     }
 

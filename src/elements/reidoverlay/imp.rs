@@ -33,8 +33,8 @@ static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
 /// Widest line and tallest letters, px.
 const MAX_LINE: u32 = 100;
 const MAX_FONT: u32 = 200;
-/// Longest trail, ms.
-const MAX_TRAIL_MS: u32 = 60_000;
+/// Longest trail, ns.
+const MAX_TRAIL_NS: u64 = 60_000_000_000;
 
 #[derive(Clone, Debug)]
 struct Settings {
@@ -42,7 +42,7 @@ struct Settings {
     show_labels: bool,
     show_scores: bool,
     show_trails: bool,
-    trail_length_ms: u32,
+    trail_duration_ns: u64,
     line_width_px: u32,
     font_size_px: u32,
     label_format: String,
@@ -58,7 +58,7 @@ impl Default for Settings {
             show_labels: style.labels,
             show_scores: style.scores,
             show_trails: style.trails,
-            trail_length_ms: (style.trail_length_ns / NS_PER_MS) as u32,
+            trail_duration_ns: style.trail_duration_ns,
             line_width_px: style.line_width_px,
             font_size_px: style.font_size_px,
             label_format: DEFAULT_FORMAT.to_owned(),
@@ -77,7 +77,7 @@ impl Settings {
             labels: self.show_labels,
             scores: self.show_scores,
             trails: self.show_trails,
-            trail_length_ns: u64::from(self.trail_length_ms) * NS_PER_MS,
+            trail_duration_ns: self.trail_duration_ns,
             line_width_px: self.line_width_px,
             font_size_px: self.font_size_px,
             label_format: self.label_format.parse()?,
@@ -135,7 +135,18 @@ impl ObjectImpl for ReidOverlay {
             "show-labels" => settings.show_labels = value.get().expect("checked by GObject"),
             "show-scores" => settings.show_scores = value.get().expect("checked by GObject"),
             "show-trails" => settings.show_trails = value.get().expect("checked by GObject"),
-            "trail-length" => settings.trail_length_ms = value.get().expect("checked by GObject"),
+            "trail-duration" => {
+                settings.trail_duration_ns = value.get().expect("checked by GObject");
+            }
+            "trail-length" => {
+                gst::warning!(
+                    CAT,
+                    imp = self,
+                    "trail-length is deprecated: use trail-duration, in ns"
+                );
+                let ms: u32 = value.get().expect("checked by GObject");
+                settings.trail_duration_ns = u64::from(ms) * NS_PER_MS;
+            }
             "line-width" => settings.line_width_px = value.get().expect("checked by GObject"),
             "font-size" => settings.font_size_px = value.get().expect("checked by GObject"),
             "label-format" => settings.label_format = text(),
@@ -163,7 +174,8 @@ impl ObjectImpl for ReidOverlay {
             "show-labels" => settings.show_labels.to_value(),
             "show-scores" => settings.show_scores.to_value(),
             "show-trails" => settings.show_trails.to_value(),
-            "trail-length" => settings.trail_length_ms.to_value(),
+            "trail-duration" => settings.trail_duration_ns.to_value(),
+            "trail-length" => ((settings.trail_duration_ns / NS_PER_MS) as u32).to_value(),
             "line-width" => settings.line_width_px.to_value(),
             "font-size" => settings.font_size_px.to_value(),
             "label-format" => settings.label_format.to_value(),
@@ -182,7 +194,7 @@ impl ElementImpl for ReidOverlay {
             gst::subclass::ElementMetadata::new(
                 "Person re-identification overlay",
                 "Filter/Effect/Video",
-                "Draws boxes, labels and trails of people in the colours of their identities, or hides them",
+                "Draws boxes, labels and trails of people in the colours of their identities, or blurs people",
                 crate::elements::shared::AUTHOR,
             )
         });
@@ -225,7 +237,7 @@ impl BaseTransformImpl for ReidOverlay {
 
     fn set_caps(&self, incaps: &gst::Caps, _outcaps: &gst::Caps) -> Result<(), gst::LoggableError> {
         let info = gst_video::VideoInfo::from_caps(incaps)
-            .map_err(|_| gst::loggable_error!(CAT, "caps {incaps} are no raw video"))?;
+            .map_err(|_| gst::loggable_error!(CAT, "caps {incaps} are not raw video"))?;
         if let Some(state) = self.state().as_mut() {
             state.info = Some(info);
             state.overlay.reset();
@@ -280,7 +292,7 @@ impl BaseTransformImpl for ReidOverlay {
             gst::element_imp_warning!(
                 self,
                 gst::StreamError::Failed,
-                ("blur is on and a frame says nothing of people, so nobody in it is hidden: put a detector (yolodetect) in front; videocrop, videoflip, compositor and others that change the picture drop what was found")
+                ("blur is set, but a frame has no list of people, so nobody in it is blurred: put a detector (yolodetect) in front. videocrop, videoflip, compositor and other elements that change the picture drop the metadata")
             );
         }
         drawn.map(GenerateOutputSuccess::Buffer).map_err(|error| {
@@ -354,56 +366,64 @@ fn properties() -> Vec<glib::ParamSpec> {
         switch(
             "show-labels",
             "Show labels",
-            "Draw the labels of people who have an identity. Can be changed in PLAYING",
+            "Draw the labels of people with an identity. Can be changed in PLAYING",
             defaults.show_labels,
         ),
         switch(
             "show-scores",
             "Show scores",
-            "Write the detector's score beside everybody. Can be changed in PLAYING",
+            "Draw the detector's score beside each person. Can be changed in PLAYING",
             defaults.show_scores,
         ),
         switch(
             "show-trails",
             "Show trails",
-            "Draw where people have walked. Can be changed in PLAYING",
+            "Draw the trails of people. Can be changed in PLAYING",
             defaults.show_trails,
         ),
-        number(
-            "trail-length",
-            "Trail length",
-            "For how long trails are drawn, ms, 0 to 60000. Can be changed in PLAYING",
-            MAX_TRAIL_MS,
-            defaults.trail_length_ms,
-        ),
+        glib::ParamSpecUInt64::builder("trail-duration")
+            .nick("Trail duration")
+            .blurb("Duration of the trails in nanoseconds, 0 to 60000000000. Can be changed in PLAYING")
+            .maximum(MAX_TRAIL_NS)
+            .default_value(defaults.trail_duration_ns)
+            .mutable_playing()
+            .build(),
+        glib::ParamSpecUInt::builder("trail-length")
+            .nick("Trail length")
+            .blurb("Deprecated: use trail-duration. Duration of the trails in milliseconds, 0 to 60000. Can be changed in PLAYING")
+            .maximum((MAX_TRAIL_NS / NS_PER_MS) as u32)
+            .default_value((defaults.trail_duration_ns / NS_PER_MS) as u32)
+            .mutable_playing()
+            .deprecated()
+            .build(),
         number(
             "line-width",
             "Line width",
-            "Width of lines, px, 1 to 100; 0 = by the picture's height (2 at 480, 4 at 1080). Can be changed in PLAYING",
+            "Line width in pixels, 1 to 100. 0: from the picture's height (2 at 480, 4 at 1080). Can be changed in PLAYING",
             MAX_LINE,
             defaults.line_width_px,
         ),
         number(
             "font-size",
             "Font size",
-            "Height of letters, px, 1 to 200; 0 = by the picture's height (13 at 480, 30 at 1080). Can be changed in PLAYING",
+            "Font height in pixels, 1 to 200. 0: from the picture's height (13 at 480, 30 at 1080). Can be changed in PLAYING",
             MAX_FONT,
             defaults.font_size_px,
         ),
         glib::ParamSpecString::builder("label-format")
             .nick("Label format")
-            .blurb("What labels say: text with {id}, {name}, {track}, {state}, {score}, {margin}, {confidence}, {class}. Can be changed in PLAYING")
+            .blurb("Text of the labels. Placeholders: {id}, {name}, {track}, {state}, {score}, {margin}, {confidence}, {class}. Can be changed in PLAYING")
             .default_value(Some(DEFAULT_FORMAT))
             .mutable_playing()
             .build(),
         glib::ParamSpecEnum::builder_with_default("blur", defaults.blur)
             .nick("Blur")
-            .blurb("Who is made unrecognisable; in doubt a person is. Can be changed in PLAYING")
+            .blurb("Whom to anonymise. Uncertain identities are blurred. Can be changed in PLAYING")
             .mutable_playing()
             .build(),
         glib::ParamSpecString::builder("blur-except")
             .nick("Blur except")
-            .blurb("Numbers and names that blur=except does not touch, separated by commas: 3,P5,Anna. Can be changed in PLAYING")
+            .blurb("Ids and names that blur=except does not blur, separated by commas, such as 3,P5,Anna. Can be changed in PLAYING")
             .default_value(Some(""))
             .mutable_playing()
             .build(),

@@ -1,25 +1,24 @@
-//! `reidoverlay`: draws who is where, in colours that mean the same person in every camera.
+//! `reidoverlay`: draws people in the colours of their identities, the same in every camera.
 //!
 //! ```text
 //! gst-launch-1.0 filesrc location=a.mp4 ! decodebin ! yolodetect ! reidembed ! reidtrack ! reidoverlay ! videoconvert ! autovideosink
 //! ```
 //!
-//! Works in every format of the pad templates without a converter, in place. The colour is a function of the identity's
-//! number alone; people who are not confirmed yet are grey. Frames on which nothing is to be drawn pass untouched,
-//! without a copy.
+//! Draws in place, in every format of the pad templates, without a converter. The colour depends on the id alone; people who are not
+//! confirmed yet are grey. Frames with nothing to draw pass without a copy.
 //!
 //! # Labels
-//! `label-format` is a text with placeholders: `{id}` (17), `{name}` (the name that was given, else P17), `{track}` (the number in
-//! this camera), `{state}` (pending, new, matched), `{score}` and `{margin}` (similarities of the recognition),
-//! `{confidence}` (the detector's score), `{class}`. People without an identity have no label; `show-scores` writes the
-//! detector's score for everybody. Letters that the element's own font (Latin, Greek, Cyrillic) lacks come from the fonts of
-//! the system; a name that no font can write is shown as the id.
+//! `label-format` is a text with placeholders: `{id}` (17), `{name}` (the name that a user gave, else P17), `{track}` (track in this
+//! camera), `{state}` (pending, new, matched), `{score}` and `{margin}` (similarities of the match), `{confidence}` (the detector's
+//! score), `{class}`. People without an identity have no label; `show-scores` draws the detector's score for everybody. Characters
+//! that the element's own font (Latin, Greek, Cyrillic) lacks come from the fonts of the system. A name that no font has is shown as
+//! the id.
 //!
 //! # Privacy
-//! `blur` makes people unrecognisable by large squares, in the picture itself. In doubt it hides: identities that are
-//! still `pending` count as unknown; a box that the detector misses stays hidden for half a second where it was; a frame
-//! that nobody has looked at (`inference-interval`) is hidden where people were just before, and wholly when that is not
-//! known. It can only hide whom the detector finds.
+//! `blur` anonymises people with large blocks in the picture itself. Uncertain cases are blurred: identities that are still `pending`
+//! count as unknown; a box that the detector misses stays blurred for half a second where it was; in a frame without inference
+//! (`inference-interval`) the last positions of people are blurred, or the whole picture when they are not known. Only people whom the
+//! detector finds can be blurred.
 
 use glib::prelude::*;
 
@@ -31,7 +30,7 @@ glib::wrapper! {
         @extends gst_base::BaseTransform, gst::Element, gst::Object;
 }
 
-/// Who is made unrecognisable.
+/// Whom to anonymise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
 #[enum_type(name = "GstReidOverlayBlur")]
 #[repr(i32)]
@@ -40,9 +39,9 @@ pub enum BlurMode {
     #[default]
     #[enum_value(name = "None: nobody", nick = "none")]
     None,
-    /// Whoever is not known for certain.
+    /// Uncertain identities.
     #[enum_value(
-        name = "Unknown: everybody without an identity, or with one that is still pending",
+        name = "Unknown: people without an identity, or with a pending one",
         nick = "unknown"
     )]
     Unknown,
@@ -51,7 +50,7 @@ pub enum BlurMode {
     All,
     /// All but some.
     #[enum_value(
-        name = "Except: everybody but those whom blur-except lists",
+        name = "Except: everybody except those in blur-except",
         nick = "except"
     )]
     Except,

@@ -89,24 +89,24 @@ impl ObjectImpl for ReidPublish {
             vec![
                 glib::ParamSpecEnum::builder_with_default("format", defaults.format)
                     .nick("Format")
-                    .blurb("What is written. Can be changed in NULL and READY")
+                    .blurb("Output format. Can be changed in NULL and READY")
                     .mutable_ready()
                     .build(),
                 glib::ParamSpecString::builder("location")
                     .nick("Location")
-                    .blurb("File that is written, replaced at start; - is standard output. Can be changed in NULL and READY")
+                    .blurb("File to write, replaced at start. -: standard output. Can be changed in NULL and READY")
                     .default_value(Some(defaults.location.as_str()))
                     .mutable_ready()
                     .build(),
                 glib::ParamSpecBoolean::builder("add-empty")
                     .nick("Add empty frames")
-                    .blurb("Write a line for frames without people too (json-lines). Can be changed in NULL and READY")
+                    .blurb("Also write a line for frames without people (json-lines). Can be changed in NULL and READY")
                     .default_value(defaults.add_empty)
                     .mutable_ready()
                     .build(),
                 glib::ParamSpecBoolean::builder("add-embeddings")
                     .nick("Add embeddings")
-                    .blurb("Write the vectors of appearance too (json-lines). They are biometric data. Can be changed in NULL and READY")
+                    .blurb("Also write the appearance vectors (json-lines). They are biometric data. Can be changed in NULL and READY")
                     .default_value(defaults.add_embeddings)
                     .mutable_ready()
                     .build(),
@@ -152,7 +152,7 @@ impl ElementImpl for ReidPublish {
             gst::subclass::ElementMetadata::new(
                 "Person re-identification publisher",
                 "Filter/Analyzer/Video",
-                "Writes who was seen, frame by frame, as JSON lines or for MOT scoring",
+                "Writes the people of each frame as JSON lines or in MOT format",
                 crate::elements::shared::AUTHOR,
             )
         });
@@ -220,7 +220,7 @@ impl BaseTransformImpl for ReidPublish {
             side.and_then(|side| u32::try_from(side).ok())
         };
         let (Some(width), Some(height)) = (side("width"), side("height")) else {
-            return Err(gst::loggable_error!(CAT, "caps {incaps} name no size"));
+            return Err(gst::loggable_error!(CAT, "caps {incaps} have no size"));
         };
         if let Some(state) = self.state().as_mut() {
             state.frame = Some(FrameSize { width, height });
@@ -455,7 +455,7 @@ impl ReidPublish {
         gst::element_imp_error!(
             self,
             code,
-            ("{name} cannot be written any more: {error}. Make room or set another location")
+            ("{name} cannot be written: {error}. Free some space or set another location")
         );
     }
 }

@@ -1,23 +1,22 @@
-//! `reidpublish`: writes down who was seen, frame by frame, while the video passes untouched.
+//! `reidpublish`: writes the people of each frame to a file, while the video passes unchanged.
 //!
 //! ```text
 //! … ! reidtrack ! reidpublish location=seen.jsonl ! …
 //! … ! reidtrack ! reidpublish format=mot location=cam0.txt ! fakesink
 //! ```
 //!
-//! `format=json-lines` writes a line for each frame with somebody in it (`add-empty`: for each frame), a superset of
-//! what DL Streamer's `gvametaconvert` writes; of people whom the detector missed in this frame `reid` says for how long nobody
-//! saw them (`unseen_ns`). `format=mot` writes a line for each person: frame (from 1), id, x, y, w, h,
-//! confidence, -1, -1, -1. Tentative people, who have no number yet, are left out; without a tracker the detections are
-//! written as they are (MOT id -1).
+//! `format=json-lines` writes a line for each frame with people (`add-empty`: for each frame), a superset of the output of DL
+//! Streamer's `gvametaconvert`. For people whom the detector missed in this frame `reid` has the time since they were last seen
+//! (`unseen_ns`). `format=mot` writes a line for each person: frame (from 1), id, x, y, w, h, confidence, -1, -1, -1. Tentative
+//! people, who have no identity yet, are left out. Without a tracker the detections are written as they are (MOT id -1).
 //!
-//! `timestamp` is the stream time of the frame in ns: 0 at the start of a file or clip, whatever its time stamps; where
-//! files follow one another (`concat`) it goes on. `utc` (RFC 3339) is when the frame was taken: what an RTSP camera says
-//! (`rtspsrc add-reference-timestamp-meta=true`), else, of live sources, what the clock says; of files nobody knows, and
-//! it is left out. `evidence.time` is on the clock of `timestamp`, below 0 for what was seen before the stream began.
+//! `timestamp` is the stream time of the frame in ns: 0 at the start of a file or clip, whatever its timestamps. It continues where
+//! files follow one another (`concat`). `utc` (RFC 3339) is when the frame was taken: from an RTSP camera with `rtspsrc
+//! add-reference-timestamp-meta=true`, else, for live sources, from the clock; it is left out for files. `evidence.time` is on the
+//! clock of `timestamp`, negative for sightings before the stream began.
 //!
-//! The file is replaced at start and complete at EOS and in NULL; in between it is at most a second behind, standard
-//! output not at all. When writing fails in mid-stream (disk full) an error is posted and the stream ends with it.
+//! The file is replaced at start and complete at EOS and in NULL. In between it is at most a second behind; standard output is not
+//! buffered. When writing fails (disk full) the element posts an error and the stream ends.
 
 use glib::prelude::*;
 
@@ -30,18 +29,18 @@ glib::wrapper! {
         @extends gst_base::BaseTransform, gst::Element, gst::Object;
 }
 
-/// What is written.
+/// The output format.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
 #[enum_type(name = "GstReidPublishFormat")]
 #[repr(i32)]
 pub enum PublishFormat {
-    /// A JSON object a line.
+    /// One JSON object per line.
     #[default]
-    #[enum_value(name = "JSON lines: an object for each frame", nick = "json-lines")]
+    #[enum_value(name = "JSON lines: one object per frame", nick = "json-lines")]
     JsonLines,
     /// MOT challenge.
     #[enum_value(
-        name = "MOT: a line for each person, as the MOT challenge reads it",
+        name = "MOT: one line per person, in the format of the MOT challenge",
         nick = "mot"
     )]
     Mot,

@@ -24,7 +24,7 @@ pub(super) enum OpenError {
         "location={0}: publishing to MQTT is not available yet; use a file or - (standard output)"
     )]
     Mqtt(String),
-    #[error("location={0} is no file: use a file's path or - (standard output)")]
+    #[error("location={0} is not a file: use the path of a file or - (standard output)")]
     Scheme(String),
     #[error(
         "location={name} cannot be written: {source}. Check that the folder exists and may be written to"

@@ -166,14 +166,14 @@ impl ObjectImpl for ReidTestSrc {
             vec![
                 glib::ParamSpecUInt::builder("camera")
                     .nick("Camera")
-                    .blurb("Which camera's view is shown, counted from 0, below 'cameras'. Can be changed in NULL and READY")
+                    .blurb("Index of the camera whose view is shown, 0 to cameras-1. Can be changed in NULL and READY")
                     .maximum(MAX_CAMERAS - 1)
                     .default_value(defaults.camera)
                     .mutable_ready()
                     .build(),
                 glib::ParamSpecUInt::builder("cameras")
                     .nick("Cameras")
-                    .blurb("How many cameras watch the world, 1 to 64. Can be changed in NULL and READY")
+                    .blurb("Number of cameras in the scene, 1 to 64. Can be changed in NULL and READY")
                     .minimum(1)
                     .maximum(MAX_CAMERAS)
                     .default_value(defaults.cameras)
@@ -181,30 +181,30 @@ impl ObjectImpl for ReidTestSrc {
                     .build(),
                 glib::ParamSpecUInt::builder("people")
                     .nick("People")
-                    .blurb("How many people live in the world, 0 to 1000. Can be changed in NULL and READY")
+                    .blurb("Number of people in the scene, 0 to 1000. Can be changed in NULL and READY")
                     .maximum(MAX_PEOPLE)
                     .default_value(defaults.people)
                     .mutable_ready()
                     .build(),
                 glib::ParamSpecUInt64::builder("seed")
                     .nick("Seed")
-                    .blurb("Another number, other people on other ways; the same number, the same world. Can be changed in NULL and READY")
+                    .blurb("Random seed. The same seed gives the same scene. Can be changed in NULL and READY")
                     .default_value(defaults.seed)
                     .mutable_ready()
                     .build(),
                 glib::ParamSpecEnum::builder_with_default("pattern", defaults.pattern)
                     .nick("Pattern")
-                    .blurb("What the people do. Can be changed in NULL and READY")
+                    .blurb("Motion pattern of the people. Can be changed in NULL and READY")
                     .mutable_ready()
                     .build(),
                 glib::ParamSpecEnum::builder_with_default("attach", defaults.attach)
                     .nick("Attach")
-                    .blurb("What is attached to the buffers. Can be changed in PLAYING")
+                    .blurb("Metadata attached to the buffers. Can be changed in PLAYING")
                     .mutable_playing()
                     .build(),
                 glib::ParamSpecBoolean::builder("is-live")
                     .nick("Is live")
-                    .blurb("Whether frames come at the rate of the clock, as from a camera. Can be changed in NULL and READY")
+                    .blurb("Produce frames in real time, as a camera does. Can be changed in NULL and READY")
                     .default_value(defaults.is_live)
                     .mutable_ready()
                     .build(),
@@ -261,7 +261,7 @@ impl ElementImpl for ReidTestSrc {
             gst::subclass::ElementMetadata::new(
                 "Person re-identification test source",
                 "Source/Video",
-                "Shows people who walk through the views of several cameras, and says where they really are",
+                "Shows people walking through the views of several cameras, with the ground truth attached",
                 crate::elements::shared::AUTHOR,
             )
         });
@@ -303,7 +303,7 @@ impl BaseSrcImpl for ReidTestSrc {
             return Err(gst::error_msg!(
                 gst::ResourceError::Settings,
                 (
-                    "camera={camera} needs cameras={} or more (there are {cameras}, counted from 0)",
+                    "camera={camera} needs cameras={} or more (cameras={cameras}, counted from 0)",
                     camera + 1
                 )
             ));
@@ -340,7 +340,7 @@ impl BaseSrcImpl for ReidTestSrc {
             gst::warning!(
                 CAT,
                 imp = self,
-                "people do not walk backwards: rate {}",
+                "reverse playback is not supported: rate {}",
                 segment.rate()
             );
             return false;
@@ -372,7 +372,7 @@ impl BaseSrcImpl for ReidTestSrc {
 
     fn set_caps(&self, caps: &gst::Caps) -> Result<(), gst::LoggableError> {
         let info = gst_video::VideoInfo::from_caps(caps)
-            .map_err(|_| gst::loggable_error!(CAT, "caps {caps} are no raw video"))?;
+            .map_err(|_| gst::loggable_error!(CAT, "caps {caps} are not raw video"))?;
         gst::debug!(CAT, imp = self, "caps {caps}");
         // The base class allocates buffers of this size when nobody downstream offers a pool.
         self.obj()
@@ -450,7 +450,7 @@ impl ReidTestSrc {
             gst::element_imp_error!(
                 self,
                 gst::ResourceError::NoSpaceLeft,
-                ("no memory for a frame of {bytes} bytes")
+                ("a frame of {bytes} bytes cannot be allocated")
             );
             gst::FlowError::Error
         })

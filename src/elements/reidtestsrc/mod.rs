@@ -1,19 +1,18 @@
-//! `reidtestsrc`: people who walk through the views of several cameras, and the truth about where they are.
+//! `reidtestsrc`: people walking through the views of several cameras, with the ground truth.
 //!
-//! What `videotestsrc` is to video: a source to try pipelines with, to test every element end to end and to score them
-//! against a truth that is exact. Sources with the same `seed`, `people`, `pattern` and `cameras` show the same world
-//! at the same moment; each shows the view of its own `camera`.
+//! It is to this plugin what `videotestsrc` is to video: a source to try pipelines, test elements and score them against an exact
+//! ground truth. Sources with the same `seed`, `people`, `pattern` and `cameras` show the same scene at the same time; each shows the
+//! view of its own `camera`.
 //!
 //! ```text
 //! gst-launch-1.0 reidtestsrc camera=0 ! videoconvert ! autovideosink  reidtestsrc camera=1 ! videoconvert ! autovideosink
 //! ```
 //!
-//! # The truth
-//! Every buffer carries a `GstVideoRegionOfInterestMeta` of the type `reid-truth` for each person in the picture: the
-//! rectangle holds the whole body as far as it lies in the picture, hidden parts included; the region's number and the
-//! field `id` (int) of its parameter `truth` are the person's, the same in all cameras; `visibility` (double, 0 to 1)
-//! is the part of the body that can be seen. [`truth::read`] reads it. It is not a detection: no element
-//! of this plugin looks at it, and with `attach=detections` the boxes are attached a second time, as detections.
+//! # Ground truth
+//! Every buffer has a `GstVideoRegionOfInterestMeta` of the type `reid-truth` for each person in the picture. The rectangle is the
+//! whole body within the picture, hidden parts included. The `id` of the region and the field `id` (int) of its parameter `truth` are
+//! the person's, the same in all cameras; `visibility` (double, 0 to 1) is the visible part of the body. [`truth::read`] reads it. It
+//! is not a detection: no element of this plugin uses it. With `attach=detections` the boxes are attached a second time, as detections.
 
 use glib::prelude::*;
 
@@ -40,24 +39,24 @@ pub enum TestPattern {
     Walk,
     /// Close encounters.
     #[enum_value(
-        name = "Crossing: all cameras watch a place where people meet, pass or turn back",
+        name = "Crossing: all cameras see one area where people meet, pass or turn back",
         nick = "crossing"
     )]
     Crossing,
-    /// Many people who hide each other.
+    /// Many people who occlude each other.
     #[enum_value(
-        name = "Crowd: all cameras watch a place full of people who hide each other",
+        name = "Crowd: all cameras see one area full of people who occlude each other",
         nick = "crowd"
     )]
     Crowd,
-    /// Hardly different clothes.
+    /// Similar clothes.
     #[enum_value(
-        name = "Similar: as walk, in clothes that hardly differ",
+        name = "Similar: as walk, with similar clothes",
         nick = "similar"
     )]
     Similar,
     /// Nobody.
-    #[enum_value(name = "Empty: the hall without anybody", nick = "empty")]
+    #[enum_value(name = "Empty: no people", nick = "empty")]
     Empty,
 }
 
@@ -69,18 +68,18 @@ pub enum Attach {
     /// The truth, as regions that no element takes for detections.
     #[default]
     #[enum_value(
-        name = "Truth: where people really are, as regions of the type reid-truth",
+        name = "Truth: ground truth, as regions of the type reid-truth",
         nick = "truth"
     )]
     Truth,
     /// The truth, and the same boxes as detections.
     #[enum_value(
-        name = "Detections: the truth, and its boxes once more as if a detector had found them",
+        name = "Detections: ground truth, and its boxes as detections",
         nick = "detections"
     )]
     Detections,
     /// Nothing.
-    #[enum_value(name = "None: nothing but the picture", nick = "none")]
+    #[enum_value(name = "None: no metadata", nick = "none")]
     None,
 }
 

@@ -119,7 +119,7 @@ impl ElementImpl for ReidTrack {
             gst::subclass::ElementMetadata::new(
                 "Person tracker and re-identifier",
                 "Filter/Analyzer/Video",
-                "Follows people within a camera and gives them the same number in every camera of a gallery",
+                "Tracks people within a camera and gives them the same identity in every camera of a gallery",
                 crate::elements::shared::AUTHOR,
             )
         });
@@ -191,7 +191,7 @@ impl BaseTransformImpl for ReidTrack {
 
     fn set_caps(&self, incaps: &gst::Caps, _outcaps: &gst::Caps) -> Result<(), gst::LoggableError> {
         let info = gst_video::VideoInfo::from_caps(incaps)
-            .map_err(|_| gst::loggable_error!(CAT, "caps {incaps} are no raw video"))?;
+            .map_err(|_| gst::loggable_error!(CAT, "caps {incaps} are not raw video"))?;
         let mut guard = self.state();
         let state = guard
             .as_mut()
@@ -399,7 +399,11 @@ impl ReidTrack {
             kept.clone()
         };
         let Some(gallery) = gallery else {
-            gst::warning!(CAT, imp = self, "the gallery opens when the element starts");
+            gst::warning!(
+                CAT,
+                imp = self,
+                "the gallery is not open: it is opened when the element starts"
+            );
             return None;
         };
         match action(&gallery) {
@@ -432,7 +436,7 @@ impl ReidTrack {
                 self,
                 gst::ResourceError::Write,
                 (
-                    "{}: a forgotten person is not erased yet; it will be as soon as the gallery can be written",
+                    "{}: a forgotten person is not erased from the store yet. This happens as soon as the gallery can be written",
                     gallery.location().shown()
                 )
             );
@@ -454,7 +458,7 @@ impl ReidTrack {
                 // For whoever publishes: it may come after everybody whom it concerns has left.
                 let change = gst::event::CustomDownstream::new(message.clone());
                 if !obj.src_pad().push_event(change) {
-                    gst::log!(CAT, imp = self, "nobody downstream to tell");
+                    gst::log!(CAT, imp = self, "no element downstream handles the event");
                 }
             }
             let posted =

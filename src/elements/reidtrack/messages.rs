@@ -1,4 +1,4 @@
-//! What is said on the bus.
+//! The messages on the bus.
 
 use gst::prelude::*;
 
@@ -8,7 +8,7 @@ use crate::{
     store::{Notice, StoreError, registry::SharedGallery},
 };
 
-/// What happened, as the structure of a bus message.
+/// The structure of the bus message for an event.
 pub fn of_event(event: &Event, news: &News) -> gst::Structure {
     let named = |name: &str| {
         gst::Structure::builder(name)
@@ -56,7 +56,7 @@ pub fn of_event(event: &Event, news: &News) -> gst::Structure {
     }
 }
 
-/// What kind of error it is.
+/// The error domain code for a store error.
 pub fn resource(error: &StoreError) -> gst::ResourceError {
     match error {
         StoreError::NoFolder { .. } | StoreError::Missing { .. } => gst::ResourceError::NotFound,
@@ -80,7 +80,7 @@ pub fn resource(error: &StoreError) -> gst::ResourceError {
     }
 }
 
-/// Another element has this camera's name.
+/// Warns that another element has this camera's name.
 pub fn warn_of_shared_name(
     element: &impl IsA<gst::Element>,
     camera: &str,
@@ -90,22 +90,22 @@ pub fn warn_of_shared_name(
         element,
         gst::ResourceError::Settings,
         (
-            "camera={camera} is the name of another element of gallery '{}', too: nobody can tell where people were seen. Give each element a camera of its own",
+            "camera={camera} is also the camera of another element of gallery '{}', so sightings cannot be attributed. Give each element its own camera",
             gallery.name()
         )
     );
 }
 
-/// Changes were lost before they could be told.
+/// Warns that changes were dropped before they were announced.
 pub fn warn_of_dropped(element: &impl IsA<gst::Element>, dropped: u64) {
     gst::element_warning!(
         element,
         gst::StreamError::Failed,
-        ("{dropped} changes of the gallery were not told, because no frame came while others fed it: read whom it knows by now with reidctl gallery list")
+        ("{dropped} changes of the gallery were not announced, because no frame arrived while other processes changed it: list the identities with reidctl gallery list")
     );
 }
 
-/// Says what is the matter with the place that the gallery is kept in. No lock is held here.
+/// Posts the notices of the gallery's store. No lock is held here.
 pub fn tell_notices(element: &impl IsA<gst::Element>, gallery: &SharedGallery) {
     for notice in gallery.notices() {
         match notice {
@@ -117,7 +117,7 @@ pub fn tell_notices(element: &impl IsA<gst::Element>, gallery: &SharedGallery) {
                     element,
                     gst::ResourceError::Write,
                     (
-                        "{} works again; nothing of the gallery was lost",
+                        "{} works again. All changes of the gallery were written",
                         gallery.location().shown()
                     )
                 );

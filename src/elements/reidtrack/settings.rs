@@ -15,12 +15,12 @@ use crate::{
     },
 };
 
-/// `match-threshold` that means "learn it".
+/// The value of `match-threshold` for automatic calibration.
 const AUTO: f32 = -1.0;
-/// Most hits that the property `min-hits` allows.
+/// Maximum of the property `min-hits`.
 const MAX_HITS: u32 = 1000;
 
-/// What the properties say.
+/// The values of the properties.
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub gallery: String,
@@ -54,7 +54,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// What the user has said of the gallery's rules, but for the topology.
+    /// The gallery rules that the user has set, except the topology.
     pub fn rules(&self) -> Rules {
         Rules {
             match_threshold: self.match_threshold.map(|t| (t >= 0.0).then_some(t)),
@@ -64,7 +64,7 @@ impl Settings {
         }
     }
 
-    /// The limit from which two are one person, as the property reads.
+    /// The value of `match-threshold`.
     pub fn threshold(&self) -> f32 {
         self.match_threshold.unwrap_or(AUTO)
     }
@@ -83,33 +83,36 @@ impl Settings {
         }
     }
 
-    /// The topology of the property's file; none of no file. The error says what to do.
+    /// Reads the topology file, if one is set. The error names the remedy.
     pub fn read_topology(&self) -> Result<Option<GivenTopology>, String> {
         let file = &self.topology;
         if file.is_empty() {
             return Ok(None);
         }
         let text = std::fs::read_to_string(file).map_err(|error| {
-            format!("topology {file} cannot be read: {error}; give the path of a TOML file or leave the property empty")
+            format!("topology {file} cannot be read: {error}; set topology to the path of a TOML file or leave it empty")
         })?;
         let topology =
             Topology::parse(&text).map_err(|error| format!("topology {file}, {error}"))?;
         Ok(Some((Arc::from(Path::new(file)), Arc::new(topology))))
     }
 
-    /// Whether `match-threshold` is neither a cosine nor says that it is learnt.
+    /// Whether `match-threshold` is neither a cosine nor -1.
     pub fn has_bad_threshold(&self) -> bool {
         self.threshold() < 0.0 && self.threshold() != AUTO
     }
 
-    /// Refuses what cannot be meant. The error names the property.
+    /// Validates the settings. The error names the property.
     pub fn check(&self) -> Result<(), String> {
         if self.thumbnails && self.gallery_location.is_empty() {
-            return Err("thumbnails are kept where the gallery is: set gallery-location, or thumbnails=false".into());
+            return Err(
+                "thumbnails=true needs a location: set gallery-location, or thumbnails=false"
+                    .into(),
+            );
         }
         if self.has_bad_threshold() {
             return Err(format!(
-                "match-threshold={} is neither a cosine from 0 to 1 nor -1, which learns it: correct match-threshold",
+                "match-threshold={} is out of range: use a cosine from 0 to 1, or -1 to calibrate it automatically",
                 self.threshold()
             ));
         }
@@ -146,7 +149,7 @@ impl Settings {
     pub fn get(&self, property: &str) -> glib::Value {
         match property {
             "gallery" => self.gallery.to_value(),
-            // A password is not for whoever looks at a pipeline, or draws it.
+            // Passwords must not appear in pipeline dumps.
             "gallery-location" => without_password(&self.gallery_location).to_value(),
             "camera" => self.camera.to_value(),
             "match-threshold" => self.threshold().to_value(),
@@ -174,19 +177,19 @@ fn gallery_properties(defaults: &Settings) -> Vec<glib::ParamSpec> {
     vec![
         glib::ParamSpecString::builder("gallery")
             .nick("Gallery")
-            .blurb("Name of the gallery; elements of the process that give the same name share people and numbers. Empty: one of its own. Can be changed in NULL and READY")
+            .blurb("Name of the gallery. Elements of the process with the same gallery share people and ids. Empty: a gallery of its own. Can be changed in NULL and READY")
             .default_value(Some(defaults.gallery.as_str()))
             .mutable_ready()
             .build(),
         glib::ParamSpecString::builder("gallery-location")
             .nick("Gallery location")
-            .blurb("Where the gallery is kept: sqlite:///path/to/file (one process at a time), postgresql://user@host/database (any number of machines); empty: in memory, gone with the pipeline. Elements that give the same place share its people. Reads without its password. Can be changed in NULL and READY")
+            .blurb("Location of the gallery: sqlite:///path/to/file (one process at a time) or postgresql://user@host/database (any number of machines). Empty: in memory, lost with the pipeline. Elements with the same location share its people. Reads without the password. Can be changed in NULL and READY")
             .default_value(Some(defaults.gallery_location.as_str()))
             .mutable_ready()
             .build(),
         glib::ParamSpecFloat::builder("match-threshold")
             .nick("Match threshold")
-            .blurb("Cosine from which two looks are one person, 0 to 1; -1: learnt from people who are certainly two and tracks that are certainly one. A rule of the gallery: given to one element it holds for all that share it, until that one is gone; two that differ are an error. Can be changed in PLAYING")
+            .blurb("Minimum cosine similarity for a match, 0 to 1. -1: calibrates it automatically. Gallery rule: set on one element, it applies to all elements of the gallery while that element exists. Different values are an error. Can be changed in PLAYING")
             .minimum(AUTO)
             .maximum(1.0)
             .default_value(defaults.threshold())
@@ -194,7 +197,7 @@ fn gallery_properties(defaults: &Settings) -> Vec<glib::ParamSpec> {
             .build(),
         glib::ParamSpecUInt::builder("max-identities")
             .nick("Max identities")
-            .blurb("Most people that the gallery knows, 1 to 1000000; the least recently seen leave, people in view never. A rule of the gallery: given to one element it holds for all that share it, until that one is gone; two that differ are an error. Can be changed in PLAYING")
+            .blurb("Maximum number of identities in the gallery, 1 to 1000000. The least recently seen are removed first; people in view are kept. Gallery rule: set on one element, it applies to all elements of the gallery while that element exists. Different values are an error. Can be changed in PLAYING")
             .minimum(1)
             .maximum(MAX_IDENTITIES as u32)
             .default_value(defaults.most())
@@ -202,19 +205,19 @@ fn gallery_properties(defaults: &Settings) -> Vec<glib::ParamSpec> {
             .build(),
         glib::ParamSpecUInt64::builder("max-age")
             .nick("Max age")
-            .blurb("Nanoseconds after which a person whom no camera has seen is forgotten; 0: never. A rule of the gallery: given to one element it holds for all that share it, until that one is gone; two that differ are an error. Can be changed in PLAYING")
+            .blurb("Time without a sighting after which a person is forgotten, in nanoseconds. 0: never. Gallery rule: set on one element, it applies to all elements of the gallery while that element exists. Different values are an error. Can be changed in PLAYING")
             .default_value(defaults.max_age.unwrap_or(0))
             .mutable_playing()
             .build(),
         glib::ParamSpecString::builder("topology")
             .nick("Topology")
-            .blurb("File that says which cameras overlap and how long people walk between the others, see the README; empty: none from this element. A rule of the gallery: given to one element it holds for all that share it, until that one is gone or starts without it; two that differ are an error. Can be changed in NULL and READY")
+            .blurb("TOML file with the cameras that overlap and the transition times between the others (docs/topology.md). Empty: no topology from this element. Gallery rule: set on one element, it applies to all elements of the gallery until that element is gone or starts without it. Different values are an error. Can be changed in NULL and READY")
             .default_value(Some(defaults.topology.as_str()))
             .mutable_ready()
             .build(),
         glib::ParamSpecBoolean::builder("thumbnails")
             .nick("Thumbnails")
-            .blurb("Keep one small JPEG picture of each person, 64x128 px at most, with the gallery; needs gallery-location. Pictures of people are biometric data. Can be changed in NULL and READY")
+            .blurb("Store one JPEG thumbnail of each person, at most 64x128 pixels, in the gallery. Needs gallery-location. Pictures of people are biometric data. Can be changed in NULL and READY")
             .default_value(defaults.thumbnails)
             .mutable_ready()
             .build(),
@@ -226,13 +229,13 @@ fn tracker_properties(defaults: &Settings) -> Vec<glib::ParamSpec> {
     vec![
         glib::ParamSpecString::builder("camera")
             .nick("Camera")
-            .blurb("Name of the camera; empty: that of the file or device, or host and end of the path of a network stream, else of the element, made unique in the gallery. Can be changed in NULL and READY")
+            .blurb("Name of the camera. Empty: name of the file or device, host and end of the path of a network stream, or name of the element, made unique in the gallery. Can be changed in NULL and READY")
             .default_value(Some(defaults.camera.as_str()))
             .mutable_ready()
             .build(),
         glib::ParamSpecUInt::builder("min-hits")
             .nick("Min hits")
-            .blurb("Sightings before a track is confirmed and gets an identity, 1 to 1000 frames; at low frame rates two within half a second or more are enough. Can be changed in PLAYING")
+            .blurb("Number of frames with a detection before a track is confirmed and gets an identity, 1 to 1000. At low frame rates two are enough. Can be changed in PLAYING")
             .minimum(1)
             .maximum(MAX_HITS)
             .default_value(defaults.min_hits)
@@ -240,13 +243,13 @@ fn tracker_properties(defaults: &Settings) -> Vec<glib::ParamSpec> {
             .build(),
         glib::ParamSpecBoolean::builder("motion-only")
             .nick("Motion only")
-            .blurb("Do not use looks: every track is a person of its own. Can be changed in NULL and READY")
+            .blurb("Track by motion alone. Every track becomes a new identity. Can be changed in NULL and READY")
             .default_value(defaults.motion_only)
             .mutable_ready()
             .build(),
         glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
             .nick("Statistics")
-            .blurb("Counts since the start of the stream (frames, skipped, people), of the last frame (tracks, confirmed, identities), sure-score 0 to 1, mean times in microseconds (track-us, gallery-us)")
+            .blurb("Counters since the start of the stream (frames, skipped, people) and of the last frame (tracks, confirmed, identities), threshold of high-score detections (high-score, 0 to 1), mean times in microseconds (track-us, gallery-us)")
             .read_only()
             .build(),
     ]

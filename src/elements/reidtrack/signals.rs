@@ -1,11 +1,11 @@
-//! The signals: what is told, and what may be asked for.
+//! The signals: notifications and actions.
 
 use gst_base::{prelude::*, subclass::prelude::*};
 
 use super::ReidTrack;
 use crate::core::{identity::Event, person::IdentityId};
 
-/// Signals that tell what happened.
+/// The notification signals.
 pub fn announcements() -> Vec<glib::subclass::Signal> {
     let signal = |name: &str, types: &[glib::Type]| {
         glib::subclass::Signal::builder(name)
@@ -27,7 +27,7 @@ pub fn announcements() -> Vec<glib::subclass::Signal> {
     ]
 }
 
-/// Signals that ask for something; `of` says which tracker is asked by the values of a signal.
+/// The action signals; `of` finds the tracker from the values of a signal.
 pub fn actions(of: fn(&[glib::Value]) -> ReidTrack) -> Vec<glib::subclass::Signal> {
     let action = |name: &str| glib::subclass::Signal::builder(name).action().run_last();
     let number = |values: &[glib::Value], index: usize| -> IdentityId {
@@ -78,7 +78,7 @@ pub fn emitter(values: &[glib::Value]) -> ReidTrack {
     values[0].get().expect("checked by GObject")
 }
 
-/// What the action signals ask for.
+/// The handlers of the action signals.
 impl ReidTrack {
     fn rename(&self, id: IdentityId, name: &str) -> bool {
         self.imp()
@@ -109,7 +109,7 @@ impl ReidTrack {
     }
 }
 
-/// Tells by a signal what happened.
+/// Emits the signal for an event.
 pub fn emit(obj: &ReidTrack, event: &Event, camera: &str) {
     match event {
         Event::New { id, track, .. } => {

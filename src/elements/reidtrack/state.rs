@@ -96,7 +96,7 @@ impl State {
         if !people.iter().any(is_described) {
             let first = !std::mem::replace(&mut self.said.no_vectors, true);
             return first.then(|| {
-                "nobody is recognised: people come without vectors of their appearance. Put reidembed between the detector and reidtrack, with nothing between them that drops metadata, or set motion-only=true".to_owned()
+                "nobody can be re-identified: people arrive without appearance vectors. Put reidembed between the detector and reidtrack, without elements that drop metadata in between, or set motion-only=true".to_owned()
             });
         }
         let model = people.iter().find_map(|p| p.embedding.as_ref())?.model();
@@ -106,7 +106,7 @@ impl State {
         let first = !std::mem::replace(&mut self.said.other_model, true);
         first.then(|| {
             format!(
-                "gallery '{}' has vectors of another model: whom one model has described, the other does not recognise. Give every reidembed of a gallery the same model",
+                "gallery '{}' has vectors of another model, and vectors of different models cannot be compared. Use the same model in every reidembed of a gallery",
                 self.gallery.name()
             )
         })

@@ -176,12 +176,12 @@ fn output_properties(defaults: &Settings) -> Vec<glib::ParamSpec> {
     vec![
         glib::ParamSpecString::builder("labels-file")
             .nick("Labels file")
-            .blurb("Text file with one class name a line, in the model's order; not set: from the model. Can be changed in NULL and READY")
+            .blurb("Text file with one class name per line, in the model's order. Not set: from the model. Can be changed in NULL and READY")
             .mutable_ready()
             .build(),
         glib::ParamSpecEnum::builder_with_default("layout", defaults.layout)
             .nick("Layout")
-            .blurb("How the model writes its boxes (C classes, N boxes). Can be changed in NULL and READY")
+            .blurb("Layout of the model's output (C classes, N boxes). Can be changed in NULL and READY")
             .mutable_ready()
             .build(),
     ]
@@ -192,13 +192,13 @@ fn detection_properties(defaults: &Settings) -> Vec<glib::ParamSpec> {
     vec![
         glib::ParamSpecString::builder("object-class")
             .nick("Object class")
-            .blurb("Names of the classes to find, separated by commas; not set: person, or what else the model calls people (pedestrian, human, …); empty: all. Can be changed in NULL and READY")
+            .blurb("Class names to detect, separated by commas. Not set: person, or the model's own name for people (pedestrian, human, …). Empty: all classes. Can be changed in NULL and READY")
             .default_value(Some(PERSON))
             .mutable_ready()
             .build(),
         glib::ParamSpecFloat::builder("threshold")
             .nick("Threshold")
-            .blurb("Lowest score of a detection, 0 to 1. Can be changed in PLAYING")
+            .blurb("Minimum score of a detection, 0 to 1. Can be changed in PLAYING")
             .minimum(0.0)
             .maximum(1.0)
             .default_value(defaults.threshold)
@@ -206,7 +206,7 @@ fn detection_properties(defaults: &Settings) -> Vec<glib::ParamSpec> {
             .build(),
         glib::ParamSpecFloat::builder("iou-threshold")
             .nick("IoU threshold")
-            .blurb("Overlap (intersection over union, 0 to 1) above which the weaker of two boxes of a class is dropped; without effect on models that suppress doubles themselves. Can be changed in PLAYING")
+            .blurb("Maximum overlap (intersection over union, 0 to 1) of two boxes of a class; above it the one with the lower score is dropped. No effect on models with built-in non-maximum suppression. Can be changed in PLAYING")
             .minimum(0.0)
             .maximum(1.0)
             .default_value(defaults.iou_threshold)
@@ -214,7 +214,7 @@ fn detection_properties(defaults: &Settings) -> Vec<glib::ParamSpec> {
             .build(),
         glib::ParamSpecUInt::builder("max-detections")
             .nick("Max detections")
-            .blurb("Most detections in a frame, 1 to 10000; the strongest stay. Can be changed in PLAYING")
+            .blurb("Maximum number of detections per frame, highest scores first, 1 to 10000. Can be changed in PLAYING")
             .minimum(1)
             .maximum(MAX_DETECTIONS)
             .default_value(defaults.max_detections)
@@ -222,14 +222,14 @@ fn detection_properties(defaults: &Settings) -> Vec<glib::ParamSpec> {
             .build(),
         glib::ParamSpecUInt::builder("inference-interval")
             .nick("Inference interval")
-            .blurb("Looks at one frame in so many, 1 or more frames; those between pass without detections, reidtrack predicts them. Can be changed in PLAYING")
+            .blurb("Runs inference on every Nth frame, 1 or more frames. The others pass without detections; reidtrack predicts them. Can be changed in PLAYING")
             .minimum(1)
             .default_value(defaults.inference_interval)
             .mutable_playing()
             .build(),
         glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
             .nick("Statistics")
-            .blurb("Counts since the start (frames, inferences, detections, not-finite, implausible), last-best-score 0 to 1, mean times in ms (preprocess-ms, inference-ms, decode-ms)")
+            .blurb("Counters since the start (frames, inferences, detections, not-finite, implausible), last-best-score 0 to 1, mean times in ms (preprocess-ms, inference-ms, decode-ms)")
             .read_only()
             .build(),
     ]
@@ -243,7 +243,7 @@ impl ElementImpl for YoloDetect {
             gst::subclass::ElementMetadata::new(
                 "YOLO person detector",
                 "Filter/Analyzer/Video",
-                "Finds people with an ONNX detector (YOLO, YOLOX, RTMDet, DETR, NanoDet, …) and attaches their boxes",
+                "Detects people with an ONNX detector (YOLO, YOLOX, RTMDet, DETR, NanoDet, …) and attaches their boxes",
                 crate::elements::shared::AUTHOR,
             )
         });
@@ -412,14 +412,14 @@ impl YoloDetect {
                 self,
                 gst::StreamError::Format,
                 (
-                    "the file says that its picture is to be turned ({}), and nobody has turned it: put videoflip video-direction=auto in front of yolodetect, else people lie and are hardly found",
+                    "the stream has the orientation {}, but its pictures are not rotated: put videoflip video-direction=auto in front of yolodetect, else people lie on their sides and are rarely detected",
                     orientation.get()
                 )
             );
         }
     }
 
-    /// Counts, and says what is remarkable.
+    /// Updates the statistics and posts warnings.
     fn note(&self, worker: &mut Worker, outcome: &DetectOutcome, threshold: f32) {
         let found = worker.detector.detections().len();
         self.stats().add(outcome, found);

@@ -1,27 +1,27 @@
-//! `yolodetect`: finds people (or anything else) with an ONNX detector and attaches their boxes.
+//! `yolodetect`: detects people (or other classes) with an ONNX detector and attaches their boxes.
 //!
-//! The picture passes unchanged. Each frame that is looked at gets a [`crate::media::PeopleMeta`] and its mirror of
-//! regions of interest, also when nobody is there; frames between (`inference-interval`) get neither, which tells the
-//! elements behind that nobody has looked.
+//! The picture passes unchanged. Each frame with inference gets a [`crate::media::PeopleMeta`] and its copy as regions of interest,
+//! also when nobody is there. Frames without inference (`inference-interval`) get neither, so that the elements behind can tell the
+//! two apart.
 //!
 //! ```text
 //! gst-launch-1.0 filesrc location=a.mp4 ! decodebin ! queue ! yolodetect ! queue ! reidoverlay ! videoconvert ! autovideosink
 //! ```
 //!
-//! # Which models
-//! The output layout, the input's size, colour order and normalisation are concluded from the model's shapes and
-//! metadata ([`crate::inference::model_spec`]); a `.toml` file beside the model overrules them ([`crate::inference::sidecar`]).
-//! Where shapes leave a doubt, starting fails with an error that names the property `layout`.
+//! # Models
+//! The output layout and the input's size, colour order and normalisation are derived from the model's shapes and metadata
+//! ([`crate::inference::model_spec`]). A `.toml` file beside the model overrides them ([`crate::inference::sidecar`]). If the shapes are
+//! ambiguous, the start fails with an error that names the property `layout`.
 //!
 //! # Messages
-//! Besides errors, the element posts a warning, once each, when nothing ever passes `threshold` (with the best score
-//! seen; at the end of a stream that is shorter than 250 frames), when every box lies outside of the picture, when all scores are
-//! zero, and when the model gives NaN or scores above 1. Boxes as fractions of the picture are recognised.
+//! Besides errors, the element posts a warning, once each, when nothing ever passes `threshold` (with the best score seen; at the end
+//! of a stream that is shorter than 250 frames), when every box lies outside the picture, when all scores are zero, and when the model
+//! gives NaN or scores above 1. Boxes as fractions of the picture are recognised.
 //!
 //! # Statistics
-//! The property `stats` is a structure with `frames`, `inferences`, `detections`, `not-finite`, `implausible` (uint64,
-//! since the start), `last-best-score` (double, of the wanted classes in the last frame looked at), `preprocess-ms`,
-//! `inference-ms` and `decode-ms` (double, means).
+//! The property `stats` is a structure with `frames`, `inferences`, `detections`, `not-finite`, `implausible` (uint64, since the
+//! start), `last-best-score` (double, of the wanted classes in the last frame with inference), `preprocess-ms`, `inference-ms` and
+//! `decode-ms` (double, means).
 
 use glib::prelude::*;
 
@@ -37,7 +37,7 @@ glib::wrapper! {
         @extends gst_base::BaseTransform, gst::Element, gst::Object;
 }
 
-/// The property `layout`: how the model writes its boxes.
+/// The property `layout`: layout of the model's output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, glib::Enum)]
 #[enum_type(name = "GstYoloDetectLayout")]
 #[repr(i32)]
@@ -45,7 +45,7 @@ pub enum DetectLayout {
     /// From shapes and metadata.
     #[default]
     #[enum_value(
-        name = "Auto: told by shapes and metadata, an error in doubt",
+        name = "Auto: from shapes and metadata; an error if ambiguous",
         nick = "auto"
     )]
     Auto,
@@ -54,7 +54,7 @@ pub enum DetectLayout {
     Yolov8,
     /// [`Layout::Yolov8Transposed`].
     #[enum_value(
-        name = "YOLOv8 with boxes as rows: [1,N,4+C]",
+        name = "YOLOv8, transposed: [1,N,4+C]",
         nick = "yolov8-transposed"
     )]
     Yolov8Transposed,
@@ -72,7 +72,7 @@ pub enum DetectLayout {
     Yolox,
     /// [`Layout::EmbeddedNms`].
     #[enum_value(
-        name = "Suppression inside, as YOLOv7: [N,7] = picture,x0,y0,x1,y1,class,score",
+        name = "Built-in NMS, as YOLOv7: [N,7] = picture,x0,y0,x1,y1,class,score",
         nick = "embedded-nms"
     )]
     EmbeddedNms,

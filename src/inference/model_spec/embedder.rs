@@ -134,7 +134,7 @@ fn embedding_output(info: &ModelInfo, named: Option<&str>) -> Result<VectorOutpu
         .ok_or_else(|| ModelSpecError::NoEmbedding(describe_all(&info.outputs)))?;
     let warning = (candidates.len() > 1).then(|| {
         format!(
-            "it has several outputs that could be vectors: {}; '{}' is taken. Name it in the model's .toml file to be sure (output = \"{}\")",
+            "it has several outputs that could be vectors: {}; '{}' is used. To confirm or change it, set output = \"{}\" in the model's .toml file",
             describe_all(&info.outputs),
             info.outputs[best].name,
             info.outputs[best].name

@@ -115,10 +115,10 @@ mod tests {
         );
         assert_eq!(of(&logit).unwrap().score, PairScore::Logit);
         for (info, part) in [
-            (two(&shape, &[0, 3, 64, 64], &[]), "two like inputs"),
+            (two(&shape, &[0, 3, 64, 64], &[]), "two picture inputs"),
             (
                 model(&shape, &[&[0]], &[("reid.task", "pair")]),
-                "two like inputs",
+                "two picture inputs",
             ),
             (two(&shape, &shape, &[("reid.task", "embed")]), "'embed'"),
             (

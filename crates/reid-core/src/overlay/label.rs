@@ -13,9 +13,9 @@ const PLACEHOLDERS: &str =
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs)]
 pub enum FormatError {
-    #[error("{{{0}}} is not known; there are {PLACEHOLDERS}")]
+    #[error("unknown placeholder {{{0}}}; available: {PLACEHOLDERS}")]
     Unknown(String),
-    #[error("a '{{' has no '}}' (there are {PLACEHOLDERS})")]
+    #[error("a '{{' has no '}}' (available: {PLACEHOLDERS})")]
     Open,
 }
 

@@ -39,7 +39,7 @@ pub struct Style {
     /// Draw where people have walked.
     pub trails: bool,
     /// For how long, ns.
-    pub trail_length_ns: u64,
+    pub trail_duration_ns: u64,
     /// Width of lines, px; 0 = by the picture's height.
     pub line_width_px: u32,
     /// Height of letters, px; 0 = by the picture's height.
@@ -57,7 +57,7 @@ impl Default for Style {
             labels: true,
             scores: false,
             trails: false,
-            trail_length_ns: 2_000_000_000,
+            trail_duration_ns: 2_000_000_000,
             line_width_px: 0,
             font_size_px: 0,
             label_format: LabelFormat::default(),
@@ -138,7 +138,7 @@ impl Overlay {
     pub fn plan(&mut self, style: &Style, people: Option<&[Person]>, time_ns: u64) -> Plan {
         if style.trails {
             self.trails
-                .update(people.unwrap_or_default(), time_ns, style.trail_length_ns);
+                .update(people.unwrap_or_default(), time_ns, style.trail_duration_ns);
         } else {
             self.trails.clear();
         }

@@ -33,7 +33,7 @@ use tensor::RowWriter;
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 #[allow(missing_docs)]
 pub enum PreprocessError {
-    #[error("the tensor holds {got} numbers, the model takes {expected}")]
+    #[error("the tensor has {got} values, the model expects {expected}")]
     TensorLength { expected: usize, got: usize },
     #[error("the box {0:?} has no part inside the frame")]
     OutsideFrame(Rect),

@@ -59,10 +59,10 @@ pub enum MotFault {
     #[error("{field} '{text}' is not a whole number from 0 to {MAX_NUMBER}")]
     NotACount { field: &'static str, text: String },
     #[error(
-        "id {0} names nobody; boxes without ids cannot be scored as tracks (was there no reidtrack in the pipeline?)"
+        "id {0} is not an identity; boxes without ids cannot be scored as tracks (was reidtrack in the pipeline?)"
     )]
     NoId(i64),
-    #[error("a box of {width} x {height} px is turned inside out")]
+    #[error("a box has a negative size: {width} x {height} px")]
     Inverted { width: f32, height: f32 },
     #[error("id {id} is already in frame {frame} (line {first}); a person has one box in a frame")]
     Twice { frame: u32, id: u32, first: usize },

@@ -80,7 +80,7 @@ pub enum PublishedFault {
     NoRate,
     #[error("frame {0} is not a number from 1 to 2147483647")]
     Frame(f64),
-    #[error("an event '{0}' says from which id into which")]
+    #[error("an event '{0}' needs the fields from and into")]
     Event(String),
     #[error("a box of {width} x {height} px")]
     Size { width: f32, height: f32 },

@@ -69,14 +69,14 @@ pub struct Decoded {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs)]
 pub enum DecodeError {
-    #[error("the model gave {got} outputs, layout {layout} reads number {needed}")]
+    #[error("the model gave {got} outputs, but layout {layout} reads output {needed}")]
     Missing {
         layout: Layout,
         needed: usize,
         got: usize,
     },
     #[error(
-        "an output of shape {shape:?} with {numbers} numbers does not fit layout {layout}; set the property `layout`"
+        "an output of shape {shape:?} with {numbers} values does not fit layout {layout}; set the property `layout`"
     )]
     Shape {
         layout: Layout,

@@ -125,14 +125,14 @@ pub struct Hints {
 pub enum LayoutError {
     #[error("the model has no outputs")]
     NoOutputs,
-    #[error("the model's task is '{0}': only models that give upright boxes can be used")]
+    #[error("the model's task is '{0}': only models with axis-aligned boxes are supported")]
     Task(String),
     #[error(
         "the output layout is ambiguous: {outputs} could be {candidates}; set the property `layout` (or the same key in the model's .toml file), or give `labels-file`"
     )]
     Ambiguous { outputs: String, candidates: String },
     #[error(
-        "layout not supported: {outputs} at input {width}x{height} fits none of the known layouts; if it is one of them all the same, set the property `layout`"
+        "layout not supported: {outputs} at input {width}x{height} matches no known layout; if it is one of them, set the property `layout`"
     )]
     Unknown {
         outputs: String,
@@ -140,7 +140,7 @@ pub enum LayoutError {
         height: usize,
     },
     #[error(
-        "{named} classes are named, the model's outputs {outputs} have {found}: correct `labels-file` (or the labels of the model's .toml file), or set the property `layout`. A pose or segmentation model that does not say so needs task = \"pose\" or \"segment\" and its labels in that file"
+        "there are {named} class names, but the model's outputs {outputs} have {found} classes: correct `labels-file` (or the labels of the model's .toml file), or set the property `layout`. A pose or segmentation model without that metadata needs task = \"pose\" or \"segment\" and its labels in that file"
     )]
     Classes {
         named: usize,

@@ -145,7 +145,7 @@ impl Found {
                 self.add(
                     "topology",
                     format!("{}: {error}", file.display()),
-                    "give a file as in README.md, section topology",
+                    "give a file as in docs/topology.md",
                 );
             }
         }
