@@ -3,7 +3,10 @@
 //! Locks: settings, state, stats, each for a moment only. The embedder is taken out of the state while it works, so that
 //! no lock is held while inferring.
 
-use std::sync::{LazyLock, Mutex, MutexGuard};
+use std::{
+    sync::{LazyLock, Mutex, MutexGuard},
+    time::Instant,
+};
 
 use gst_base::{prelude::*, subclass::prelude::*};
 
@@ -15,7 +18,7 @@ use crate::{
         person::PERSON,
     },
     elements::{
-        model::{self, Job, ModelSettings},
+        model::{self, Job, Live, ModelSettings},
         request,
         silence::refuse_swallowed_links,
     },
@@ -92,6 +95,7 @@ impl From<&Settings> for Params {
             selection: Selection::new(settings.object_class.as_deref(), settings.min_height, limit),
             batch: settings.batch_size as usize,
             rule: u32::try_from(settings.reuse_interval).map_or(Rule::Adaptive, Rule::Every),
+            is_late: false,
         }
     }
 }
@@ -111,6 +115,7 @@ pub struct ReidEmbed {
     settings: Mutex<Settings>,
     state: Mutex<Option<State>>,
     stats: Mutex<Stats>,
+    live: Live,
 }
 
 #[glib::object_subclass]
@@ -131,6 +136,12 @@ impl ObjectImpl for ReidEmbed {
         &PROPERTIES
     }
 
+    fn constructed(&self) {
+        self.parent_constructed();
+        // The base class has it off, and would drop what is late.
+        self.obj().set_property("qos", true);
+    }
+
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
         let mut settings = self.settings();
         if settings.model.set(pspec.name(), value) {
@@ -149,7 +160,9 @@ impl ObjectImpl for ReidEmbed {
 
     fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
         if pspec.name() == "stats" {
-            return self.stats().to_structure().to_value();
+            let mut stats = self.stats().to_structure();
+            self.live.add_times(&mut stats);
+            return stats.to_value();
         }
         let settings = self.settings();
         if let Some(value) = settings.model.get(pspec.name()) {
@@ -209,7 +222,7 @@ fn selection_properties(defaults: &Settings) -> Vec<glib::ParamSpec> {
             .build(),
         glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
             .nick("Statistics")
-            .blurb("Counters since the start (frames, people, embedded, reused, skipped, refused, runs), dimension of the vectors, batch-limit in crops, mean times per crop in ms (preprocess-ms, inference-ms)")
+            .blurb("Counters since the start (frames, late: passed without new vectors because they came too late, people, embedded, reused, skipped, refused, runs), dimension of the vectors, batch-limit in crops, mean times per crop in ms (preprocess-ms, inference-ms), whole frames in ms (p50-ms, p95-ms, p99-ms of the last 256)")
             .read_only()
             .build(),
     ]
@@ -268,6 +281,7 @@ impl BaseTransformImpl for ReidEmbed {
             self.warn(&warning);
         }
         *self.stats() = Stats::of(&embedder);
+        self.live.reset();
         let worker = Worker::new(embedder);
         *self.state() = Some(State::new(
             worker,
@@ -299,6 +313,9 @@ impl BaseTransformImpl for ReidEmbed {
 
     fn sink_event(&self, event: gst::Event) -> bool {
         let begins_anew = [gst::EventType::FlushStop, gst::EventType::StreamStart];
+        if begins_anew.contains(&event.type_()) {
+            self.live.cut();
+        }
         if begins_anew.contains(&event.type_())
             && let Some(state) = self.state().as_mut()
         {
@@ -317,6 +334,9 @@ impl BaseTransformImpl for ReidEmbed {
     }
 
     fn src_event(&self, event: gst::Event) -> bool {
+        if event.type_() == gst::EventType::Qos {
+            return self.live.take_qos(&*self.obj(), event);
+        }
         let Some(boxes) = request::boxes(&event) else {
             return self.parent_src_event(event);
         };
@@ -324,6 +344,15 @@ impl BaseTransformImpl for ReidEmbed {
             state.notes.asked = boxes;
         }
         true
+    }
+
+    fn query(&self, direction: gst::PadDirection, query: &mut gst::QueryRef) -> bool {
+        match query.view_mut() {
+            gst::QueryViewMut::Latency(latency) if direction == gst::PadDirection::Src => {
+                self.live.answer_latency(&*self.obj(), latency)
+            }
+            _ => BaseTransformImplExt::parent_query(self, direction, query),
+        }
     }
 
     /// The picture is not touched: whoever is downstream says how it wants its buffers.
@@ -339,9 +368,15 @@ impl BaseTransformImpl for ReidEmbed {
         &self,
         buffer: &mut gst::BufferRef,
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
-        let params = Params::from(&*self.settings());
+        let mut params = Params::from(&*self.settings());
+        params.is_late = self.live.is_late(&*self.obj(), buffer);
         let Job { mut worker, info } = self.take_job(buffer)?;
+        let begun = Instant::now();
         let result = worker.look(buffer, &info, &params);
+        match params.is_late {
+            true => self.stats().late += 1,
+            false => self.live.note_time(&*self.obj(), begun.elapsed()),
+        }
         let batch_limit = worker.embedder.batch_limit();
         if let Some(state) = self.state().as_mut() {
             state.put_back(worker);

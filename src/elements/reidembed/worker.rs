@@ -20,6 +20,8 @@ pub struct Params {
     pub selection: Selection,
     pub batch: usize,
     pub rule: Rule,
+    /// The frame is too late for new vectors.
+    pub is_late: bool,
 }
 
 /// The embedder and what it remembers of the stream.
@@ -78,7 +80,10 @@ impl Worker {
         let rects: Vec<Rect> = selected.iter().map(|&index| people[index].rect).collect();
         let boxes = candidates(&people, &selected, (width, height));
         let now_ns = self.time_ns(buffer);
-        let decisions = self.cache.decide(&boxes, params.rule, now_ns);
+        let mut decisions = self.cache.decide(&boxes, params.rule, now_ns);
+        if params.is_late {
+            wait(&mut decisions);
+        }
         let mut looked = Looked {
             people: people.len() as u64,
             ..Looked::default()
@@ -181,6 +186,15 @@ impl Worker {
     }
 }
 
+/// Nobody is embedded in this frame.
+fn wait(decisions: &mut [Decision]) {
+    for decision in decisions {
+        if *decision == Decision::Embed {
+            *decision = Decision::Wait;
+        }
+    }
+}
+
 /// Frames without a time and a duration come so far apart, ns.
 const UNTIMED_NS: u64 = 40_000_000;
 
@@ -207,6 +221,8 @@ fn candidates(people: &[Person], selected: &[usize], frame: (f32, f32)) -> Vec<C
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Stats {
     pub frames: u64,
+    /// Passed without new vectors, because they came too late.
+    pub late: u64,
     people: u64,
     embedded: u64,
     reused: u64,
@@ -246,6 +262,7 @@ impl Stats {
         let mean = |sum: f64| sum / crops.max(1) as f64;
         gst::Structure::builder("stats")
             .field("frames", self.frames)
+            .field("late", self.late)
             .field("people", self.people)
             .field("embedded", self.embedded)
             .field("reused", self.reused)

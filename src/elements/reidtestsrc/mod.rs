@@ -50,10 +50,7 @@ pub enum TestPattern {
     )]
     Crowd,
     /// Similar clothes.
-    #[enum_value(
-        name = "Similar: as walk, with similar clothes",
-        nick = "similar"
-    )]
+    #[enum_value(name = "Similar: as walk, with similar clothes", nick = "similar")]
     Similar,
     /// Nobody.
     #[enum_value(name = "Empty: no people", nick = "empty")]

@@ -6,6 +6,7 @@
 use std::{
     path::Path,
     sync::{LazyLock, Mutex, MutexGuard},
+    time::Instant,
 };
 
 use gst_base::{prelude::*, subclass::prelude::*};
@@ -18,7 +19,7 @@ use super::{
 use crate::{
     core::{person::PERSON, yolo::Warning},
     elements::{
-        model::{self, Job, ModelSettings},
+        model::{self, Job, Live, ModelSettings},
         silence::refuse_swallowed_links,
     },
     inference::{
@@ -105,6 +106,7 @@ pub struct YoloDetect {
     settings: Mutex<Settings>,
     state: Mutex<Option<State>>,
     stats: Mutex<Stats>,
+    live: Live,
 }
 
 #[glib::object_subclass]
@@ -124,6 +126,12 @@ impl ObjectImpl for YoloDetect {
             all
         });
         &PROPERTIES
+    }
+
+    fn constructed(&self) {
+        self.parent_constructed();
+        // The base class has it off, and would drop what is late.
+        self.obj().set_property("qos", true);
     }
 
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
@@ -148,7 +156,9 @@ impl ObjectImpl for YoloDetect {
 
     fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
         if pspec.name() == "stats" {
-            return self.stats().to_structure().to_value();
+            let mut stats = self.stats().to_structure();
+            self.live.add_times(&mut stats);
+            return stats.to_value();
         }
         let settings = self.settings();
         if let Some(value) = settings.model.get(pspec.name()) {
@@ -229,7 +239,7 @@ fn detection_properties(defaults: &Settings) -> Vec<glib::ParamSpec> {
             .build(),
         glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
             .nick("Statistics")
-            .blurb("Counters since the start (frames, inferences, detections, not-finite, implausible), last-best-score 0 to 1, mean times in ms (preprocess-ms, inference-ms, decode-ms)")
+            .blurb("Counters since the start (frames, late: passed without inference because they came too late, inferences, detections, not-finite, implausible), last-best-score 0 to 1, mean times in ms (preprocess-ms, inference-ms, decode-ms), whole frames in ms (p50-ms, p95-ms, p99-ms of the last 256)")
             .read_only()
             .build(),
     ]
@@ -283,6 +293,7 @@ impl BaseTransformImpl for YoloDetect {
             gst::warning!(CAT, imp = self, "{warning}");
         }
         *self.stats() = Stats::default();
+        self.live.reset();
         let notes = Notes {
             skipped: u32::MAX,
             has_said_rotation: false,
@@ -312,6 +323,9 @@ impl BaseTransformImpl for YoloDetect {
         if let gst::EventView::Tag(tags) = event.view() {
             self.warn_of_rotation(tags.tag());
         }
+        if [gst::EventType::FlushStop, gst::EventType::StreamStart].contains(&event.type_()) {
+            self.live.cut();
+        }
         if event.type_() == gst::EventType::FlushStop
             && let Some(state) = self.state().as_mut()
         {
@@ -322,6 +336,22 @@ impl BaseTransformImpl for YoloDetect {
             self.note_end();
         }
         self.parent_sink_event(event)
+    }
+
+    fn src_event(&self, event: gst::Event) -> bool {
+        match event.type_() {
+            gst::EventType::Qos => self.live.take_qos(&*self.obj(), event),
+            _ => self.parent_src_event(event),
+        }
+    }
+
+    fn query(&self, direction: gst::PadDirection, query: &mut gst::QueryRef) -> bool {
+        match query.view_mut() {
+            gst::QueryViewMut::Latency(latency) if direction == gst::PadDirection::Src => {
+                self.live.answer_latency(&*self.obj(), latency)
+            }
+            _ => BaseTransformImplExt::parent_query(self, direction, query),
+        }
     }
 
     /// The picture is not touched: whoever is downstream says how it wants its buffers.
@@ -346,7 +376,9 @@ impl BaseTransformImpl for YoloDetect {
             iou_threshold: settings.iou_threshold,
             limit: settings.max_detections as usize,
         };
+        let begun = Instant::now();
         let result = worker.look(buffer, &info, &params);
+        self.live.note_time(&*self.obj(), begun.elapsed());
         if let Ok(outcome) = &result {
             self.note(&mut worker, outcome, params.threshold);
         }
@@ -379,6 +411,7 @@ impl YoloDetect {
         buffer: &gst::BufferRef,
         settings: &Settings,
     ) -> Result<Option<Job<Worker>>, gst::FlowError> {
+        let is_late = self.live.is_late(&*self.obj(), buffer);
         let mut state = self.state();
         let state = state.as_mut().ok_or(gst::FlowError::Flushing)?;
         state.info()?;
@@ -387,6 +420,10 @@ impl YoloDetect {
         // A gap has no picture worth looking at.
         let is_gap = buffer.flags().contains(gst::BufferFlags::GAP);
         if is_gap || state.notes.skipped < settings.inference_interval {
+            return Ok(None);
+        }
+        if is_late {
+            self.stats().late += 1;
             return Ok(None);
         }
         state.notes.skipped = 0;

@@ -53,10 +53,7 @@ pub enum DetectLayout {
     #[enum_value(name = "YOLOv8, v9, 11, 12: [1,4+C,N]", nick = "yolov8")]
     Yolov8,
     /// [`Layout::Yolov8Transposed`].
-    #[enum_value(
-        name = "YOLOv8, transposed: [1,N,4+C]",
-        nick = "yolov8-transposed"
-    )]
+    #[enum_value(name = "YOLOv8, transposed: [1,N,4+C]", nick = "yolov8-transposed")]
     Yolov8Transposed,
     /// [`Layout::Yolov5`].
     #[enum_value(name = "YOLOv5, v7, decoded YOLOX: [1,N,5+C]", nick = "yolov5")]

@@ -78,6 +78,8 @@ impl Worker {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Stats {
     pub frames: u64,
+    /// Passed without inference, because they came too late.
+    pub late: u64,
     inferences: u64,
     detections: u64,
     not_finite: u64,
@@ -106,6 +108,7 @@ impl Stats {
         let mean = |sum: f64| sum / self.inferences.max(1) as f64;
         gst::Structure::builder("stats")
             .field("frames", self.frames)
+            .field("late", self.late)
             .field("inferences", self.inferences)
             .field("detections", self.detections)
             .field("not-finite", self.not_finite)
