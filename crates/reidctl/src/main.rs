@@ -1,5 +1,6 @@
 //! `reidctl`: the companion program. Thin commands over the library.
 
+mod bench;
 mod classify;
 mod compare;
 mod doctor;
@@ -37,6 +38,8 @@ struct Arguments {
 enum Command {
     /// Check the installation and say what to do about whatever is missing.
     Doctor,
+    /// Measure how many cameras this machine carries.
+    Bench(bench::Arguments),
     /// Run the cameras of a file, with a page to look at.
     Run(run::Arguments),
     /// Who was seen where and when, from the JSON lines that `reidpublish` wrote.
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
     let mut out = io::stdout().lock();
     let result = match Arguments::parse().command {
         Command::Doctor => doctor::run(&mut out),
+        Command::Bench(arguments) => bench::run(&arguments, &mut out),
         Command::Run(arguments) => run::run(&arguments, &mut out),
         Command::Report(arguments) => report::run(&arguments, &mut out),
         Command::Score(arguments) => score::run(&arguments, &mut out),
