@@ -52,7 +52,7 @@ fn the_page_of_messages_has_every_signal_with_its_arguments() {
                 .query()
                 .param_types()
                 .iter()
-                .map(|argument| argument.name().to_owned())
+                .map(|argument| argument.type_().name().to_owned())
                 .collect();
             let row = rows
                 .iter()

@@ -160,7 +160,7 @@ unsafe impl Send for Info {}
 // SAFETY: as above.
 unsafe impl Sync for Info {}
 
-const IMPLEMENTATION: &std::ffi::CStr = c"ReidPeopleMeta";
+const IMPLEMENTATION: &std::ffi::CStr = c"GstReidPeopleMeta";
 
 static INFO: LazyLock<Info> = LazyLock::new(|| {
     // SAFETY: the functions below are made for `RawMeta`, whose size is given.
@@ -168,11 +168,7 @@ static INFO: LazyLock<Info> = LazyLock::new(|| {
     unsafe {
         Info(gst::ffi::gst_meta_register(
             API.into_glib(),
-<<<<<<< HEAD
-            c"GstReidPeopleMeta".as_ptr(),
-=======
             IMPLEMENTATION.as_ptr(),
->>>>>>> 3cb8ea4 (Let people reach other processes and follow every change of the picture, and name who drops them)
             size_of::<RawMeta>(),
             Some(init),
             Some(free),
