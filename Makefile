@@ -3,7 +3,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 PLUGIN := target/gst-plugin/libgstreid.so
 
-.PHONY: help build env demo test test-debian13 lint bench test-training clean
+.PHONY: help build env demo test test-debian13 lint bench bench-code test-training clean
 help: ## This list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
@@ -30,10 +30,14 @@ test-debian13: ## The tests with GStreamer 1.26, in a Debian 13 folder that debo
 lint: ## rustfmt and clippy with default, all and no features
 	@scripts/lint.sh
 
-bench: ## Criterion benchmarks and one whole pipeline against bare ONNX Runtime
+bench: ## Measure whole pipelines on this machine; the table goes into docs/benchmarks.md
 	@scripts/setup.sh demo
 	@$(MAKE) --no-print-directory build
 	@eval "$$(scripts/env.sh)" && scripts/bench.sh
+
+bench-code: ## Criterion benchmarks of single functions
+	@scripts/setup.sh build
+	@. scripts/features.sh && $(CARGO) bench --locked "$${gstreamer_features[@]}"
 
 test-training: ## Smoke test of the training recipes; installs PyTorch (large)
 	@models/training/test.sh
