@@ -271,7 +271,7 @@ fn an_exclamation_mark_for_a_value_is_explained() {
 
 #[test]
 fn boxes_that_never_arrive_are_missed() {
-    let word = "put them before the detector";
+    let word = "none of ";
     for lost in ["videoflip video-direction=180", "videocrop left=10"] {
         check_said(
             &format!(
@@ -345,4 +345,39 @@ fn a_model_for_a_newer_runtime_is_told_without_signatures() {
         "{error}"
     );
     assert!(!error.contains("::") && !error.contains(".cc:"), "{error}");
+}
+
+#[test]
+fn the_element_that_drops_people_is_named() {
+    let inside = "( videoconvert ! videocrop name=cut left=32 )";
+    for (between, culprit) in [
+        ("videocrop name=cut left=32", "videocrop (cut)"),
+        (
+            "queue ! videobox name=cut left=32 ! queue",
+            "videobox (cut)",
+        ),
+        (
+            "videoflip name=turn video-direction=90r ! videoconvert",
+            "videoflip (turn)",
+        ),
+        (inside, "videocrop (cut)"),
+    ] {
+        for last in [
+            "reidtrack motion-only=true",
+            "reidpublish location=/dev/null",
+        ] {
+            let launch = format!("{PEOPLE},format=I420 ! {between} ! queue ! {last} ! fakesink");
+            let said = play_well(&launch);
+            let drops = said.warnings_of("drops the metadata");
+            assert_eq!(drops.len(), 1, "{launch}: {said:?}");
+            assert!(
+                drops[0].contains(&format!("{culprit} in front")),
+                "{launch}: {drops:?}"
+            );
+        }
+    }
+    // Nobody has looked: nobody is to blame.
+    let said =
+        play_well("videotestsrc num-buffers=20 ! queue ! videocrop left=8 ! reidtrack ! fakesink");
+    assert_eq!(said.warnings_of("put a detector").len(), 1, "{said:?}");
 }

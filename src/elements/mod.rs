@@ -10,10 +10,12 @@ pub mod reidtrack;
 mod request;
 mod shared;
 mod silence;
+mod trail;
 pub mod yolodetect;
 
 /// Registers every element, in the order in which data flows through them; the bin is made of those before it.
 pub(crate) fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+    crate::media::people::register();
     reidtestsrc::register(plugin)?;
     yolodetect::register(plugin)?;
     reidembed::register(plugin)?;

@@ -2,21 +2,41 @@
 
 use gst::glib;
 
+use super::trail::Trail;
+
 /// Frames without word of people before that is remarkable: ten seconds at 25 frames a second.
 const FRAMES: u64 = 250;
 
+/// Frames without word of people after which the elements in front are looked at.
+const DOUBTFUL: u64 = 3;
+
 /// Counts frames until the first that carries a list of people or a region of interest.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Default)]
 pub(super) struct Silence {
     frames: u64,
     /// Somebody has looked at a frame, or it has been said.
     is_settled: bool,
+    /// What passes the elements in front, once there is doubt.
+    trail: Option<Trail>,
 }
 
 impl Silence {
+    /// Whether to look at the elements in front, with no lock held, and to tell it by [`Self::follow`].
+    pub(super) fn is_doubtful(&self) -> bool {
+        !self.is_settled && self.trail.is_none() && self.frames >= DOUBTFUL
+    }
+
+    /// From now on it is known what passes the elements in front.
+    pub(super) fn follow(&mut self, trail: Trail) {
+        self.trail = Some(trail);
+    }
+
     /// Takes note of a frame. What is to be said, once.
     pub(super) fn note(&mut self, was_looked_at: bool) -> Option<String> {
         self.is_settled |= was_looked_at;
+        if self.is_settled {
+            self.trail = None;
+        }
         self.frames += 1;
         if self.frames < FRAMES {
             return None;
@@ -29,8 +49,15 @@ impl Silence {
         if self.frames == 0 || std::mem::replace(&mut self.is_settled, true) {
             return None;
         }
+        let culprit = self.trail.take().and_then(|trail| trail.culprit());
+        let remedy = match culprit {
+            Some(culprit) => format!(
+                "{culprit} in front drops the metadata: put it before the detector, or the detector behind it"
+            ),
+            None => "put a detector (yolodetect) in front. videocrop, videobox, videoflip, compositor and other elements that change the picture drop the metadata: put them before the detector".to_owned(),
+        };
         Some(format!(
-            "none of {} frames has a list of people or a region of interest: put a detector (yolodetect) in front. videocrop, videobox, videoflip, compositor and other elements that change the picture drop the metadata: put them before the detector",
+            "none of {} frames has a list of people or a region of interest: {remedy}",
             self.frames
         ))
     }

@@ -7,6 +7,9 @@ pub mod caps;
 pub mod frame;
 pub mod people;
 pub mod roi;
+mod transform;
+#[cfg(feature = "v1_24")]
+mod wire;
 
 pub use frame::{FrameError, MappedFrame};
 pub use people::{FrameSize, PeopleMeta, Viewpoint};
@@ -30,11 +33,11 @@ static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
 /// Boxes are px of `frame`, the size that the caps give: a list that was written for another one follows a crop or a
 /// change of size, and is passed over where the picture has another shape.
 pub fn read_people(buffer: &gst::BufferRef, frame: FrameSize) -> Option<Vec<Person>> {
-    buffer
-        .meta::<PeopleMeta>()
-        .and_then(|meta| fitted(&meta, buffer, frame))
-        .or_else(|| roi::read_detections(buffer, frame))
-        .or_else(|| read_analytics(buffer))
+    if let Some(meta) = buffer.meta::<PeopleMeta>() {
+        // Where the list is passed over, the regions that mirror it lie wrongly, too.
+        return fitted(&meta, buffer, frame);
+    }
+    roi::read_detections(buffer, frame).or_else(|| read_analytics(buffer))
 }
 
 /// Greatest difference between two aspect ratios of one picture that was resized: whole pixels and even sizes.

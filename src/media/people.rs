@@ -1,7 +1,8 @@
 //! `PeopleMeta`: the typed meta that carries people between our elements.
 //!
-//! One per buffer. It is cloned when the buffer is copied, its boxes are rescaled when the video is scaled, and it is
-//! left behind by whatever else changes the picture's geometry (crop, rotate), because the boxes would lie.
+//! One per buffer. It is cloned when the buffer is copied, its boxes follow a picture that is scaled or, where GStreamer says how
+//! (1.28 and newer), cropped, turned or mirrored; else it is left behind, because the boxes would lie. With GStreamer 1.24 and
+//! newer it goes to other processes, too (`unixfdsink`).
 
 use std::{
     mem::ManuallyDrop,
@@ -9,9 +10,12 @@ use std::{
     sync::{Arc, LazyLock},
 };
 
-use glib::translate::{FromGlib, IntoGlib, from_glib};
+use glib::translate::{IntoGlib, from_glib};
 use gst::prelude::*;
 
+use super::transform::Mapping;
+#[cfg(feature = "v1_24")]
+use super::{CAT, wire};
 use crate::core::person::Person;
 
 /// Width and height in px of the frame that boxes refer to.
@@ -156,19 +160,100 @@ unsafe impl Send for Info {}
 // SAFETY: as above.
 unsafe impl Sync for Info {}
 
+const IMPLEMENTATION: &std::ffi::CStr = c"GstReidPeopleMeta";
+
 static INFO: LazyLock<Info> = LazyLock::new(|| {
     // SAFETY: the functions below are made for `RawMeta`, whose size is given.
+    #[cfg(not(feature = "v1_24"))]
     unsafe {
         Info(gst::ffi::gst_meta_register(
             API.into_glib(),
-            c"GstReidPeopleMeta".as_ptr(),
+            IMPLEMENTATION.as_ptr(),
             size_of::<RawMeta>(),
             Some(init),
             Some(free),
             Some(transform),
         ))
     }
+    // SAFETY: as above; the info is ours until it is registered.
+    #[cfg(feature = "v1_24")]
+    unsafe {
+        let info = gst::ffi::gst_meta_info_new(
+            API.into_glib(),
+            IMPLEMENTATION.as_ptr(),
+            size_of::<RawMeta>(),
+        );
+        (*info).init_func = Some(init);
+        (*info).free_func = Some(free);
+        (*info).transform_func = Some(transform);
+        (*info).serialize_func = Some(serialise);
+        (*info).deserialize_func = Some(deserialise);
+        Info(gst::ffi::gst_meta_info_register(info))
+    }
 });
+
+/// Makes the meta known to GStreamer, so that lists from other processes are understood before the first of our own is made.
+pub(crate) fn register() {
+    LazyLock::force(&INFO);
+}
+
+/// Appends the list as bytes, for another process.
+#[cfg(feature = "v1_24")]
+unsafe extern "C" fn serialise(
+    meta: *const gst::ffi::GstMeta,
+    data: *mut gst::ffi::GstByteArrayInterface,
+    version: *mut u8,
+) -> glib::ffi::gboolean {
+    // SAFETY: `meta` is ours; `data` is a growing array, whose `resize` makes `data` point to as many bytes as asked for.
+    unsafe {
+        let raw = &*meta.cast::<RawMeta>();
+        let bytes = wire::bytes(raw.frame, &raw.people, &raw.viewpoint);
+        let array = &mut *data;
+        let (Some(bytes), Some(resize)) = (bytes, array.resize) else {
+            return glib::ffi::GFALSE;
+        };
+        let begin = array.len;
+        let end = begin + bytes.len();
+        if resize(array, end) == glib::ffi::GFALSE {
+            return glib::ffi::GFALSE;
+        }
+        array.len = end;
+        ptr::copy_nonoverlapping(bytes.as_ptr(), array.data.add(begin), bytes.len());
+        *version = wire::VERSION;
+    }
+    glib::ffi::GTRUE
+}
+
+/// Attaches a list that another process has sent. Null when it cannot be understood.
+#[cfg(feature = "v1_24")]
+unsafe extern "C" fn deserialise(
+    _info: *const gst::ffi::GstMetaInfo,
+    buffer: *mut gst::ffi::GstBuffer,
+    data: *const u8,
+    size: usize,
+    version: u8,
+) -> *mut gst::ffi::GstMeta {
+    // SAFETY: the buffer is writable by contract and the bytes are there for as long as this takes.
+    unsafe {
+        let bytes = std::slice::from_raw_parts(data, size);
+        let Some(list) = wire::read(version, bytes) else {
+            gst::warning!(
+                CAT,
+                "a list of people from another process cannot be read: both need the same version of the plugin"
+            );
+            return ptr::null_mut();
+        };
+        let buffer = gst::BufferRef::from_mut_ptr(buffer);
+        PeopleMeta::set(buffer, list.frame, list.people);
+        match buffer.meta_mut::<PeopleMeta>() {
+            Some(mut meta) => {
+                *meta.viewpoint_mut() = list.viewpoint;
+                ptr::from_mut(&mut meta.0).cast()
+            }
+            None => ptr::null_mut(),
+        }
+    }
+}
 
 /// Makes fresh memory valid.
 unsafe extern "C" fn init(
@@ -199,7 +284,8 @@ unsafe extern "C" fn free(meta: *mut gst::ffi::GstMeta, _buffer: *mut gst::ffi::
     }
 }
 
-/// Copies the list to another buffer, rescaled when that buffer is a scaled picture. `FALSE` leaves it behind.
+/// Copies the list to another buffer, boxes moved as the picture was; who is no longer in it is left out. `FALSE` leaves the list
+/// behind.
 unsafe extern "C" fn transform(
     dest: *mut gst::ffi::GstBuffer,
     meta: *mut gst::ffi::GstMeta,
@@ -210,61 +296,26 @@ unsafe extern "C" fn transform(
     // SAFETY: `dest` is writable by contract, `meta` is ours, and `data` is what `kind` says.
     unsafe {
         let raw = &*meta.cast::<RawMeta>();
-        let Some(frame) = transformed_size(raw.frame, kind, data) else {
+        let Some(mapping) = Mapping::read(raw.frame, kind, data) else {
             return glib::ffi::GFALSE;
         };
-        let (sx, sy) = (
-            frame.width as f32 / raw.frame.width as f32,
-            frame.height as f32 / raw.frame.height as f32,
-        );
         let mut people = Vec::clone(&raw.people);
-        if (sx, sy) != (1.0, 1.0) {
-            people
-                .iter_mut()
-                .for_each(|person| person.rect = person.rect.scaled(sx, sy));
+        if !mapping.is_identity() {
+            people.retain_mut(|person| match mapping.apply(&person.rect) {
+                Some(rect) => {
+                    person.rect = rect;
+                    true
+                }
+                None => false,
+            });
         }
         let dest = gst::BufferRef::from_mut_ptr(dest);
-        PeopleMeta::set(dest, frame, people);
+        PeopleMeta::set(dest, mapping.frame, people);
         if let Some(mut copy) = dest.meta_mut::<PeopleMeta>() {
             *copy.viewpoint_mut() = Viewpoint::clone(&raw.viewpoint);
         }
     }
     glib::ffi::GTRUE
-}
-
-/// The frame size after a transform; `None` when the boxes do not survive it.
-///
-/// # Safety
-/// `data` must be what GStreamer passes to a meta's transform function for `kind`.
-unsafe fn transformed_size(
-    before: FrameSize,
-    kind: glib::ffi::GQuark,
-    data: glib::ffi::gpointer,
-) -> Option<FrameSize> {
-    // SAFETY: quark zero is never one of the two compared with.
-    let (kind, copy, scale) = unsafe {
-        (
-            Option::<glib::Quark>::from_glib(kind)?,
-            glib::Quark::from_str("gst-copy"),
-            glib::Quark::from_glib(gst_video::ffi::gst_video_meta_transform_scale_get_quark()),
-        )
-    };
-    if kind == copy {
-        return Some(before);
-    }
-    if kind != scale || data.is_null() {
-        return None;
-    }
-    // SAFETY: the scale transform passes a `GstVideoMetaTransform` with both infos set.
-    let size_of = |info: *mut gst_video::ffi::GstVideoInfo| unsafe {
-        FrameSize {
-            width: (*info).width as u32,
-            height: (*info).height as u32,
-        }
-    };
-    // SAFETY: as above.
-    let transform = unsafe { &*data.cast::<gst_video::ffi::GstVideoMetaTransform>() };
-    (size_of(transform.in_info) == before).then(|| size_of(transform.out_info))
 }
 
 #[cfg(test)]

@@ -16,7 +16,10 @@ use crate::{
         person::Person,
         publish::{Change, FrameFacts, Timeline, change_line, json_line, mot_lines},
     },
-    elements::silence::{Silence, refuse_swallowed_links},
+    elements::{
+        silence::{Silence, refuse_swallowed_links},
+        trail::Trail,
+    },
     media::{self, FrameSize, Viewpoint, caps},
     sync::lock,
 };
@@ -275,16 +278,20 @@ impl BaseTransformImpl for ReidPublish {
         buffer: &gst::Buffer,
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
         let times = self.times(buffer);
-        let (failed, silence) = {
+        let (failed, silence, is_doubtful) = {
             let mut state = self.state();
             let state = state.as_mut().ok_or(gst::FlowError::Flushing)?;
             let frame = state.frame.ok_or(gst::FlowError::NotNegotiated)?;
             let people = media::read_people(buffer, frame);
             let silence = state.silence.note(people.is_some());
             let people = people.unwrap_or_default();
-            (state.publish(frame, &people, buffer, times), silence)
+            let failed = state.publish(frame, &people, buffer, times);
+            (failed, silence, state.silence.is_doubtful())
         };
         self.warn(silence);
+        if is_doubtful {
+            self.look_ahead();
+        }
         match failed {
             Some(failure) => {
                 self.post(failure);
@@ -438,6 +445,14 @@ impl ReidPublish {
         });
         if let Some(failure) = failed {
             self.post(failure);
+        }
+    }
+
+    /// Looks at what passes the elements in front, to name the one that drops people.
+    fn look_ahead(&self) {
+        let trail = Trail::follow(self.obj().sink_pad());
+        if let Some(state) = self.state().as_mut() {
+            state.silence.follow(trail);
         }
     }
 

@@ -28,7 +28,7 @@ use crate::{
         identity::{Event, GalleryError},
         thumbnail::Thumbnail,
     },
-    elements::{request, silence::refuse_swallowed_links},
+    elements::{request, silence::refuse_swallowed_links, trail::Trail},
     media::{self, FrameSize, MappedFrame, PeopleMeta, caps, roi::Origin},
     store::{
         Location, StoreError,
@@ -289,6 +289,7 @@ impl BaseTransformImpl for ReidTrack {
             events,
         };
         let info = state.info.clone().filter(|_| !wanted.is_empty());
+        let is_doubtful = state.silence.is_doubtful();
         let is_shared = state.name.as_ref().is_some_and(CameraName::is_shared);
         drop(guard);
         if begins && is_shared {
@@ -296,6 +297,9 @@ impl BaseTransformImpl for ReidTrack {
         }
         if let Some(warning) = warning {
             gst::element_imp_warning!(self, gst::StreamError::Failed, ("{warning}"));
+        }
+        if is_doubtful {
+            self.look_ahead();
         }
         if dropped > 0 {
             messages::warn_of_dropped(&*self.obj(), dropped);
@@ -324,6 +328,14 @@ impl BaseTransformImpl for ReidTrack {
 }
 
 impl ReidTrack {
+    /// Looks at what passes the elements in front, to name the one that drops people.
+    fn look_ahead(&self) {
+        let trail = Trail::follow(self.obj().sink_pad());
+        if let Some(state) = self.state().as_mut() {
+            state.silence.follow(trail);
+        }
+    }
+
     /// Hands small pictures of people to the gallery. No lock is held while they are cut.
     fn take_thumbnails(
         &self,
