@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# rustfmt, and clippy with warnings denied for default, all, no and single features, for every package.
+# rustfmt, the documentation, and clippy with warnings denied for default, all, no and single features, for every package.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 cargo fmt --all --check
 cargo clippy --locked --workspace --all-targets -- -D warnings
+RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --workspace
 cargo clippy --locked --workspace --all-targets --no-default-features -- -D warnings
 for feature in sqlite postgres; do
     cargo clippy --locked --lib --no-default-features --features "$feature" -- -D warnings

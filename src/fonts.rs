@@ -1,8 +1,8 @@
-//! Letters that the overlay's own font does not have, from the fonts of the system: Chinese, Japanese, Korean, Arabic,
-//! Devanagari, emoji and whatever else is installed, shaped and in the right order (`cosmic-text`).
+//! Characters that the overlay's own font does not have, from the fonts of the system: Chinese, Japanese, Korean, Arabic,
+//! Devanagari, emoji and others, shaped and in the right order (`cosmic-text`).
 //!
-//! The fonts are looked for once a process, when the first text needs them: tens to hundreds of milliseconds. Without any
-//! the overlay writes an id in place of the name.
+//! Fonts are loaded once per process, when the first text needs them: tens to hundreds of milliseconds. Without any the overlay draws
+//! an id instead of the name.
 
 use std::sync::{Arc, Mutex};
 

@@ -1,8 +1,8 @@
 //! Person re-identification for GStreamer.
 //!
-//! The plugin `reid` finds people (`yolodetect`), describes them (`reidembed`), follows and recognises them across
-//! cameras (`reidtrack`), draws them (`reidoverlay`), all of this in one element (`reidbin`), publishes what it knows
-//! (`reidpublish`) and makes test pictures (`reidtestsrc`). See ARCHITECTURE.md for the map of the code.
+//! The plugin `reid` detects people (`yolodetect`), embeds them (`reidembed`), tracks and re-identifies them across cameras
+//! (`reidtrack`), draws them (`reidoverlay`), all of this in one element (`reidbin`), publishes them (`reidpublish`) and generates test
+//! video (`reidtestsrc`). See ARCHITECTURE.md for the map of the code.
 
 pub mod elements;
 pub mod fonts;

@@ -1,4 +1,4 @@
-//! Locks that outlive a neighbour's panic: cameras share a process, and one camera's fault never stops another.
+//! Locks that survive a panic: cameras share a process, and an error of one camera must not stop another.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -1,7 +1,7 @@
-//! What `reidtrack` asks of `reidembed`: new vectors of people whom it cannot tell yet.
+//! The request of `reidtrack` to `reidembed` for new vectors of uncertain people.
 //!
-//! A custom upstream event, [`NAME`], whose field `boxes` is a `GstValueArray` of int: x, y, width and height of each person, px
-//! of the frame in which they were last seen. An embedder of somebody else's passes it on or leaves it.
+//! A custom upstream event, [`NAME`], whose field `boxes` is a `GstValueArray` of int: x, y, width and height of each person, px of the
+//! frame in which they were last seen. Other embedders pass it on or ignore it.
 
 use crate::core::geometry::Rect;
 

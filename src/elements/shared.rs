@@ -1,4 +1,4 @@
-//! What all elements have in common.
+//! Common parts of all elements.
 
 use gst::prelude::*;
 

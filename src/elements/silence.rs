@@ -1,4 +1,4 @@
-//! Noticing that no frame ever carries people: nobody looked, or what was found was dropped on the way.
+//! Warns when no frame has people: no detector ran, or its metadata was dropped on the way.
 
 use gst::glib;
 
@@ -14,7 +14,7 @@ const DOUBTFUL: u64 = 3;
 #[derive(Default)]
 pub(super) struct Silence {
     frames: u64,
-    /// Somebody has looked at a frame, or it has been said.
+    /// A frame had people, or the warning was given.
     is_settled: bool,
     /// What passes the elements in front, once there is doubt.
     trail: Option<Trail>,
@@ -63,7 +63,7 @@ impl Silence {
     }
 }
 
-/// Refuses what `gst-launch-1.0` makes of `name= !`: it takes the `!` for the value and does not link the next element.
+/// Refuses the result of `name= !` in `gst-launch-1.0`, which takes the `!` as the value and does not link the next element.
 pub(super) fn refuse_swallowed_links(
     element: &impl glib::prelude::ObjectExt,
 ) -> Result<(), gst::ErrorMessage> {

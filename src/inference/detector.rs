@@ -1,4 +1,4 @@
-//! A detector at work: a frame in, boxes in pixels of the frame out. Opened once, fed by one stream.
+//! A loaded detector: a frame in, boxes in pixels of the frame out. Opened once, used by one stream.
 
 use std::{
     path::Path,
@@ -30,7 +30,7 @@ const MAX_LABELS_BYTES: u64 = 1 << 20;
 /// Most class names listed in an error.
 const MAX_LISTED: usize = 100;
 
-/// Which detector, and how it is to be read.
+/// The detector and its overrides.
 #[derive(Clone, Debug)]
 pub struct DetectorRequest {
     /// The model, where it runs.
@@ -74,7 +74,7 @@ pub struct DetectOutcome {
     pub times: DetectTimes,
 }
 
-/// Why a frame could not be looked at.
+/// Why inference on a frame failed.
 #[derive(Clone, Debug, thiserror::Error)]
 #[allow(missing_docs)]
 pub enum DetectError {
@@ -101,7 +101,7 @@ pub struct Detector {
 }
 
 impl Detector {
-    /// Loads the model, tries it once and concludes how it is to be fed and read.
+    /// Loads the model, runs it once and derives its specification.
     pub fn open(request: DetectorRequest) -> Result<Self, InferenceError> {
         let path = request.model.path.clone();
         let unsuitable = |reason: String| InferenceError::ModelUnsuitable {

@@ -1,4 +1,4 @@
-//! The property `device`: which execution provider of ONNX Runtime runs a model.
+//! The property `device`: the execution provider of ONNX Runtime that runs a model.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! An embedder at work: boxes of a frame in, unit vectors out. Opened once, fed by one stream.
+//! A loaded embedder: boxes of a frame in, unit vectors out. Opened once, used by one stream.
 
 use std::{
     collections::BTreeMap,
@@ -244,7 +244,7 @@ impl Embedder {
         Ok(())
     }
 
-    /// Runs on so many black crops and learns how many numbers a vector has.
+    /// Runs on this many black crops and learns the dimension of the vectors.
     fn try_with(&mut self, crops: usize) -> Result<(), InferenceError> {
         self.tensor.reserve(crops * self.spec.input.tensor_len());
         let output = self.spec.output;

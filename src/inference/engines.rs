@@ -1,8 +1,8 @@
-//! Where the engines lie that TensorRT builds from a model: building takes minutes, reading one a second.
+//! Where TensorRT's engines of a model are cached: building one takes minutes, reading one a second.
 //!
-//! ONNX Runtime does not notice that a cached engine belongs to another model, or was built by another version of
-//! itself (its documentation asks users to delete the files then). So each model, by its content, and each version of
-//! ONNX Runtime have a folder of their own. Engines of another GPU or TensorRT are told apart by ONNX Runtime.
+//! ONNX Runtime does not notice that a cached engine belongs to another model, or was built by another version of itself (its
+//! documentation asks users to delete the files). So each content of a model and each version of ONNX Runtime has a folder of its own.
+//! ONNX Runtime distinguishes engines of different GPUs and TensorRT versions.
 
 use std::{
     fs,

@@ -1,4 +1,4 @@
-//! What can go wrong between a model file and its output, and how elements report it.
+//! Errors between a model file and its output, and how elements report them.
 
 use std::path::PathBuf;
 

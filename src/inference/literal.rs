@@ -27,7 +27,7 @@ const MAX_DEPTH: usize = 8;
 const MAX_NAMES: usize = 65_536;
 
 impl Literal {
-    /// Reads one value that fills `text`; `None` when it is none.
+    /// Parses `text` as one value; `None` if it is not valid.
     pub fn parse(text: &str) -> Option<Self> {
         let mut parser = Parser {
             rest: text.chars().peekable(),

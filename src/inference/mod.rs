@@ -1,5 +1,4 @@
-//! ONNX Runtime: finding the library and the models, spec about a model, devices, the pool of sessions that cameras
-//! share.
+//! ONNX Runtime: finding the library and the models, model specs, devices, and the pool of sessions that cameras share.
 
 pub mod detector;
 pub mod device;

@@ -1,5 +1,4 @@
-//! What a model file says about itself: plain data, so that everything decided from it can be tested without
-//! ONNX Runtime.
+//! What a model file declares: plain data, so that everything derived from it can be tested without ONNX Runtime.
 
 use std::{collections::BTreeMap, path::PathBuf};
 

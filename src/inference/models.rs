@@ -1,4 +1,4 @@
-//! Finding the models that ship.
+//! Finds the shipped models.
 
 use std::path::{Path, PathBuf};
 
@@ -29,7 +29,7 @@ pub fn folders() -> Vec<PathBuf> {
     folders
 }
 
-/// The file called `name` in the first of [`folders`] that holds it. Fails with every place looked at.
+/// The file `name` in the first of [`folders`] that has it. The error lists all paths searched.
 pub fn locate(name: &str) -> Result<PathBuf, InferenceError> {
     locate_in(name, &folders())
 }

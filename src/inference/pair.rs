@@ -1,9 +1,8 @@
-//! A model that looks at two pictures at once and says whether they show one person.
+//! A model that compares two pictures.
 //!
-//! Two inputs of one shape `[1 or open, 3, height, width]` (or channels last), the first output one number: the
-//! probability, or with metadata `reid.score` = `logit` its logarithmic odds. `reid.task` = `pair`; preprocessing is said
-//! as an embedder says it. For `reidctl compare`; no element uses such models, because they compare every picture with
-//! every other one.
+//! Two inputs of one shape `[1 or dynamic, 3, height, width]` (or channels last); the first output is one number: the probability that
+//! they show one person, or its logit with metadata `reid.score` = `logit`. `reid.task` = `pair`; preprocessing as for an embedder. For
+//! `reidctl compare`; no element uses such models, because they compare every picture with every other one.
 
 use super::{
     error::InferenceError,

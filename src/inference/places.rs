@@ -1,4 +1,4 @@
-//! Where this plugin and its companions lie on disk.
+//! Paths of this plugin and its files.
 
 use std::path::{Path, PathBuf};
 

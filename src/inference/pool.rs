@@ -1,8 +1,7 @@
 //! One pool of sessions per model, shared by all elements of the process.
 //!
-//! `ort` needs `&mut Session` to run, so a stream borrows an idle session for one inference. The pool opens as many as it
-//! has users, up to the number of cores. Locks: `POOLS`, then a pool's `idle`; neither is held while a model loads or
-//! runs, and both survive a neighbour's panic.
+//! `ort` needs `&mut Session` to run, so a stream borrows an idle session for one inference. The pool opens as many as it has users, up
+//! to the number of cores. Locks: `POOLS`, then a pool's `idle`; neither is held while a model loads or runs, and both survive a panic.
 
 use std::{
     collections::HashMap,

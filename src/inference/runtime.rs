@@ -1,7 +1,7 @@
-//! ONNX Runtime's library: found and opened by us, once a process.
+//! ONNX Runtime's library: found and opened by this module, once per process.
 //!
-//! `ort` would look for it by itself, and hang or panic when it is missing (pykeio/ort issue 560). So every candidate is
-//! tried here first, and a failure names them all. A failure is not remembered: the next start looks again.
+//! `ort` would search for it itself, and hang or panic when it is missing (pykeio/ort issue 560). So every candidate is tried here
+//! first, and an error names them all. An error is not remembered: the next start searches again.
 
 use std::path::{Path, PathBuf};
 

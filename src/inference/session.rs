@@ -1,4 +1,4 @@
-//! A session of ONNX Runtime: the file that it loads, how it runs, and what is said when it cannot be had.
+//! A session of ONNX Runtime: the file that it loads, its options, and its errors.
 
 use std::{
     fs,
@@ -20,7 +20,7 @@ use super::{
     runtime,
 };
 
-/// Most threads that one session takes by itself (`threads=0`): nano models gain little from more.
+/// Maximum number of threads that one session uses by default (`threads=0`): nano models gain little from more.
 const MAX_AUTO_THREADS: usize = 4;
 
 /// Which model an element wants to run, and how.

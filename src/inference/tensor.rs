@@ -1,4 +1,4 @@
-//! An input tensor of either precision, kept from frame to frame.
+//! An input tensor of either precision, reused from frame to frame.
 
 use half::f16;
 

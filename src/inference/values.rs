@@ -1,4 +1,4 @@
-//! What goes into a model and what comes out, as plain numbers.
+//! Inputs and outputs of a model, as plain numbers.
 
 use std::borrow::Cow;
 

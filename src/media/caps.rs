@@ -1,4 +1,4 @@
-//! Caps: which formats the elements take and what they say about colour.
+//! Caps: the supported formats and their colorimetry.
 
 use gst_video::{VideoColorMatrix, VideoColorRange, VideoFormat};
 

@@ -1,7 +1,7 @@
-//! A buffer mapped for reading or writing, seen as an [`ImageView`].
+//! A buffer mapped for reading or writing, as an [`ImageView`].
 //!
-//! The picture is the one of the caps. A buffer may hold a larger one (`GstVideoMeta`) of which `GstVideoCropMeta` says
-//! the part; the elements ask for none, and honour what comes all the same.
+//! The picture is that of the caps. A buffer may contain a larger one (`GstVideoMeta`), of which `GstVideoCropMeta` gives the part. The
+//! elements do not propose that, but handle it.
 
 use gst_video::prelude::*;
 

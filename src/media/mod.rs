@@ -1,5 +1,5 @@
-//! Between GStreamer's buffers and the plain types of [`crate::core`]: mapped frames, the typed meta that travels
-//! between our elements, and its mirror for everybody else's. The only place with `unsafe`.
+//! Between GStreamer's buffers and the plain types of [`crate::core`]: mapped frames, the typed meta between the elements of this
+//! plugin, and its copies for other programs. The only module with `unsafe`.
 
 #[cfg(feature = "v1_24")]
 mod analytics;
@@ -27,7 +27,7 @@ static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     )
 });
 
-/// The people of a buffer, from whoever found them: our own meta when it is there, else the regions of interest (or,
+/// The people of a buffer: from this plugin's own meta if it is there, else from the regions of interest (or,
 /// with feature `v1_24`, the analytics metas) of another detector. `None` when nobody has looked at this frame, which is not the same as an empty list.
 ///
 /// Boxes are px of `frame`, the size that the caps give: a list that was written for another one follows a crop or a

@@ -1,8 +1,8 @@
-//! `PeopleMeta`: the typed meta that carries people between our elements.
+//! `PeopleMeta`: the typed meta that carries people between the elements of this plugin.
 //!
-//! One per buffer. It is cloned when the buffer is copied, its boxes follow a picture that is scaled or, where GStreamer says how
-//! (1.28 and newer), cropped, turned or mirrored; else it is left behind, because the boxes would lie. With GStreamer 1.24 and
-//! newer it goes to other processes, too (`unixfdsink`).
+//! One per buffer. It is cloned when the buffer is copied. Its boxes follow a picture that is scaled or, where GStreamer reports the
+//! change (1.28 and newer), cropped, rotated or mirrored; otherwise it is dropped, because the boxes would be wrong. With GStreamer 1.24
+//! and newer it is also sent to other processes (`unixfdsink`).
 
 use std::{
     mem::ManuallyDrop,

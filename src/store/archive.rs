@@ -1,4 +1,4 @@
-//! A kept gallery from outside: listed and corrected without a pipeline, by the gallery's own rules.
+//! A stored gallery without a pipeline: listed and corrected by the gallery's own rules.
 
 pub use super::backend::Purpose;
 use super::{
@@ -91,7 +91,7 @@ impl Archive {
         })
     }
 
-    /// Erases a person for good.
+    /// Erases a person permanently.
     pub fn forget(&mut self, id: u32) -> Result<(), ArchiveError> {
         self.correct(&[id], |gallery| gallery.forget(IdentityId(id)).map(drop))
     }

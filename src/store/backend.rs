@@ -29,7 +29,7 @@ pub(super) trait Records {
     fn reserve(&mut self) -> Result<Option<Range<u32>>, StoreError> {
         Ok(None)
     }
-    /// Writes a user's corrections, in one transaction and for good.
+    /// Writes a user's corrections in one transaction.
     fn write(&mut self, changes: &Changes) -> Result<(), StoreError>;
     /// Everybody, in order of their numbers, without vectors.
     fn list(&mut self) -> Result<Vec<KeptPerson>, StoreError>;

@@ -1,6 +1,6 @@
-//! Which cameras a gallery has now: names that elements chose, and names that are made up where none was chosen.
+//! The current cameras of a gallery: names set by users, and default names made unique.
 //!
-//! One lock, held for a moment only and never together with another.
+//! One lock, held briefly and never together with another.
 
 use std::sync::{Arc, Mutex};
 

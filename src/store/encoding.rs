@@ -1,4 +1,4 @@
-//! What stores of every kind have in common: limits, and how things are laid out in bytes.
+//! Common parts of all stores: limits, and the encoding of values in bytes.
 
 use std::{
     collections::hash_map::RandomState,

@@ -1,4 +1,4 @@
-//! The kinds of stores that this build has. Nothing else asks for the features `sqlite` and `postgres`.
+//! The stores of this build. No other file checks the features `sqlite` and `postgres`.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use super::postgres;
 #[cfg(feature = "sqlite")]
 use super::sqlite::{Access, Sqlite};
 
-/// What is to keep a gallery at `location`; `None` for memory. `model` is told whose vectors are kept there.
+/// The database of a gallery at `location`; `None` for memory. `model` is set to the model of its vectors.
 #[cfg_attr(
     not(any(feature = "sqlite", feature = "postgres")),
     expect(unused_variables, reason = "nothing here could hold a model's vectors")

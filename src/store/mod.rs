@@ -1,7 +1,7 @@
 //! Where a gallery is kept, and how the elements of a process find it.
 //!
-//! In memory it is a [`crate::core::identity::Gallery`] behind a lock. With a location, a thread of its own ([`persistence`])
-//! carries what changes into a database and brings in what others changed; the streaming threads never wait for it.
+//! In memory it is a [`crate::core::identity::Gallery`] behind a lock. With a location, the persistence worker ([`persistence`]) writes
+//! its changes to a database and reads the changes of others; streaming threads never wait for it.
 
 pub mod archive;
 mod backend;

@@ -1,4 +1,4 @@
-//! One kept gallery holds the vectors of one model: the first that comes.
+//! A stored gallery has the vectors of one model: the first that comes.
 
 use std::sync::{
     Mutex,

@@ -1,11 +1,11 @@
-//! What is told of the people in a store.
+//! Records of the people in a store.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What a list shows of a person; no vectors.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct KeptPerson {
-    /// The number.
+    /// The id.
     pub id: u32,
     /// The name, if one was given.
     pub name: Option<String>,

@@ -31,7 +31,7 @@ static GALLERIES: LazyLock<Mutex<HashMap<String, Weak<SharedGallery>>>> =
 static STORES: LazyLock<Mutex<HashMap<Location, StoreSlot>>> = LazyLock::new(Mutex::default);
 static BOOKS: LazyLock<Mutex<Books>> = LazyLock::new(Mutex::default);
 
-/// The rules of each gallery, by its name and location, while an element has a say in them.
+/// The rules of each gallery, by its name and location, while an element is a member.
 type Books = HashMap<(String, Location), Weak<RuleBook>>;
 
 /// A location outside of memory, and its gallery while somebody holds it.
@@ -186,7 +186,7 @@ pub fn rules(name: &str, location: &Location) -> Arc<RuleBook> {
 }
 
 /// The gallery at `location`, or in memory the one called `name`, made with `config` when nobody holds it; neither gives a
-/// private one. Whoever shares a gallery has its rules ([`rules`]).
+/// private one. Elements of a gallery share its rules ([`rules`]).
 pub fn open(
     name: &str,
     location: &Location,

@@ -1,10 +1,10 @@
-//! The rules of a gallery that several elements share: what one of them was given holds for all, what none was given has its
-//! default, and two that contradict each other are refused.
+//! The rules of a gallery that several elements share: a rule set on one element applies to all, an unset rule has its default, and
+//! contradictions are refused.
 //!
-//! A rule holds from the moment its element is in READY. One whose element went back to NULL stays, so that a camera that is
-//! stopped does not keep people longer than it was told, until another element is given something else or the element is gone.
+//! A rule applies from READY of its element on. It stays when that element goes to NULL, so that a stopped camera does not change how
+//! long people are kept, until another element sets it or the element is gone.
 //!
-//! One lock for each gallery's rules; that of the gallery is taken inside it, never the other way round.
+//! One lock for each gallery's rules; the gallery's lock is taken inside it, never the other way round.
 
 use std::{
     collections::BTreeMap,
@@ -112,7 +112,7 @@ impl Member {
         Arc::ptr_eq(&self.book, book)
     }
 
-    /// The rules that it has a say in.
+    /// The rules that it is a member of.
     pub fn book(&self) -> Arc<RuleBook> {
         self.book.clone()
     }

@@ -1,4 +1,4 @@
-//! A picture in red, green and blue, and writing it into any of our formats.
+//! An RGB picture, and its conversion to all supported formats.
 
 use super::{
     colour::ToYuv,

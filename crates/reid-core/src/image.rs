@@ -1,4 +1,4 @@
-//! A borrowed view of a picture as it lies in memory: format, planes with their strides, colorimetry.
+//! A borrowed view of a picture in memory: format, planes with their strides, colorimetry.
 
 /// Pixel layouts the elements take without a converter in front. Names and byte orders are GStreamer's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

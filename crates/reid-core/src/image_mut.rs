@@ -1,4 +1,4 @@
-//! A picture in memory that may be drawn into: the writable sister of [`super::image::ImageView`].
+//! A writable picture in memory: the mutable counterpart of [`super::image::ImageView`].
 
 use std::ops::Range;
 

@@ -1,7 +1,7 @@
-//! The science: what can be computed from pixels, boxes and vectors alone.
+//! The core of gst-plugin-reid: everything that can be computed from pixels, boxes and vectors alone.
 //!
-//! Nothing in here knows GStreamer, ONNX Runtime, files, clocks, threads or statics; time and ids are passed in. The
-//! package's dependencies and the project's `tests/tidy.rs` enforce it. That keeps every rule testable with plain numbers and usable without a pipeline.
+//! It depends neither on GStreamer nor on ONNX Runtime, files, clocks, threads or statics; time and ids are arguments. The package's
+//! dependencies and the project's `tests/tidy.rs` enforce it. So every rule can be tested with plain numbers and used without a pipeline.
 
 pub mod appearance;
 pub mod calibration;

@@ -1,4 +1,4 @@
-//! Small systems of linear equations, as least squares lead to.
+//! Small systems of linear equations, for least squares.
 
 /// The normal equations of a weighted least squares problem in `N` unknowns, gathered row by row.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,14 +1,14 @@
-//! What is known of one person (or other object) in one frame: filled in step by step along the pipeline.
+//! A person (or other object) in one frame, completed along the pipeline.
 
 use std::sync::Arc;
 
 use super::{embedding::Embedding, geometry::Rect};
 
-/// The number of a track: one camera's, counted from 1, never reused while the element runs.
+/// The id of a track of one camera, counted from 1, never reused while the element runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TrackId(pub u32);
 
-/// The number of a person in a gallery, the same in every camera. Counted from 1, below 2^31, never reused.
+/// The id of a person in a gallery, the same in every camera. Counted from 1, below 2^31, never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct IdentityId(pub u32);
 
@@ -18,36 +18,36 @@ impl std::fmt::Display for IdentityId {
     }
 }
 
-/// Where a track is in its life.
+/// State of a track.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TrackState {
-    /// Seen too few times to be believed; carries no identity.
+    /// Seen too few times; has no identity.
     Tentative,
-    /// Believed.
+    /// Confirmed; has an identity.
     Confirmed,
 }
 
 /// A person's track in its camera.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Track {
-    /// Number within the camera.
+    /// Id within the camera.
     pub id: TrackId,
-    /// Life cycle.
+    /// State.
     pub state: TrackState,
-    /// Time since it was last seen, ns: 0 when the detector saw it in this frame, else the box is where it should be by now.
+    /// Time since it was last detected, ns: 0 for this frame, else the box is predicted.
     pub unseen_ns: u64,
     /// Time since it was first seen, ns: 0 in its first frame.
     pub age_ns: u64,
 }
 
-/// How sure the gallery is of an identity.
+/// State of an identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IdentityState {
-    /// Numbered, but may still be merged with another identity: the evidence is thin or contradictory.
+    /// Provisional: it may still be merged with another identity, because the evidence is weak or contradictory.
     Pending,
     /// Enrolled as a new person.
     New,
-    /// Recognised: matched a person already known.
+    /// Matched with a known person.
     Matched,
 }
 
@@ -71,20 +71,20 @@ pub struct Seen {
     pub time_ns: u64,
 }
 
-/// A person's number across cameras and how it was decided.
+/// A person's identity across cameras, and how it was decided.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Identity {
-    /// The number.
+    /// The id.
     pub id: IdentityId,
-    /// How sure.
+    /// Its state.
     pub state: IdentityState,
     /// Similarity (cosine) to the identity when it was decided, -1..=1; 0 when appearance had no say.
     pub score: f32,
     /// `score` less that of the runner-up; 0 when there was none.
     pub margin: f32,
-    /// Where and when the person had been seen that this track was taken for; `None` for somebody new.
+    /// Where and when the matched person had been seen; `None` for a new person.
     pub evidence: Option<Seen>,
-    /// Numbers that this person carried before merges, oldest first.
+    /// Ids of this person before merges, oldest first.
     pub previous: Arc<[IdentityId]>,
     /// A name given by a user, if any.
     pub name: Option<Arc<str>>,
@@ -117,19 +117,19 @@ pub fn is_person_name(label: &str) -> bool {
         .any(|name| name.eq_ignore_ascii_case(label))
 }
 
-/// Whether objects of a class are described by vectors.
+/// Whether objects of a class are embedded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Subject {
-    /// No embedder has seen the object.
+    /// No embedder has processed the object.
     #[default]
     Unknown,
-    /// The embedder describes objects of its class.
+    /// The embedder embeds objects of its class.
     Described,
-    /// It does not: the object is no person.
+    /// The embedder does not: the object is not a person.
     Other,
 }
 
-/// One detected object of a frame and whatever later elements found out about it.
+/// One detected object of a frame, with the results of later elements.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Person {
     /// Box in pixels of the frame.
@@ -140,15 +140,15 @@ pub struct Person {
     pub label: Arc<str>,
     /// Class number in the detector's own list.
     pub label_id: i32,
-    /// Whether `reidembed` describes objects of its class.
+    /// Whether `reidembed` embeds objects of its class.
     pub subject: Subject,
-    /// Appearance, once `reidembed` has seen it.
+    /// Appearance vector, set by `reidembed`.
     pub embedding: Option<Embedding>,
-    /// Whether the appearance is that of an earlier frame, carried on: it tells nothing new of the person.
+    /// Whether the vector was computed in an earlier frame: it is no new evidence of the person.
     pub is_carried: bool,
-    /// Track, once `reidtrack` has seen it.
+    /// Track, set by `reidtrack`.
     pub track: Option<Track>,
-    /// Identity, once a confirmed track was matched or enrolled.
+    /// Identity, set by `reidtrack` for confirmed tracks.
     pub identity: Option<Identity>,
 }
 
@@ -168,7 +168,7 @@ impl Person {
         self.track.map_or(0, |track| track.age_ns)
     }
 
-    /// A bare detection.
+    /// A detection without further results.
     pub fn detected(rect: Rect, confidence: f32, label: Arc<str>, label_id: i32) -> Self {
         Self {
             rect,

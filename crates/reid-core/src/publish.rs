@@ -1,7 +1,7 @@
-//! What is known of a frame as a line of text: JSON for programs, MOT for scoring.
+//! The output formats: the people of a frame as JSON for programs, or as MOT rows for scoring.
 //!
-//! The JSON is a superset of what Intel DL Streamer's `gvametaconvert` writes. Both formats leave out tentative people,
-//! who carry no number yet; detections that no tracker has seen are written as they are.
+//! The JSON is a superset of the output of Intel DL Streamer's `gvametaconvert`. Both formats omit tentative people, who have no
+//! identity yet. Detections without a tracker are written as they are.
 
 use serde::Serialize;
 
@@ -10,20 +10,20 @@ use super::{
     person::{Identity, Person, TrackState},
 };
 
-/// What is known of a frame besides the people in it.
+/// Metadata of a frame.
 #[derive(Clone, Copy, Debug)]
 pub struct FrameFacts<'a> {
     /// px
     pub width: u32,
     /// px
     pub height: u32,
-    /// When it is shown, ns of the stream ([`Timeline`]); `None` when nobody knows.
+    /// Stream time, ns ([`Timeline`]); `None` when unknown.
     pub timestamp_ns: Option<u64>,
-    /// When it was taken, ns since 1970 (UTC); `None` when nobody knows, as of a file.
+    /// When it was taken, ns since 1970 (UTC); `None` when unknown, as for a file.
     pub utc_ns: Option<u64>,
     /// The same moment on the gallery's clock, ns; `None` without `reidtrack`.
     pub gallery_ns: Option<u64>,
-    /// Where it comes from: a stream's id.
+    /// Id of the stream.
     pub source: &'a str,
     /// The camera's name.
     pub camera: &'a str,
@@ -93,7 +93,7 @@ fn rfc3339(utc_ns: u64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{us:06}Z")
 }
 
-/// Written people: all whom no tracker has seen, and of the tracked those who are confirmed.
+/// Published people: detections without a track, and confirmed tracks.
 fn published(people: &[Person]) -> impl Iterator<Item = &Person> {
     people.iter().filter(|person| {
         let tentative = person
@@ -177,7 +177,7 @@ struct Reid<'a> {
     name: Option<&'a str>,
 }
 
-/// Where and when the person had been seen that a track was taken for.
+/// Where and when the matched person had been seen.
 #[derive(Serialize)]
 struct Evidence<'a> {
     camera: &'a str,
@@ -196,7 +196,7 @@ struct Vector<'a> {
     values: &'a [f32],
 }
 
-/// One line of JSON without its end. `None` when nobody is in it and `add_empty` is off.
+/// One line of JSON without its end. `None` for a frame without people unless `add_empty`.
 pub fn json_line(
     frame: &FrameFacts<'_>,
     people: &[Person],
@@ -224,10 +224,10 @@ pub fn json_line(
     serde_json::to_string(&line).ok()
 }
 
-/// A change of an identity that earlier lines carry.
+/// A change of an identity in earlier lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Change<'a> {
-    /// `merged`: `from` is gone for good and was `into`; `split`: a part of `from` is the new `into`; `corrected`: the track carries
+    /// `merged`: `from` became `into` and is not used again; `split`: a part of `from` is the new `into`; `corrected`: the track has
     /// `into` instead of `from`, from its beginning.
     pub event: &'a str,
     /// The identity before.

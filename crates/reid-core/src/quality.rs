@@ -1,7 +1,7 @@
-//! How much a crop of a person tells about looks, before any network has seen it.
+//! Quality of a crop for re-identification, before inference.
 //!
-//! A vector of a sliver at the frame's edge, of half a person behind another or of a box of the wrong shape describes
-//! something else than the person. Such vectors still exist and arrive; they must count less.
+//! The vector of a sliver at the frame's edge, of a half occluded person or of a box with the wrong aspect ratio describes something else
+//! than the person. Such vectors still arrive; they must have less weight.
 
 use super::geometry::Rect;
 

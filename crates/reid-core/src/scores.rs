@@ -1,18 +1,20 @@
-//! What a cosine means: the scores that certain strangers and certain companions of oneself give, learnt on the way.
+//! Genuine and impostor scores of the embedder, learnt at run time from certain pairs.
 //!
-//! Two boxes in one frame are two people; one track is one person. Both come free with every video, and they tell
-//! where an embedder's scores lie: strangers' cosines average 0.33, 0.41 and 0.64 with three common models on the same
-//! pictures (MATRIX, true boxes; retail-0267, retail-0248, OSNet x0.25), so no fixed threshold serves.
-//! Measured from the strangers' mean in units of what is left up to 1, the three look alike; that is the scale here.
+//! Two boxes in one frame are two people; one track is one person. Every video has both, and they calibrate
+//! the embedder: impostor cosines average 0.33, 0.41 and 0.64 with three common models on the same
+//! pictures (MATRIX, true boxes; retail-0267, retail-0248, OSNet x0.25), so no fixed threshold fits.
+//! Relative to the impostor mean, in units of the distance from it to 1, the three are similar; that is the scale here.
+//!
+//! The identifiers with `strangers` are impostor pairs, those with `self` and `selves` genuine pairs within one track.
 
-/// Strangers' mean cosine before anything was seen: between the three measured models above.
+/// Impostors' mean cosine before anything was seen: between the three measured models above.
 const PRIOR_STRANGERS: f64 = 0.35;
 /// How many pairs that belief is worth. Small: the first frame with three people should already count.
 const PRIOR_PAIRS: f64 = 4.0;
 /// How many pairs the scores of people who came one after another are worth at most: that they are two is likely, not
-/// certain. They can only say that strangers are more alike than was thought: caution costs less.
+/// certain. They can only raise the impostors' mean: a cautious error costs less.
 const MAX_OTHERS_PAIRS: f64 = 20.0;
-/// Spread of strangers' cosines as a part of (1 - mean): 0.20, 0.22, 0.25 for the three models, 0.13 to 0.2 in pose2sim.
+/// Spread of impostor cosines as a part of (1 - mean): 0.20, 0.22, 0.25 for the three models, 0.13 to 0.2 in pose2sim.
 const PRIOR_SPREAD: f64 = 0.2;
 /// How many pairs the belief about the spread is worth.
 const PRIOR_SPREAD_PAIRS: f64 = 20.0;
@@ -24,7 +26,7 @@ const PRIOR_SELF: f64 = 0.55;
 const PRIOR_CROP: f64 = 0.5;
 /// How many pairs either is worth.
 const PRIOR_SELF_PAIRS: f64 = 20.0;
-/// One and the same person across cameras before any were seen, as a part of the distance between strangers and one track
+/// One and the same person across cameras before any were seen, as a part of the distance between impostors and one track
 /// with itself: 0.50 (MATRIX, true boxes, retail-0267), 0.58 (pose2sim).
 const PRIOR_ACROSS: f64 = 0.55;
 /// How many people that is worth.
@@ -35,9 +37,9 @@ const MAX_ACROSS: f64 = 0.85;
 /// Spread of a person's cosines with itself within a track before any were seen, as a part of (1 - strangers' mean):
 /// 0.1 to 0.15 on TC-pedestrians (retail-0267, four detectors).
 const PRIOR_SELF_SPREAD: f64 = 0.12;
-/// The upper tenth of strangers' scores is looked at by itself: in a normal distribution it begins so many deviations up.
+/// The upper tenth of impostor scores is modelled separately: in a normal distribution it begins this many deviations above the mean.
 pub const TAIL_BEGINS: f32 = 1.28;
-/// The part of strangers above that.
+/// The part of impostors above that.
 pub const IN_TAIL: f32 = 0.1;
 /// By how much scores in the tail lie above its beginning, before any were seen: mean and mean square, deviations. Four
 /// embedders on Market-1501's test people: means 0.5 to 0.75, shapes -0.2 (OSNet x0.25) to 0 (retail-0267).
@@ -48,7 +50,7 @@ const PRIOR_EXCESS_PAIRS: f64 = 20.0;
 const SHAPE: (f64, f64) = (-0.35, 0.1);
 /// Near the end of a tail that has one it falls no faster than this part of what it does at its beginning.
 const LEAST_FALL: f32 = 0.2;
-/// So many pairs of strangers must have been seen before the tail is looked at: their mean and spread must stand.
+/// Minimum number of impostor pairs before the tail is modelled: their mean and spread must be reliable.
 const TAIL_PAIRS: f64 = 20.0;
 /// What two visits of two people score once the cameras' means and the variation within visits are taken off, before any were
 /// seen: mean and standard deviation. Three cameras without overlap: -0.06 and 0.12 to 0.16 (`reid-default`, retail-0267).
@@ -57,7 +59,7 @@ const PRIOR_VISIT_IMPOSTORS: (f64, f64) = (-0.04, 0.14);
 const PRIOR_VISIT_PAIRS: f64 = 60.0;
 /// Their spread is never believed to be less or more.
 const VISIT_SPREAD: (f64, f64) = (0.09, 0.2);
-/// Scores further out than so many deviations count as if they lay there.
+/// Scores beyond this many deviations are clipped.
 const VISIT_OUTLIER: f32 = 2.0;
 /// Likewise of one person: 0.45 and 0.19 there.
 const PRIOR_VISIT_GENUINE: (f64, f64) = (0.45, 0.19);
@@ -87,7 +89,7 @@ impl Running {
         self.sum_of_squares += weight * step * (value - self.mean);
     }
 
-    /// Mean and standard deviation, where a prior belief is worth so many values.
+    /// Mean and standard deviation, with a prior that counts as this many values.
     fn with_prior(&self, (mean, spread): (f64, f64), worth: f64) -> (f64, f64) {
         let weight = worth + self.weight;
         let found = (mean * worth + self.mean * self.weight) / weight;
@@ -96,9 +98,9 @@ impl Running {
     }
 }
 
-/// The upper end of strangers' scores, in deviations: a generalised Pareto distribution from [`TAIL_BEGINS`] on, as the
-/// ends of distributions are (Pickands 1975). Learnt from pairs that are strangers for certain, it says how the best of
-/// many strangers scores.
+/// The upper tail of impostor scores, in deviations: a generalised Pareto distribution from [`TAIL_BEGINS`] on, as the
+/// ends of distributions are (Pickands 1975). Learnt from certain impostor pairs, it gives the score of the best of
+/// many impostors.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tail {
     scale: f32,
@@ -111,13 +113,13 @@ impl Tail {
         Self { scale, shape }
     }
 
-    /// How many deviations divide the number of more alike strangers by e, at a height.
+    /// Number of deviations that divide the number of impostors above by e, at a height.
     pub fn fall(&self, height: f32) -> f32 {
         let above = (height - TAIL_BEGINS).max(0.0);
         (self.scale + self.shape * above).max(LEAST_FALL * self.scale)
     }
 
-    /// Natural logarithm of the part of strangers above a height, for heights in the tail.
+    /// Natural logarithm of the part of impostors above a height, for heights in the tail.
     pub fn log_above(&self, height: f32) -> f32 {
         let above = (height - TAIL_BEGINS).max(0.0);
         let shape = self.shape;
@@ -132,7 +134,7 @@ impl Tail {
         IN_TAIL.ln() - LEAST_FALL.ln() / shape - (above - begins) / (LEAST_FALL * self.scale)
     }
 
-    /// The height that so large a part of strangers passes, at least [`TAIL_BEGINS`].
+    /// The height that this part of impostors exceeds, at least [`TAIL_BEGINS`].
     pub fn height(&self, part: f32) -> f32 {
         let rarer = (IN_TAIL / part.max(f32::MIN_POSITIVE)).max(1.0);
         let above = if self.shape.abs() < 1e-3 {
@@ -158,7 +160,7 @@ pub struct ScoreScale {
     /// Of people recognised across cameras, positions on the scale.
     #[serde(default)]
     across: Running,
-    /// By how much the most alike pairs of strangers lie above [`TAIL_BEGINS`].
+    /// By how much the highest impostor scores exceed [`TAIL_BEGINS`].
     #[serde(default)]
     excess: Running,
     /// Of visits of two people, without what cameras and moments add.
@@ -175,7 +177,7 @@ impl ScoreScale {
         self.add_strangers_again(cosine, 0);
     }
 
-    /// Likewise of two who were compared `before` so many times: the same two tell little new about strangers at large.
+    /// Likewise of two people who were compared `before` times already: the same pair adds little about impostors in general.
     pub fn add_strangers_again(&mut self, cosine: f32, before: u32) {
         if cosine.is_finite() {
             let weight = 1.0 / (1.0 + f64::from(before));
@@ -208,7 +210,7 @@ impl ScoreScale {
         }
     }
 
-    /// Mean cosine of the mean of so many crops and a longer track of the same person.
+    /// Mean cosine between the mean of this many crops and a longer track of the same person.
     pub fn self_mean_of(&self, crops: u32) -> f32 {
         let strangers = f64::from(self.strangers_mean());
         let prior = strangers + PRIOR_CROP * (1.0 - strangers);
@@ -271,7 +273,7 @@ impl ScoreScale {
         (mean as f32, spread as f32)
     }
 
-    /// Mean cosine of strangers.
+    /// Mean impostor cosine.
     pub fn strangers_mean(&self) -> f32 {
         let (seen, others) = (
             self.strangers.weight,
@@ -282,7 +284,7 @@ impl ScoreScale {
         (sum / (PRIOR_PAIRS + seen + others)) as f32
     }
 
-    /// Standard deviation of strangers' cosines.
+    /// Standard deviation of impostor cosines.
     pub fn strangers_spread(&self) -> f32 {
         let room = f64::from(1.0 - self.strangers_mean()).max(1e-3);
         let prior = (PRIOR_SPREAD * room).powi(2);
@@ -291,7 +293,7 @@ impl ScoreScale {
         variance.sqrt().max(MIN_SPREAD * room) as f32
     }
 
-    /// How the scores of the most alike strangers are distributed.
+    /// Distribution of the highest impostor scores.
     pub fn tail(&self) -> Tail {
         let (seen, prior) = (self.excess.weight, PRIOR_EXCESS_PAIRS);
         let squares = self.excess.sum_of_squares + seen * self.excess.mean.powi(2);
@@ -322,8 +324,8 @@ impl ScoreScale {
         ((prior * PRIOR_SELF_PAIRS + self.selves.sum_of_squares) / weight).sqrt() as f32
     }
 
-    /// True when a cosine plainly says that two looks are not one person's: it lies near the strangers and far below
-    /// what people score with themselves. Says nothing before enough of both was seen.
+    /// True when a cosine clearly says that two crops are not of one person: it is near the impostors and far below genuine
+    /// scores. False before enough of both was seen.
     pub fn contradicts(&self, cosine: f32) -> bool {
         let (strangers, selves) = self.pairs();
         strangers + selves >= ENOUGH_PAIRS
@@ -333,12 +335,12 @@ impl ScoreScale {
             && cosine < self.self_mean() - SELF_DEVIATIONS * self.self_spread()
     }
 
-    /// How far a cosine lies above the strangers' mean, in their standard deviations.
+    /// Distance of a cosine above the impostor mean, in impostor standard deviations.
     pub fn deviations(&self, cosine: f32) -> f32 {
         (cosine - self.strangers_mean()) / self.strangers_spread()
     }
 
-    /// Where a cosine lies between strangers (0) and one track with itself (1); may lie outside.
+    /// Position of a cosine between impostors (0) and genuine pairs of one track (1); may be outside.
     pub fn position(&self, cosine: f32) -> f32 {
         let (strangers, own) = (self.strangers_mean(), self.self_mean());
         // Two means that coincide tell nobody apart.
@@ -348,16 +350,16 @@ impl ScoreScale {
         (cosine - strangers) / (own - strangers)
     }
 
-    /// Pairs of strangers and of selves seen, faded ones not counted.
+    /// Number of impostor and genuine pairs seen, faded ones not counted.
     pub fn pairs(&self) -> (f32, f32) {
         (self.strangers.weight as f32, self.selves.weight as f32)
     }
 }
 
-/// Fewer pairs than this, of strangers or selves, say nothing against anybody.
+/// Minimum number of impostor and genuine pairs for a contradiction.
 const ENOUGH_PAIRS: f32 = 20.0;
-/// A cosine contradicts below this part of the way from strangers to oneself: TC-pedestrians (retail-0267) has 97 % of
-/// strangers and 0.5 % of people with their own running mean below it.
+/// A cosine contradicts below this position between impostors and genuine pairs: TC-pedestrians (retail-0267) has 97 % of
+/// impostors and 0.5 % of people with their own running mean below it.
 const CONTRADICTION: f32 = 0.3;
 /// … and this many standard deviations below what people score with themselves: an embedder that scatters says less.
 const SELF_DEVIATIONS: f32 = 2.5;

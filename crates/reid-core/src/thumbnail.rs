@@ -1,4 +1,4 @@
-//! A small picture of a person, cut out of a frame of any format; the rest of the frame is neither read nor converted.
+//! Thumbnails: a person cropped from a frame of any format. The rest of the frame is neither read nor converted.
 
 use std::sync::Arc;
 

@@ -13,15 +13,14 @@ use crate::{
 
 #[derive(clap::Args)]
 #[command(after_help = "\
-With an embedder the measure is the cosine of the two vectors, from -1 to 1. What it means differs by model: the \
-probability comes from genuine and impostor pairs that `reidctl eval --calibrate` has measured, and takes \
-one person and two for equally likely beforehand.\n
+With an embedder the result is the cosine similarity of the two vectors, from -1 to 1. Its meaning depends on the model: the \
+probability comes from the genuine and impostor scores measured by `reidctl eval --calibrate`, with a prior of 50 %.\n
 A model with two picture inputs (metadata reid.task = pair) compares the pictures itself.\n
 Example: reidctl compare door.jpg hall.jpg")]
 pub struct Arguments {
     /// A picture of one person, cropped to the person.
     a: PathBuf,
-    /// Another.
+    /// Another picture of one person.
     b: PathBuf,
     #[command(flatten)]
     model: ModelArguments,
@@ -30,11 +29,11 @@ pub struct Arguments {
     json: bool,
 }
 
-/// What came out.
+/// The result.
 struct Comparison {
     /// The measure's name and value.
     measure: (&'static str, f32),
-    /// Probability of one person, and where it is from; or why none is known.
+    /// Probability of one person and its source, or why there is none.
     probability: Result<(f64, String), String>,
 }
 
@@ -78,7 +77,7 @@ fn by_embedding(
         None => Err(format!(
             "{}; measure it with 'reidctl eval --calibrate --data DIR'",
             if embedder.is_calibration_stale() {
-                "the calibration beside the model is another model's"
+                "the calibration beside the model belongs to another model"
             } else {
                 "the model has no calibration"
             }
@@ -108,7 +107,7 @@ fn print(
             "the same person: {:.0} % (measured on {source})",
             100.0 * p
         )?,
-        Err(reason) => writeln!(out, "the same person: no probability is known: {reason}")?,
+        Err(reason) => writeln!(out, "the same person: no probability: {reason}")?,
     }
     Ok(())
 }

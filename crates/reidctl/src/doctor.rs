@@ -33,7 +33,7 @@ pub fn run(out: &mut dyn Write) -> Outcome {
     doctor.model("detector", models::DEFAULT_DETECTOR)?;
     doctor.model("embedder", models::DEFAULT_EMBEDDER)?;
     let verdict = if doctor.healthy {
-        "Everything is there."
+        "Everything is installed."
     } else {
         "Something is missing: see the lines marked !!."
     };
@@ -68,9 +68,9 @@ impl Doctor<'_> {
             }
             None => self.bad(
                 "plugin reid",
-                "GStreamer does not find it",
-                "in a checkout run 'make build' and then 'eval \"$(make -s env)\"'; else put the folder of \
-                 libgstreid.so into GST_PLUGIN_PATH. 'gst-inspect-1.0 -b' lists plugins that failed to load",
+                "not found by GStreamer",
+                "in a checkout run 'make build' and then 'eval \"$(make -s env)\"'; else add the folder of \
+                 libgstreid.so to GST_PLUGIN_PATH. 'gst-inspect-1.0 -b' lists plugins that failed to load",
             ),
         }
     }

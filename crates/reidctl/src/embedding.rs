@@ -1,4 +1,4 @@
-//! Embeddings of whole pictures, through the very preprocessing and session that `reidembed` uses.
+//! Embeddings of whole pictures, with the preprocessing and sessions of `reidembed`.
 
 use std::{error::Error, path::Path, time::Duration};
 
@@ -19,13 +19,13 @@ use crate::pictures::{Entry, Picture};
 /// Which model, and how it runs.
 #[derive(clap::Args)]
 pub struct ModelArguments {
-    /// The model: a file, or the name of one that ships. Not given: the one that the element uses.
+    /// Model: a file, or the name of a shipped model. Default: the element's default.
     #[arg(long, value_name = "FILE")]
     pub model: Option<String>,
-    /// Where it runs, as the elements' property `device`.
+    /// Device, as in the elements' property `device`.
     #[arg(long, default_value = "cpu")]
     pub device: String,
-    /// Threads that one inference uses; 0 chooses.
+    /// Number of threads per inference. 0: chosen from the number of cores.
     #[arg(long, default_value_t = 0)]
     pub threads: u32,
     /// fp32: the file as it is; int8: the 8-bit file beside it; auto: as the elements choose.
@@ -47,13 +47,13 @@ impl ModelArguments {
     }
 }
 
-/// How far two vectors are apart.
+/// Distance between two vectors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Metric {
-    /// Cosine of the angle between them, 1 for the same direction.
+    /// Cosine similarity, 1 for the same direction.
     #[default]
     Cosine,
-    /// Length of the difference of the unit vectors, 0 for the same direction.
+    /// Euclidean distance of the unit vectors, 0 for the same direction.
     Euclidean,
 }
 

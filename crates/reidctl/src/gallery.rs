@@ -1,4 +1,4 @@
-//! `reidctl gallery`: who is kept in a gallery's place, and corrections to it.
+//! `reidctl gallery`: inspects and corrects a stored gallery.
 
 use std::{
     fs,
@@ -17,9 +17,10 @@ use crate::outcome::Outcome;
 
 #[derive(clap::Args)]
 #[command(after_help = "\
-LOCATION is what reidtrack's property gallery-location says: sqlite:///path/to/file or \
-postgresql://user@host/database. Looking is possible at any time. On a server so are corrections: pipelines take them \
-in within a second. A file is corrected only while no pipeline keeps it (else use the action signals of reidtrack).\n
+LOCATION is the value of reidtrack's property gallery-location: sqlite:///path/to/file or \
+postgresql://user@host/database. A gallery can be read at any time. A gallery on a server can also be corrected at any time: \
+pipelines apply the change within a second. A file can be corrected only while no pipeline uses it; otherwise use the action \
+signals of reidtrack.\n
 Example: reidctl gallery list sqlite:///var/lib/reid/lobby.db")]
 pub struct Arguments {
     #[command(subcommand)]
@@ -28,40 +29,40 @@ pub struct Arguments {
 
 #[derive(clap::Subcommand)]
 enum Command {
-    /// Make the file or the tables of a gallery, or bring them to this version's layout.
+    /// Create the file or the tables of a gallery, or migrate them to this version.
     Prepare { location: String },
-    /// Everybody, with names, cameras and times.
+    /// List all people, with names, cameras and times.
     List {
         location: String,
         /// Print JSON.
         #[arg(long)]
         json: bool,
     },
-    /// One person and where they were seen.
+    /// Show one person with all sightings.
     Show {
         location: String,
-        /// The number, with or without P.
+        /// Id, with or without P.
         #[arg(value_parser = number)]
         id: u32,
         /// Print JSON.
         #[arg(long)]
         json: bool,
     },
-    /// Write the picture of one person as a JPEG file; reidtrack keeps one with thumbnails=true.
+    /// Write the thumbnail of a person to a JPEG file. Thumbnails exist with reidtrack thumbnails=true.
     Thumbnail {
         location: String,
         #[arg(value_parser = number)]
         id: u32,
         file: PathBuf,
     },
-    /// Give a person a name; an empty one takes it away.
+    /// Set the name of a person. An empty name removes it.
     Rename {
         location: String,
         #[arg(value_parser = number)]
         id: u32,
         name: String,
     },
-    /// Make one person of two; INTO keeps its number.
+    /// Merge two people. INTO keeps its id.
     Merge {
         location: String,
         #[arg(value_parser = number)]
@@ -69,20 +70,20 @@ enum Command {
         #[arg(value_parser = number)]
         into: u32,
     },
-    /// Make two people of one: what CAMERA saw, or without it what came with the newest merge, becomes somebody new.
+    /// Split a person: the sightings of CAMERA, or without it those of the newest merge, become a new person.
     Split {
         location: String,
         #[arg(value_parser = number)]
         id: u32,
         camera: Option<String>,
     },
-    /// Erase a person for good: vectors, sightings, picture, name.
+    /// Erase a person permanently: vectors, sightings, thumbnail, name.
     Forget {
         location: String,
         #[arg(value_parser = number)]
         id: u32,
     },
-    /// Who was where from when until when, in order of time.
+    /// List all sightings in order of time.
     Report {
         location: String,
         /// Print JSON.
@@ -91,15 +92,15 @@ enum Command {
     },
 }
 
-/// A person's number, with or without P.
+/// A person's id, with or without P.
 fn number(text: &str) -> Result<u32, String> {
     let digits = text.strip_prefix(['P', 'p']).unwrap_or(text);
     digits
         .parse()
-        .map_err(|_| "a number is wanted, such as 17 or P17".into())
+        .map_err(|_| "not an id; write an id such as 17 or P17".into())
 }
 
-/// Does what is asked for.
+/// Runs the command.
 pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Outcome {
     match &arguments.command {
         Command::Prepare { location } => Archive::prepare(&Location::parse(location)?)?,

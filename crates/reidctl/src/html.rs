@@ -1,6 +1,7 @@
-//! The frame of a report: one HTML file that needs nothing from elsewhere.
+//! The frame of a report: one HTML file without external resources.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 /// How a page looks. Follows the reader's choice of light or dark.
 const STYLE: &str = "\
@@ -14,28 +15,24 @@ figure{margin:0;text-align:center;font-size:.75rem}figure img{display:block;heig
 figure.hit img{border-color:#0072b2}figure.wrong img{border-color:#d55e00;border-style:dashed}";
 
 /// A page.
-pub fn page(title: &str, body: &str) -> String {
-    format!(
-        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\
-         <title>{0}</title><style>{STYLE}</style></head>\n<body>\n<h1>{0}</h1>\n{body}</body></html>\n",
-        escape(title)
-    )
-}
-
-/// Text as it stands in HTML and SVG.
-pub fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            other => escaped.push(other),
+pub fn page(title: &str, body: &Markup) -> Markup {
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width,initial-scale=1";
+                title { (title) }
+                style { (PreEscaped(STYLE)) }
+            }
+            body { h1 { (title) } (body) }
         }
     }
-    escaped
+}
+
+/// Text as it is written in HTML and SVG.
+pub fn escape(text: &str) -> String {
+    html! { (text) }.into_string()
 }
 
 /// A JPEG as an address that holds it.

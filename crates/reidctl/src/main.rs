@@ -26,7 +26,7 @@ use std::{
 use clap::{Parser, Subcommand};
 use outcome::is_closed_pipe;
 
-/// Companion of the GStreamer plugin `reid`: person re-identification across cameras.
+/// Companion program of the GStreamer plugin `reid`: person re-identification across cameras.
 #[derive(Parser)]
 #[command(name = "reidctl", version)]
 struct Arguments {
@@ -36,25 +36,25 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Check the installation and say what to do about whatever is missing.
+    /// Check the installation and print how to fix what is missing.
     Doctor,
-    /// Measure how many cameras this machine carries.
+    /// Measure how many cameras this machine supports.
     Bench(bench::Arguments),
-    /// Run the cameras of a file, with a page to look at.
+    /// Run the cameras of a file, with a web page.
     Run(run::Arguments),
-    /// Who was seen where and when, from the JSON lines that `reidpublish` wrote.
+    /// List identities, cameras and times from the JSON lines of `reidpublish`.
     Report(report::Arguments),
-    /// Score tracks against the truth: HOTA, IDF1, MOTA, and identities across cameras.
+    /// Score tracks against the ground truth: HOTA, IDF1, MOTA, and identities across cameras.
     Score(score::Arguments),
-    /// Measure a model on labelled pictures: mAP and match rates of an embedder, average precision of a detector.
+    /// Evaluate a model on labelled pictures: mAP and CMC of an embedder, average precision of a detector.
     Eval(eval::Arguments),
-    /// How alike two pictures of people are.
+    /// Compare two pictures of people.
     Compare(compare::Arguments),
-    /// The pictures of a folder that are most like one.
+    /// Search a folder for the pictures most similar to one.
     Search(search::Arguments),
-    /// Tell a few known people apart: learn them from folders of pictures, name them, measure.
+    /// Classify pictures as one of a few known people: train, predict, evaluate.
     Classify(classify::Arguments),
-    /// Who is kept in a gallery's place: list, show, thumbnail, report; rename, merge, split, forget.
+    /// Inspect and correct a gallery: list, show, thumbnail, report; rename, merge, split, forget.
     Gallery(gallery::Arguments),
 }
 

@@ -1,4 +1,4 @@
-//! What every command comes to.
+//! The result of a command.
 
 use std::{error::Error, io, process::ExitCode};
 

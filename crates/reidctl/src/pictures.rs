@@ -10,7 +10,7 @@ use std::{
 use flate2::read::GzDecoder;
 use gstreid::core::image::{Colorimetry, ImageError, ImageView, PixelFormat, Plane};
 
-/// Endings of files that are taken for pictures.
+/// Extensions of picture files.
 const ENDINGS: [&str; 7] = [".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"];
 
 /// The endings, for messages.
@@ -152,7 +152,7 @@ pub struct Picture {
 }
 
 impl Picture {
-    /// Decodes the bytes of a JPEG, PNG, BMP, WebP or TIFF file; the error says why it is none.
+    /// Decodes a JPEG, PNG, BMP, WebP or TIFF file.
     pub fn decode(bytes: &[u8]) -> Result<Self, String> {
         let decoded = match bytes {
             [0xff, 0xd8, ..] => Self::jpeg(bytes),

@@ -1,4 +1,4 @@
-//! `reidctl report`: a table of identities out of JSON lines. Whoever carried several ids before they were merged is one.
+//! `reidctl report`: a table of identities from JSON lines. Ids that were merged count as one.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,14 +14,13 @@ use crate::outcome::Outcome;
 
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Files written by `reidpublish format=json-lines`, one camera or several each.
+    /// Files written by `reidpublish format=json-lines`, of one or more cameras each.
     #[arg(required = true)]
     files: Vec<PathBuf>,
-    /// Also write the lines of all files into this one, in the order of their time.
+    /// Also write the lines of all files to this one, in order of time.
     #[arg(long, value_name = "FILE")]
     merged: Option<PathBuf>,
-    /// List only identities of at least so many frames; the others are counted. Passing boxes that are no person, or half
-    /// of one, have few.
+    /// List only identities with at least this many frames; the others are counted. False positives have few frames.
     #[arg(long, value_name = "N", default_value_t = 1)]
     min_frames: u64,
 }
@@ -79,7 +78,7 @@ fn parse(bytes: &[u8], lines: &mut Vec<Line>) -> Result<Option<String>, String> 
             Ok(line) => lines.push(line),
             Err(fault) if texts.peek().is_none() && lines.len() > before => {
                 return Ok(Some(format!(
-                    "line {}: the last line is cut and left out ({fault})",
+                    "line {}: the last line is incomplete and left out ({fault})",
                     i + 1
                 )));
             }

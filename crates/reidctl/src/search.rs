@@ -1,4 +1,4 @@
-//! `reidctl search`: the pictures of a folder or archive that are most like one.
+//! `reidctl search`: the pictures of a folder or archive that are most similar to one.
 
 use std::{
     error::Error,
@@ -32,19 +32,19 @@ const FOUND: Rgb = Rgb {
 #[derive(clap::Args)]
 #[command(after_help = "\
 Example: reidctl search somebody.jpg crops/ --top 5 --montage found.png\n
-The montage shows people: keep it as you keep the pictures.")]
+The montage shows people: protect it as you protect the pictures.")]
 pub struct Arguments {
     /// A picture of one person, cropped to the person.
     query: PathBuf,
     /// A folder or tar archive of such pictures.
     pictures: PathBuf,
-    /// How many to show.
+    /// Number of pictures to show.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..))]
     top: u16,
-    /// What is compared.
+    /// Metric.
     #[arg(long, value_enum, default_value_t)]
     metric: Metric,
-    /// Also write the query and what was found, side by side, into this PNG file.
+    /// Also write the query and the results, side by side, to this PNG file.
     #[arg(long, value_name = "FILE")]
     montage: Option<PathBuf>,
     /// Print JSON instead of a table.

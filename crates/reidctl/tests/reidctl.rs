@@ -195,7 +195,7 @@ fn a_calibration_makes_probabilities_until_the_model_changes() {
     let (a, b) = (save("a.png", 0), save("b.png", 1));
     let unknown = well(&["compare", &a, &b, "--model", &model]);
     assert!(
-        unknown.contains("no probability is known") && unknown.contains("--calibrate"),
+        unknown.contains("no probability: ") && unknown.contains("--calibrate"),
         "{unknown}"
     );
     assert_eq!(

@@ -564,7 +564,7 @@ fn the_command_says_what_is_wrong_with_its_input() {
         "--result",
         &path("door.txt"),
     ]);
-    assert!(text(&run(score, LIMIT)).contains("holds no truth"));
+    assert!(text(&run(score, LIMIT)).contains("has no ground truth"));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Why a frame stops the stream, and what is said then.
+//! Errors of a frame that stop the stream, and how they are reported.
 
 use gst::prelude::*;
 

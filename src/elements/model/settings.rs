@@ -1,4 +1,4 @@
-//! The properties that every element with a model has: which model, and how it runs.
+//! Common properties of elements with a model: the model, and how it runs.
 
 use gst::prelude::*;
 
@@ -97,7 +97,7 @@ impl ModelSettings {
         })
     }
 
-    /// What to load; `default` is the model that ships. Fails when it is nowhere, or for a device that is none.
+    /// The model to load; `default` is the shipped model. Fails when it is not found, or for an invalid device.
     pub fn request(&self, default: &str) -> Result<ModelRequest, InferenceError> {
         Ok(ModelRequest {
             path: models::resolve(self.model.as_deref(), default)?,

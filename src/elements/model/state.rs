@@ -1,5 +1,5 @@
-//! What an element with a model has from start to stop. The worker, which uses the model, is taken out of the state while it
-//! works, so that no lock is held while inferring.
+//! State of an element with a model, from start to stop. The worker, which uses the model, is taken out of the state while it
+//! runs, so that no lock is held during inference.
 
 use std::sync::Arc;
 

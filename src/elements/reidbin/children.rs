@@ -1,4 +1,4 @@
-//! The elements inside: how they are made, linked, and reached by their roles.
+//! The child elements: how they are created, linked, and found by their roles.
 
 use gst::{glib, prelude::*};
 

@@ -1,4 +1,4 @@
-//! The bin: pads, properties and signals that are passed on, and whether the overlay is in it.
+//! The bin: pads, properties and signals passed on, and the optional overlay.
 
 use std::sync::{
     LazyLock, OnceLock,
@@ -173,7 +173,7 @@ impl ReidBin {
         }
     }
 
-    /// No data flows and none is about to.
+    /// No data flows, now or soon.
     fn is_at_rest(&self) -> bool {
         let (_, current, pending) = self.obj().state(gst::ClockTime::ZERO);
         current.max(pending) <= gst::State::Ready

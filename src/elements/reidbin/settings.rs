@@ -1,4 +1,4 @@
-//! The properties: which child each belongs to. Defaults, ranges and most of what is said come from the children.
+//! The properties, and the child of each. Defaults, ranges and most blurbs come from the children.
 
 use gst::{glib, prelude::*};
 

@@ -1,7 +1,7 @@
-//! The element: properties, state and the way of a buffer. The embedder itself is [`crate::inference::Embedder`].
+//! The element: properties, state and buffers. The embedder is [`crate::inference::Embedder`].
 //!
-//! Locks: settings, state, stats, each for a moment only. The embedder is taken out of the state while it works, so that
-//! no lock is held while inferring.
+//! Locks: settings, state, stats, each held briefly. The embedder is taken out of the state while it runs, so that no lock is held
+//! during inference.
 
 use std::{
     sync::{LazyLock, Mutex, MutexGuard},
@@ -68,7 +68,7 @@ impl Default for Settings {
     }
 }
 
-/// What `start` makes of the settings.
+/// The validated settings, made by `start`.
 struct Config {
     request: EmbedderRequest,
 }
@@ -355,7 +355,7 @@ impl BaseTransformImpl for ReidEmbed {
         }
     }
 
-    /// The picture is not touched: whoever is downstream says how it wants its buffers.
+    /// The picture is not changed: elements downstream answer the allocation query.
     fn propose_allocation(
         &self,
         _decide_query: Option<&gst::query::Allocation>,

@@ -1,4 +1,4 @@
-//! What describes the people of a frame: the embedder, and what it remembers of the stream.
+//! Processes the people of a frame: the embedder, and its state of the stream.
 
 use crate::{
     core::{
@@ -45,7 +45,7 @@ pub struct Looked {
     pub refused: u64,
     pub outcome: EmbedOutcome,
     pub warnings: Vec<Warning>,
-    /// Classes of the boxes, of which none is wanted.
+    /// Classes of the boxes, none of which is to be embedded.
     pub unwanted: Option<String>,
     /// A tracker in front was noticed.
     pub is_behind_tracker: bool,
@@ -64,7 +64,7 @@ impl Worker {
         }
     }
 
-    /// Makes the vectors of a frame's people and attaches them. A frame that no detector has looked at stays as it is.
+    /// Computes and attaches the vectors of a frame's people. A frame without inference is left unchanged.
     pub fn look(
         &mut self,
         buffer: &mut gst::BufferRef,

@@ -1,4 +1,4 @@
-//! The element: properties, caps, time. What is drawn lies in [`crate::core::overlay`].
+//! The element: properties, caps, time. Drawing is in [`crate::core::overlay`].
 //!
 //! Locks: settings, then state. Neither is held while a buffer is pushed.
 

@@ -1,4 +1,4 @@
-//! The element: properties, and lines to where they belong. The formats lie in [`crate::core::publish`].
+//! The element: properties, and the output of lines. The formats are in [`crate::core::publish`].
 //!
 //! Locks: settings, then state. Neither is held while a message is posted or a buffer is pushed.
 

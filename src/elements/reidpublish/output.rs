@@ -1,4 +1,4 @@
-//! Where lines go: a file or standard output.
+//! The output: a file or standard output.
 
 use std::{
     fs::File,

@@ -1,4 +1,4 @@
-//! The element: properties, time stamps and caps. What is to be seen lies in [`crate::core::testscene`].
+//! The element: properties, timestamps and caps. The scene is in [`crate::core::testscene`].
 //!
 //! Locks: settings, then state. Neither is held while a buffer is pushed.
 

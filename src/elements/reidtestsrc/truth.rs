@@ -1,5 +1,5 @@
-//! The truth about a made-up picture, as `reidtestsrc` knows it: a region of interest of its own type, which no element
-//! of ours takes for a detection and which is never published.
+//! The ground truth of a picture of `reidtestsrc`: a region of interest of its own type, which no element of this plugin takes for
+//! a detection and which is never published.
 
 use gst_video::VideoRegionOfInterestMeta;
 

@@ -1,4 +1,4 @@
-//! When a frame is, on the stream's clock and on the gallery's.
+//! Time of a frame, on the stream's clock and on the gallery's.
 
 use gst_base::prelude::*;
 

@@ -1,8 +1,8 @@
-//! The element: the way of a buffer. What a frame means lies in [`super::stream`], properties in [`super::settings`],
-//! the algorithms in [`crate::core::tracking`] and [`crate::core::identity`].
+//! The element: buffers. The processing of a frame is in [`super::stream`], properties in [`super::settings`], the algorithms in
+//! [`crate::core::tracking`] and [`crate::core::identity`].
 //!
-//! Locks: settings, state, the gallery kept through NULL, the say in its rules, then the registry's, the rules', the gallery's. None is held while posting, notifying or pushing:
-//! what happened is collected first and told afterwards.
+//! Locks: settings, state, the gallery kept through NULL, the membership in its rules, then those of the registry, the rules and the
+//! gallery. None is held while posting, notifying or pushing: events are collected first and announced afterwards.
 
 use std::{
     sync::{Arc, LazyLock, Mutex, MutexGuard},
@@ -241,7 +241,7 @@ impl BaseTransformImpl for ReidTrack {
         self.parent_sink_event(event)
     }
 
-    /// The picture is not touched: whoever is downstream says how it wants its buffers.
+    /// The picture is not changed: elements downstream answer the allocation query.
     fn propose_allocation(
         &self,
         _decide_query: Option<&gst::query::Allocation>,

@@ -1,4 +1,4 @@
-//! An element's say in the rules of the gallery that it names.
+//! An element's rules of its gallery.
 
 use std::sync::{Arc, Mutex};
 

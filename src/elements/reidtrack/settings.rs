@@ -1,4 +1,4 @@
-//! The properties: their values, what they mean, and how they are described.
+//! The properties: values, meaning and descriptions.
 
 use std::{path::Path, sync::Arc};
 

@@ -1,4 +1,4 @@
-//! What a camera is called whose name nobody gave: after where its pictures come from.
+//! Default name of a camera, from the source of its video.
 
 use gst::{glib, prelude::*};
 

@@ -1,4 +1,4 @@
-//! What lives from start to stop: the camera's stream, its name and its time.
+//! State from start to stop: the camera's stream, its name and its time.
 
 use std::sync::Arc;
 

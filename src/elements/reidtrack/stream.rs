@@ -1,4 +1,4 @@
-//! One camera's stream: from the people of a frame to tracks and identities. Knows no element.
+//! The stream of one camera: from the people of a frame to tracks and identities. Independent of the element.
 
 use std::{collections::HashMap, sync::Arc, time::Instant};
 
@@ -29,7 +29,7 @@ pub(super) struct Stream {
     name: Arc<str>,
     tracker: Tracker,
     use_looks: bool,
-    /// Whether `PeopleMeta` was ever seen: then a frame without it is one that nobody looked at.
+    /// Whether `PeopleMeta` was ever seen: then a frame without it is a frame without inference.
     has_meta: bool,
     classes: Vec<Arc<str>>,
     /// What each track looked like to the detector when it was last seen.
@@ -232,7 +232,7 @@ impl Stream {
         }
     }
 
-    /// A frame that was looked at.
+    /// A frame with inference.
     fn detected(
         &mut self,
         mut people: Vec<Person>,
@@ -365,7 +365,7 @@ impl Stream {
         }
     }
 
-    /// A frame that nobody looked at: those who were there in the last one that somebody did.
+    /// A frame without inference: the people of the last frame with inference.
     fn skipped(&mut self, size: FrameSize, time: FrameTime) -> (Option<Vec<Person>>, Vec<Event>) {
         self.sums.skipped += 1;
         let outputs = self.tracker.coast(time.stream_ns).to_vec();

@@ -1,4 +1,4 @@
-//! What other caps mean for what was learnt of a camera's picture.
+//! How new caps change what was learnt of a camera's picture.
 
 use crate::media::FrameSize;
 

@@ -1,7 +1,7 @@
-//! The element: properties, state and the way of a buffer. The detector itself is [`crate::inference::Detector`].
+//! The element: properties, state and buffers. The detector is [`crate::inference::Detector`].
 //!
-//! Locks: settings, state, stats, each for a moment only. The detector is taken out of the state while it works, so that
-//! no lock is held while inferring.
+//! Locks: settings, state, stats, each held briefly. The detector is taken out of the state while it runs, so that no lock is held
+//! during inference.
 
 use std::{
     path::Path,
@@ -95,7 +95,7 @@ type State = model::State<Worker, Notes>;
 
 /// What is remembered beside the detector.
 struct Notes {
-    /// Frames since the last one that was looked at.
+    /// Frames since the last one with inference.
     skipped: u32,
     /// It was said that the picture is to be turned.
     has_said_rotation: bool,
@@ -197,7 +197,7 @@ fn output_properties(defaults: &Settings) -> Vec<glib::ParamSpec> {
     ]
 }
 
-/// What is looked for, and what is told.
+/// Properties of detections and statistics.
 fn detection_properties(defaults: &Settings) -> Vec<glib::ParamSpec> {
     vec![
         glib::ParamSpecString::builder("object-class")
@@ -354,7 +354,7 @@ impl BaseTransformImpl for YoloDetect {
         }
     }
 
-    /// The picture is not touched: whoever is downstream says how it wants its buffers.
+    /// The picture is not changed: elements downstream answer the allocation query.
     fn propose_allocation(
         &self,
         _decide_query: Option<&gst::query::Allocation>,
@@ -405,7 +405,7 @@ impl YoloDetect {
         lock(&self.stats)
     }
 
-    /// The worker and the caps, if this frame is to be looked at.
+    /// The worker and the caps, if inference runs on this frame.
     fn take_job(
         &self,
         buffer: &gst::BufferRef,

@@ -1,4 +1,4 @@
-//! Whether somebody upstream turns the picture.
+//! Checks whether an element upstream rotates the picture.
 
 use gst::prelude::*;
 

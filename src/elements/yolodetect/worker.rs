@@ -1,4 +1,4 @@
-//! What looks at a frame: the detector, and what turns its boxes into people.
+//! Processes a frame: the detector, and the conversion of its boxes to people.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -12,7 +12,7 @@ use crate::{
     media::{self, FrameSize, MappedFrame, roi::Origin},
 };
 
-/// What `start` makes of the settings.
+/// The validated settings, made by `start`.
 pub struct Config {
     pub request: DetectorRequest,
     pub object_class: Option<String>,
@@ -91,7 +91,7 @@ pub struct Stats {
 }
 
 impl Stats {
-    /// Adds a frame that was looked at.
+    /// Adds a frame with inference.
     pub fn add(&mut self, outcome: &DetectOutcome, detections: usize) {
         self.inferences += 1;
         self.detections += detections as u64;

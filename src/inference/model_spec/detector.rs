@@ -1,4 +1,4 @@
-//! A detector: its inputs, how its outputs are read, what its classes are called.
+//! The specification of a detector: inputs, output layout, class names.
 
 use super::{
     error::ModelSpecError,
@@ -189,7 +189,7 @@ fn detector_sizes(
     Ok(sizes)
 }
 
-/// The outputs as layouts are told from: real shapes where the model was run.
+/// The outputs for the recognition of the layout: actual shapes where the model was run.
 fn outputs(info: &ModelInfo, shapes: Option<&[Vec<usize>]>) -> Vec<OutputInfo> {
     let dims = |i: usize, declared: &TensorInfo| match shapes.and_then(|s| s.get(i)) {
         Some(shape) => shape.iter().map(|&n| Some(n)).collect(),

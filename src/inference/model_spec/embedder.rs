@@ -1,4 +1,4 @@
-//! An embedder: its input, and the output that holds the vectors.
+//! The specification of an embedder: its input, and the output with the vectors.
 
 use super::{
     error::ModelSpecError,

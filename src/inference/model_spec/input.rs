@@ -1,4 +1,4 @@
-//! Where the picture goes in.
+//! The picture input of a model.
 
 use super::{error::ModelSpecError, metadata::Metadata, picture::PictureInput};
 use crate::{

@@ -1,4 +1,4 @@
-//! How pixels become numbers: the defaults of a family, and the ways to overrule them.
+//! Preprocessing: the defaults of a family, and its overrides.
 
 use super::picture::PictureInput;
 use crate::{

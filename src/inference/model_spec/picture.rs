@@ -1,4 +1,4 @@
-//! What a picture has to be like to go in.
+//! Shape and element type of a picture input.
 
 use crate::{core::preprocess::TensorLayout, inference::model::ElementType};
 

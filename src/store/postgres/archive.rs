@@ -1,4 +1,4 @@
-//! A gallery on a server at rest: read, and corrected by users.
+//! A stored gallery on a server: read, and corrected by users.
 
 use std::ops::Range;
 

@@ -1,4 +1,4 @@
-//! The variables that libpq's users set.
+//! The environment variables of libpq.
 
 /// The process's environment, or a test's.
 pub(super) type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;

@@ -1,7 +1,7 @@
-//! Taking the bytes of what was deleted out of the tables' files.
+//! Erases deleted rows from the files of the tables.
 //!
-//! `VACUUM` says nothing when it may not write a table anew, or when somebody may still see what was deleted: both are
-//! looked for, so that nobody is told that a person is erased who is not.
+//! `VACUUM` does not report that it may not rewrite a table, or that a transaction may still see deleted rows. Both are checked, so that
+//! a person is never reported as erased too early.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The tables, and their way from version to version.
+//! The tables, and their migration from version to version.
 
 use postgres::Transaction;
 

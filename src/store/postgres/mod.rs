@@ -1,10 +1,9 @@
 //! A gallery on a PostgreSQL server, shared by processes and machines.
 //!
-//! Each process has a copy in memory and decides by it; this thread syncs changes with the others. Everybody who
-//! writes waits for a turn (an advisory lock), first takes in what others wrote, and only then writes: a person that two
-//! machines met in the same second is compared with what the first one wrote before the second one's number is
-//! kept, and the two become one. Numbers come in blocks that the server hands out once. While it cannot be reached, people
-//! get numbers of the process's own making, which are replaced when it returns.
+//! Each process has a copy in memory and decides with it; this thread syncs changes with the others. A writer waits for its turn (an
+//! advisory lock), first reads the changes of others, and only then writes: a person whom two machines met in the same second is
+//! compared with the first one's record before the second one's id is stored, and the two are merged. The server hands out blocks of ids
+//! once. While it is unreachable, people get provisional ids of the process, which are replaced when it returns.
 
 mod archive;
 mod environment;
@@ -57,7 +56,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(10);
 const SWEEP: Duration = Duration::from_secs(600);
 /// For so long it is remembered that a number is gone.
 const MEMORY_OF_GONE: &str = "7 days";
-/// Numbers that a process has set aside: at least so many, in blocks of so many. Enough for a short outage.
+/// Ids that a process has reserved: the minimum, and the size of a block. Enough for a short outage.
 const LOW: u32 = 64;
 const BLOCK: i64 = 128;
 /// How long to wait before what could not be erased is tried again.
@@ -66,7 +65,7 @@ const ERASE_EVERY: Duration = Duration::from_secs(3);
 pub(super) struct Postgres {
     target: Target,
     model: Arc<ModelLock>,
-    /// Who writes, so that nobody is told of their own changes.
+    /// Id of this writer, so that a process does not read its own changes.
     writer: i64,
     session: Option<Client>,
     /// The newest change of others that was taken in; 0 before any.
@@ -409,7 +408,7 @@ impl Database for Postgres {
     }
 }
 
-/// Whoever was kept and is no longer, and of whom nobody remembers why.
+/// Removes people who are no longer in the store, for an unknown reason.
 fn depart_missing(gallery: &mut Gallery, known: &HashSet<IdentityId>) {
     for id in gallery.kept_people() {
         if !known.contains(&id) {

@@ -1,4 +1,4 @@
-//! People, sightings and numbers as rows of the tables of [`super::layout`].
+//! People, sightings and ids as rows of the tables of [`super::layout`].
 
 use std::collections::{HashMap, HashSet};
 

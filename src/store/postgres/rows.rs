@@ -1,4 +1,4 @@
-//! How rows of the tables hold what the gallery has.
+//! Conversion between the gallery and rows of the tables.
 
 use crate::core::person::IdentityId;
 

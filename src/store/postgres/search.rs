@@ -1,6 +1,5 @@
-//! A second copy of every vector for other programs, where the server has `pgvector`: the column `embedding` of
-//! `reid_prototypes`, to be searched with `<=>`. Galleries themselves decide by what they have in memory and never read
-//! it; without the extension it is not there, and nothing is missing.
+//! A second copy of every vector for other programs, if the server has `pgvector`: the column `embedding` of `reid_prototypes`, to
+//! be searched with `<=>`. Galleries decide with their copy in memory and never read it.
 
 use postgres::{Client, Transaction};
 

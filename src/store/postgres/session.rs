@@ -1,4 +1,4 @@
-//! Setting a session up: its limits, the newest layout of the tables, and blocks of numbers.
+//! Setup of a session: its limits, the newest layout of the tables, and blocks of ids.
 
 use std::ops::Range;
 

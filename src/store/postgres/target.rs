@@ -1,5 +1,5 @@
-//! Where a PostgreSQL server is and how to talk to it: what the URI leaves open comes from where libpq's users expect
-//! it, the `PG…` variables of the environment and the password file.
+//! Address and options of a PostgreSQL server: what the URI omits comes from the `PG…` variables of the environment and the
+//! password file, as in libpq.
 
 use std::{fs, path::PathBuf, time::Duration};
 

@@ -1,5 +1,5 @@
-//! What encrypted connections prove, as libpq's users expect it: `sslmode`, `sslrootcert`, `sslcert` and `sslkey` of the
-//! URI, then `PGSSL…` of the environment, then the files in `~/.postgresql`.
+//! TLS as in libpq: `sslmode`, `sslrootcert`, `sslcert` and `sslkey` of the URI, then `PGSSL…` of the environment, then the files in
+//! `~/.postgresql`.
 
 use std::{
     fs,

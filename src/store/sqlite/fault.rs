@@ -1,4 +1,4 @@
-//! What errors of SQLite mean for users.
+//! Maps errors of SQLite to errors for users.
 
 use rusqlite::ErrorCode;
 

@@ -90,7 +90,7 @@ impl Sqlite {
         })
     }
 
-    /// Opens what is to keep a gallery; `model` is told whose vectors it holds.
+    /// Opens the database of a gallery; `model` is set to the model of its vectors.
     pub fn keep(path: &Path, model: Arc<ModelLock>) -> Result<Self, StoreError> {
         Ok(Self {
             model,

@@ -1,4 +1,4 @@
-//! Opening a file: the right to write it, its layout, and refusing what is no gallery.
+//! Opens a file: the lock for writing, its layout, and the check that it is a gallery.
 
 use std::{
     fs::{File, OpenOptions, TryLockError},

@@ -1,4 +1,4 @@
-//! What is kept, read back.
+//! Reads a stored gallery.
 
 use rusqlite::{Connection, OptionalExtension, Statement};
 
@@ -42,7 +42,7 @@ fn model(connection: &Connection) -> rusqlite::Result<ModelFingerprint> {
     Ok(ModelFingerprint(model.unwrap_or(0)))
 }
 
-/// Hands over one person after the other; false when a vector is none, and nobody after that.
+/// Passes one person after the other; stops and returns false at an invalid vector.
 pub(super) fn each_person(
     connection: &Connection,
     selection: &str,
@@ -80,7 +80,7 @@ pub(super) fn each_person(
     Ok(true)
 }
 
-/// What a person looks like; `None` when a vector is none.
+/// The appearance of a person; `None` when a vector is invalid.
 fn rows_of(
     vectors: &mut Statement<'_>,
     id: u32,

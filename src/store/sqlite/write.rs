@@ -1,4 +1,4 @@
-//! Changes of a gallery as statements.
+//! Writes changes of a gallery.
 
 use rusqlite::{Connection, ToSql, params};
 

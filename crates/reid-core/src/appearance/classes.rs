@@ -1,8 +1,8 @@
-//! Noticing that a detector finds things and none of them is of a class to embed: then nobody is ever recognised.
+//! Warns when a detector finds objects and none is of a class to embed, so that nobody can be re-identified.
 
 use std::collections::BTreeSet;
 
-/// Frames with boxes of which none is of a wanted class before anything is said: two seconds at 25 frames a second.
+/// Frames with boxes but none of a class to embed before the warning: two seconds at 25 frames per second.
 const FRAMES: u32 = 50;
 
 /// Most class names that are listed.

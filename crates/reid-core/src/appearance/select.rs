@@ -1,4 +1,4 @@
-//! Which people of a frame are worth a vector.
+//! Selects the people of a frame that get a vector.
 
 use crate::person::{Person, is_person_name};
 

@@ -1,7 +1,7 @@
-//! Making people unrecognisable: whose region, and how.
+//! Anonymisation: which regions, and how.
 //!
-//! In doubt it is blurred. A box that a detector misses for a moment stays blurred where it was; a frame that nobody
-//! has looked at is blurred where people were just before, and wholly when that is not known.
+//! Uncertain cases are blurred. A box that a detector misses for a moment stays blurred where it was. In a frame without inference the
+//! last positions of people are blurred, or the whole frame when they are not known.
 
 use super::paint::channels;
 use crate::{
@@ -16,7 +16,7 @@ pub enum Blur {
     /// Nobody.
     #[default]
     Nobody,
-    /// Whoever has no settled identity.
+    /// People without a certain identity.
     Unknown,
     /// Everybody.
     Everybody,
@@ -79,7 +79,7 @@ struct Held {
 #[derive(Clone, Debug, Default)]
 pub struct BlurState {
     held: Vec<Held>,
-    /// When somebody last looked at a frame, ns.
+    /// Time of the last frame with inference, ns.
     looked_ns: Option<u64>,
 }
 
@@ -100,7 +100,7 @@ impl Regions {
 }
 
 impl BlurState {
-    /// What to blur at `time_ns`, when `people` are there (`None`: nobody has looked at this frame).
+    /// Regions to blur at `time_ns`, given `people` (`None`: a frame without inference).
     pub fn regions(&mut self, blur: &Blur, people: Option<&[Person]>, time_ns: u64) -> Regions {
         if *blur == Blur::Nobody {
             self.clear();

@@ -1,8 +1,8 @@
-//! What a label says: a template with placeholders.
+//! The text of a label: a template with placeholders.
 
 use crate::person::{Identity, IdentityState, Person};
 
-/// The template that is used when none is set: a person's name, else the number.
+/// The default template: a person's name, else the id.
 pub const DEFAULT_FORMAT: &str = "{name}";
 
 /// What may stand in a template.

@@ -1,7 +1,7 @@
-//! What is drawn onto a frame: boxes and trails in the colours of identities, labels, and people made unrecognisable.
+//! Drawing onto a frame: boxes and trails in the colours of identities, labels, and anonymisation.
 //!
-//! Everything is drawn straight into the native planes of any format: a frame of twenty people touches a few per cent of
-//! its pixels, so neither converting nor blending whole layers would pay.
+//! Everything is drawn into the native planes of any format: a frame with twenty people changes a few per cent of its pixels, so that
+//! neither a conversion nor blending whole layers would pay.
 
 mod blur;
 mod label;

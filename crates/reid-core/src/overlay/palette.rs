@@ -1,5 +1,4 @@
-//! Which colour an identity has: a function of its number and nothing else, so that all cameras, runs and machines
-//! agree without talking to each other.
+//! The colour of an identity: a function of its id alone, so that all cameras, runs and machines agree without communication.
 
 use crate::{colour::Rgb, person::IdentityId};
 

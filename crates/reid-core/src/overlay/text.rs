@@ -1,4 +1,4 @@
-//! Text as masks, drawn once and kept.
+//! Text as masks, rendered once and cached.
 
 use std::{collections::HashMap, sync::Arc};
 

@@ -1,4 +1,4 @@
-//! Where people have walked: the floor points of the last seconds, for each track of a camera.
+//! Trails: the footpoints of the last seconds, for each track of a camera.
 
 use std::collections::{HashMap, VecDeque};
 

@@ -1,4 +1,4 @@
-//! Which two samples of a plane make each tensor column or row, and in what proportion.
+//! The two samples of a plane, and their weights, for each column or row of the tensor.
 
 /// One more than the largest weight: weights are fractions of 2^16.
 const WEIGHT_ONE: f64 = 65536.0;

@@ -1,4 +1,4 @@
-//! From the samples of a format to red, green and blue.
+//! Conversion of a format's samples to RGB.
 
 use multiversion::multiversion;
 

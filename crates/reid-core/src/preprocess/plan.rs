@@ -1,4 +1,4 @@
-//! Where a picture, or a part of it, lies in the tensor, and the way back for boxes.
+//! Position of a picture, or of a part of it, in the tensor, and the inverse for boxes.
 
 use super::spec::{InputSpec, ResizeMode};
 use crate::geometry::Rect;

@@ -1,4 +1,4 @@
-//! What a model wants to be fed.
+//! The preprocessing of a model.
 
 /// Order of the colour channels in the tensor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

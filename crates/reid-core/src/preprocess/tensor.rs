@@ -1,4 +1,4 @@
-//! Writing rows of levels into the model's tensor.
+//! Writes rows of pixel levels to the model's tensor.
 
 use half::{f16, slice::HalfFloatSliceExt};
 

@@ -43,7 +43,7 @@ pub struct Match {
     pub switched: bool,
 }
 
-/// Who is matched to what in each moment of the timeline: whoever was matched before stays matched while the boxes
+/// Matches in each frame of the timeline: a person matched before stays matched while the boxes
 /// overlap by [`SAME_BOX_IOU`]; the others are matched so that most find a partner, at the greatest overlap.
 pub fn matches(timeline: &Timeline) -> Vec<Vec<Match>> {
     let people = timeline.truth_counts.len();

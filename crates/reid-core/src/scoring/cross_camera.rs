@@ -1,5 +1,4 @@
-//! Are people recognised from one camera to the other? Pairs of boxes in different cameras, counted like the pairs of a
-//! clustering.
+//! Re-identification between cameras: pairs of boxes in different cameras, counted like the pairs of a clustering.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +10,7 @@ use super::{clear::matches, timeline::Timeline};
 /// ([`matches`]): what the detector missed or invented is left to the other scores.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct CrossCameraScores {
-    /// Of the pairs that carry one id, the share that shows one person; what lacks to 1 are false merges. `None` when no
+    /// Of the pairs with one id, the share of one person; the rest are false merges. `None` when no
     /// id was given in two cameras.
     #[serde(rename = "cross_camera_precision")]
     pub precision: Option<f64>,

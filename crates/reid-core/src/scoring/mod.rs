@@ -1,9 +1,8 @@
-//! How good a result is: tracking against boxes with ids, retrieval against people and cameras, detection against
-//! boxes. For `reidctl score` and `reidctl eval`; nothing of it runs in a pipeline.
+//! Scores: tracking against boxes with ids, retrieval against people and cameras, detection against boxes. For `reidctl score` and
+//! `reidctl eval`; not used in a pipeline.
 //!
-//! The figures are the published ones and agree with the programs that everybody uses (`tests/scoring.rs`): TrackEval
-//! for HOTA and IDF1, py-motmetrics for MOTA, pycocotools for AP. Where two of them differ, the doc of the function says
-//! which one is followed.
+//! The scores are the published ones and agree with the usual programs (`tests/scoring.rs`): TrackEval for HOTA and IDF1,
+//! py-motmetrics for MOTA, pycocotools for AP. Where two of them differ, the documentation of the function names the one followed.
 
 mod clear;
 mod cross_camera;

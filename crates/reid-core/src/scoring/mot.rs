@@ -14,7 +14,7 @@ pub struct LabelledBox {
     pub id: u32,
     /// Box, px.
     pub rect: Rect,
-    /// Seventh column of a MOT row; 1 where there is none.
+    /// Seventh column of a MOT row; 1 if it is missing.
     pub confidence: f32,
 }
 
@@ -34,7 +34,7 @@ pub enum Role {
     Truth,
     /// A tracker's boxes; all count, whatever their confidence.
     Result,
-    /// The same with ids that were corrected afterwards: two boxes of a frame may carry one id.
+    /// The same with corrected ids: two boxes of a frame may have one id.
     Corrected,
 }
 

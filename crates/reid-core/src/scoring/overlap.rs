@@ -1,4 +1,4 @@
-//! Overlap in double precision: scores count boxes at a limit, where the last digit decides.
+//! Overlap in double precision: scores count boxes at a threshold, where the last digit decides.
 
 use super::ratio;
 use crate::geometry::Rect;

@@ -1,9 +1,7 @@
-//! Identities where the truth names a part of the people only: boxes that match no true box do not count, neither for nor
-//! against.
+//! Identities with a partial ground truth: boxes that match no true box are not counted.
 //!
-//! Truth that was joined from tracklets and looked at by eye is right about who somebody is and incomplete about who is
-//! there. IDF1 and pairs of boxes can still be counted over the boxes that lie on a true one. Frames without a true box say
-//! nothing at all.
+//! Ground truth joined from tracklets and checked by eye is right about who a person is and incomplete about who is there. IDF1 and pairs
+//! of boxes can still be counted over the boxes that match a true one. Frames without a true box are ignored.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,12 +22,12 @@ pub struct MatchedBoxes {
     pub result: usize,
 }
 
-/// Pairs of boxes that carry one id, against pairs that show one person.
+/// Pairs of boxes with one id, against pairs of one person.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct PairScores {
     /// Share of the pairs with one id that show one person; `None` without such pairs.
     pub precision: Option<f64>,
-    /// Share of the pairs of one person that carry one id; `None` without such pairs.
+    /// Share of the pairs of one person that have one id; `None` without such pairs.
     pub recall: Option<f64>,
 }
 

@@ -1,9 +1,9 @@
-//! The JSON lines of `reidpublish`, read back for scoring: which id every box was given, which id it has after
-//! everything that was announced later, and how long that took.
+//! Reads the JSON lines of `reidpublish` for scoring: the id first assigned to each box, its id after all later changes, and the time
+//! until then.
 //!
 //! Corrections are announced in three ways: `previous_ids` of a person in a later line, event lines
-//! (`{"event": "merged", "from": 7, "into": 3}`), and the list of people of the gallery that was kept. A corrected id is
-//! the last one of the box's track, with every merge followed.
+//! (`{"event": "merged", "from": 7, "into": 3}`), and the list of people of the stored gallery. A corrected id is the last one of the
+//! box's track, after all merges.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -289,7 +289,7 @@ impl Corrections {
 /// How steady the ids are that somebody watches.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct SteadinessScores {
-    /// Tracks that were looked at.
+    /// Tracks that were scored.
     pub tracks: usize,
     /// How often the id changes from one line of a track to its next.
     pub changes: usize,
@@ -306,7 +306,7 @@ pub struct SteadinessScores {
     pub final_after_95_s: Option<f64>,
 }
 
-/// A camera's lines, the boxes with their final ids in the same order, and which tracks are looked at.
+/// A camera's lines, the boxes with their final ids in the same order, and the tracks that are scored.
 #[derive(Clone, Copy, Debug)]
 pub struct Watched<'a> {
     /// The lines.
@@ -370,7 +370,7 @@ fn wait_s(history: &[Shown]) -> Option<f64> {
     Some(history.get(settled)?.time_s - first.time_s)
 }
 
-/// The smallest of the sorted values that `part` of them do not exceed; `None` when it is infinite or there is none.
+/// The quantile `part` of the sorted values; `None` when it is infinite or there are no values.
 fn quantile(sorted: &[f64], part: f64) -> Option<f64> {
     let rank = (part * sorted.len() as f64).ceil() as usize;
     let value = sorted.get(rank.max(1) - 1).copied();

@@ -1,4 +1,4 @@
-//! Truth and result side by side, moment by moment: the form in which every score reads them.
+//! Ground truth and result side by side, frame by frame: the input of every score.
 
 use std::collections::BTreeMap;
 

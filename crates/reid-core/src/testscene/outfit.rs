@@ -1,4 +1,4 @@
-//! What tells one person from another: size, skin, hair, clothes, bag.
+//! The appearance of a person: size, skin, hair, clothes, bag.
 
 use super::random::{between, hash, shuffled, unit};
 

@@ -1,4 +1,4 @@
-//! Light, and what shirts and faces look like: colours without shapes.
+//! Light, and the colours of clothes and faces.
 
 use super::outfit::{Colour, Head, Outfit, Print};
 

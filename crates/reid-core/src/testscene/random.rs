@@ -1,4 +1,4 @@
-//! Numbers that look random and depend on nothing but the seed and what they are for.
+//! Pseudo-random numbers from a seed and a purpose.
 
 /// A well mixed 64-bit number from a seed and the labels of what it is for (SplitMix64: Steele, Lea, Flood 2014).
 pub(super) fn hash(seed: u64, labels: &[u64]) -> u64 {

@@ -1,4 +1,4 @@
-//! Who walks where, and how the cameras stand. Metres, seconds; x and z lie on the floor, y points up.
+//! Motion of the people, and the positions of the cameras. Metres, seconds; x and z are on the floor, y points up.
 
 use std::f32::consts::TAU;
 

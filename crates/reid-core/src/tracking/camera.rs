@@ -23,7 +23,7 @@ const AT_REST: f32 = 0.6;
 const CLEARLY: f32 = 1.3;
 /// … and this part of those that there are.
 const MOST: f32 = 0.5;
-/// An affine map is held to a shift as if so many more tracks had followed the shift alone.
+/// An affine map is regularised towards a shift, as if this many more tracks had followed the shift.
 const STIFF: f32 = 3.0;
 /// Most tracks and boxes that have a vote.
 const MAX_VOTERS: usize = 64;

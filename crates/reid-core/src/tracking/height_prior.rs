@@ -21,22 +21,22 @@ const NEWEST: usize = 48;
 /// A track teaches this often while little is known, and this often later, ns.
 const OFTEN_NS: u64 = 200_000_000;
 const SELDOM_NS: u64 = 1_000_000_000;
-/// Little is known until so many boxes were seen.
+/// Number of boxes below which little is known.
 const LITTLE: usize = 200;
 /// The function is fitted anew this often, ns.
 const FIT_NS: u64 = 500_000_000;
-/// So many boxes of so many people must have been seen before anything is said.
+/// Minimum number of boxes and of people before the prior has an effect.
 const LEAST_BOXES: usize = 24;
 const LEAST_PEOPLE: usize = 3;
 /// Rounds of the robust fit (iteratively re-weighted least squares, Cauchy's weights).
 const ROUNDS: usize = 8;
-/// Residuals beyond so many spreads count less and less.
+/// Residuals beyond this many spreads are down-weighted.
 const CAUCHY: f64 = 1.5;
 /// Adults differ by 4 to 5 % (standard deviation), strides and detectors add to that: a smaller spread is not assumed.
 const LEAST_SPREAD: f64 = 0.08;
 /// From this spread on (of the logarithm of heights) nothing is said.
 const MOST_SPREAD: f64 = 0.35;
-/// Boxes of one track repeat each other: so many count as one where the function is extended to places without people.
+/// Boxes of one track are correlated: this many count as one where the function extrapolates to positions without people.
 const REPEATS: f64 = 5.0;
 /// What is known beforehand, in parts of the picture's height: the function hardly changes across, and may along the picture.
 const PRIOR_ACROSS: f64 = 0.1;
@@ -48,7 +48,7 @@ const UNUSUAL: f64 = 0.5;
 /// mostly beside people who are. With 1.5 IDF1 gains up to 6 with three detectors on TC-pedestrians and loses 7 with
 /// `person-detector`, whose weak boxes are nearly all false; with 0.25 to 0.5 all gain.
 const RANGE: f64 = 0.35;
-/// Classes of things whose heights are learnt, each by itself; further ones are not weighed.
+/// Maximum number of classes whose heights are learnt separately; further ones are not weighted.
 const MAX_CLASSES: usize = 8;
 
 /// A box of a confirmed track, in parts of the picture's size.

@@ -1,4 +1,4 @@
-//! What the tracker learns of this camera: heights, scores of boxes, and what cosines mean.
+//! What the tracker learns of a camera: heights, scores of boxes, and the scale of cosines.
 
 use super::{observation::Observation, tracker::Tracker};
 use crate::person::TrackState;

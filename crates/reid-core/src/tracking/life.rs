@@ -1,4 +1,4 @@
-//! How tracks begin, part and end.
+//! Birth, split and end of tracks.
 
 use std::collections::HashSet;
 

@@ -148,7 +148,7 @@ impl Motion {
         self.h.value = self.h.value.max(MIN_SIDE_PX);
     }
 
-    /// Moves the box, but not how fast it goes: the picture as a whole moved by so many px.
+    /// Moves the box without its velocity: the whole picture moved by this many px.
     pub fn shift(&mut self, x: f32, y: f32) {
         self.x.value += x;
         self.y.value += y;

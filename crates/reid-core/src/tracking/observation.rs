@@ -1,4 +1,4 @@
-//! What goes into a tracker, and what comes out.
+//! Input and output of a tracker.
 
 use crate::{
     embedding::Embedding,

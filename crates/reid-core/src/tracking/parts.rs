@@ -1,4 +1,4 @@
-//! Boxes that no track has taken yet, and those of them that may show a part of somebody.
+//! Detections that no track has taken yet, and which of them may be parts of a person.
 
 use std::collections::HashSet;
 

@@ -1,4 +1,4 @@
-//! The classes of COCO, which models without names mostly have.
+//! The classes of COCO, the default of models without class names.
 
 /// Names in the order of the 80-class detection task (COCO 2017 with the unused category numbers left out).
 pub const COCO: [&str; 80] = [

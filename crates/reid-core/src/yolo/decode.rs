@@ -9,7 +9,7 @@ use super::{
     sink::Sink,
 };
 
-/// Most boxes of a frame that suppression looks at, the strongest first (Ultralytics' `max_nms`).
+/// Maximum number of boxes of a frame for suppression, highest scores first (Ultralytics' `max_nms`).
 pub const MAX_CANDIDATES: usize = 30_000;
 
 /// Coordinates that are all below this are fractions of the picture, not px.

@@ -1,4 +1,4 @@
-//! What comes out of a detector's outputs: boxes, and what was seen beside them.
+//! Decoded detections and counters of a frame.
 
 use super::layout::Layout;
 use crate::geometry::Rect;

@@ -1,4 +1,4 @@
-//! A layout with the numbers that a model's shapes leave open.
+//! A layout with the parameters derived from a model's shapes.
 
 use super::layout::Layout;
 

@@ -1,4 +1,4 @@
-//! The layouts in which detectors give their boxes, and what they are told apart by.
+//! The output layouts of detectors.
 
 use std::fmt;
 

@@ -1,7 +1,7 @@
-//! Detectors' outputs: which layout a model's tensors have, the boxes in them, and suppression of doubles.
+//! Detectors' outputs: recognition of the layout, decoding of the boxes, and non-maximum suppression.
 //!
-//! [`recognise`] turns shapes, names and metadata into a [`Head`], or says which property settles the doubt;
-//! [`Head::decode`] turns tensors into [`Detection`]s in pixels of the model's input; [`nms`] keeps the strongest.
+//! [`recognise`] turns shapes, names and metadata into a [`Head`], or returns an error that names the property to set;
+//! [`Head::decode`] turns tensors into [`Detection`]s in pixels of the model's input; [`nms`] keeps those with the highest scores.
 
 mod coco;
 mod decode;

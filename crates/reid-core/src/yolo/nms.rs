@@ -1,4 +1,4 @@
-//! Suppression of doubles: of boxes of one class that overlap, the strongest stays.
+//! Non-maximum suppression: of overlapping boxes of one class, the one with the highest score is kept.
 
 use super::Detection;
 

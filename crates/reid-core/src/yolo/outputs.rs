@@ -1,4 +1,4 @@
-//! What the rules of recognition look at: a model's outputs and what else is known.
+//! Input of the recognition: a model's outputs and hints.
 
 use super::{
     head::{Head, Strides},
@@ -119,7 +119,7 @@ impl Outputs<'_> {
         Some(strides.iter().map(|&s| self.cells(s)).sum())
     }
 
-    /// Whether so many rows are the cells of a pyramid, `boxes_per_cell` to each.
+    /// Whether this number of rows equals the cells of a pyramid, `boxes_per_cell` each.
     pub fn is_grid(&self, rows: Option<usize>, boxes_per_cell: usize) -> bool {
         rows.is_some_and(|rows| {
             PYRAMIDS

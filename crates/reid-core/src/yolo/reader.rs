@@ -103,7 +103,7 @@ pub(super) struct Cell {
     pub stride: f32,
 }
 
-/// A class number or label; `None` for what is none (padding is -1).
+/// A class number or label; `None` for padding (-1).
 pub(super) fn class_number(value: f32) -> Option<u32> {
     (value > -0.5 && value <= MAX_CLASS).then(|| value.round() as u32)
 }

@@ -1,4 +1,4 @@
-//! Which layout a model's outputs have, from their shapes and names and from what else is known.
+//! Recognises the layout of a model's outputs, from their shapes and names and from hints.
 
 use super::{
     families::{detr, fastestdet, mmdeploy, nanodet, suppressed, ultralytics, yolox},

@@ -1,4 +1,4 @@
-//! Which boxes pass, and how rows of scores are looked through.
+//! Filters boxes by score, and scans rows of class scores.
 
 use super::detection::{ClassFilter, DecodeParams, Decoded, Detection};
 use crate::geometry::Rect;

@@ -1,4 +1,4 @@
-//! Who is taken for whom: counts, accuracy, and a picture of them.
+//! The confusion matrix: counts, accuracy, and a picture.
 
 use std::{
     error::Error,
@@ -56,13 +56,13 @@ pub fn kind(path: &Path) -> Result<Kind, String> {
     }
 }
 
-/// Counts of tested pictures, a row for each person who is on them, a column for each person they are taken for.
+/// Counts of tested pictures: one row per true person, one column per predicted person.
 pub struct Confusion {
     names: Vec<String>,
     counts: Vec<Vec<usize>>,
 }
 
-/// A person taken for another.
+/// A confusion of two people.
 struct MixUp<'a> {
     count: usize,
     is: &'a str,

@@ -42,12 +42,12 @@ pub enum FileError {
     #[error("{path} cannot be written: {reason}", path = .path.display())]
     Unwritable { path: PathBuf, reason: String },
     #[error(
-        "{path} is nothing that 'reidctl classify train' has written ({reason}): train again",
+        "{path} was not written by 'reidctl classify train' ({reason}): train again",
         path = .path.display()
     )]
     Foreign { path: PathBuf, reason: String },
     #[error(
-        "{path} was learnt with another embedder ({learnt}) than {given}: name that one with --model, or train again",
+        "{path} was trained with another embedder ({learnt}) than {given}: set that one with --model, or train again",
         path = .path.display()
     )]
     OtherEmbedder {

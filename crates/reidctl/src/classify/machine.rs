@@ -1,4 +1,4 @@
-//! One linear support vector machine a person, against all others, and a confidence out of their scores.
+//! One linear support vector machine per person, against all others, and a confidence derived from their scores.
 
 use linfa::{Dataset, ParamGuard, Platt, platt_scaling::platt_newton_method, traits::Fit};
 use linfa_svm::Svm;
@@ -7,7 +7,7 @@ use ndarray::{Array1, Array2, Axis};
 use super::people::Crowd;
 use gstreid::core::embedding::dot;
 
-/// Most pictures that are learnt: the machines keep a table of all pairs, 200 MB for so many.
+/// Maximum number of training pictures: training keeps a table of all pairs, 200 MB for this number.
 pub const MAX_PICTURES: usize = 5000;
 
 /// Parts into which pictures are cut to see scores of pictures that were not learnt.

@@ -35,20 +35,20 @@ pub struct Arguments {
 
 #[derive(clap::Subcommand)]
 enum Task {
-    /// Learn the people of a folder tree and save what was learnt.
+    /// Train on the people of a folder tree and save the classifier.
     Train(Train),
-    /// Say who is on pictures.
+    /// Classify pictures.
     Predict(Predict),
-    /// Measure: accuracy, and who is taken for whom.
+    /// Evaluate: accuracy and confusions.
     Eval(Eval),
 }
 
 /// What is learnt from, and how.
 #[derive(clap::Args)]
 struct Learning {
-    /// Folder or tar archive with a folder of pictures for each person, named after the person.
+    /// Folder or tar archive with one folder of pictures per person, named after the person.
     people: PathBuf,
-    /// What a picture on the wrong side costs (the machines' C): more follows the pictures more closely.
+    /// Cost of a misclassified training picture (C of the support vector machine). A higher cost fits the pictures more closely.
     #[arg(long, default_value_t = 10.0, value_parser = positive)]
     cost: f64,
     #[command(flatten)]
@@ -57,8 +57,8 @@ struct Learning {
 
 #[derive(clap::Args)]
 #[command(after_help = "\
-People with few pictures weigh as much as those with many. The file holds what people look like to the model: it is \
-biometric data, keep it as you keep the pictures.\n
+People with few pictures have the same weight as those with many. The file contains appearance vectors, which are biometric \
+data: protect it as you protect the pictures.\n
 Example: reidctl classify train staff/ --save staff.json")]
 struct Train {
     #[command(flatten)]
@@ -70,11 +70,10 @@ struct Train {
 
 #[derive(clap::Args)]
 #[command(after_help = "\
-Whoever is on a picture is taken for one of the people that were learnt: a stranger gets a name, too, often with little \
-confidence.\n
+Every picture is assigned to one of the trained people. An unknown person also gets a name, often with a low confidence.\n
 Example: reidctl classify predict staff.json somebody.jpg")]
 struct Predict {
-    /// What `classify train` has saved.
+    /// File saved by `classify train`.
     classifier: PathBuf,
     /// Pictures, folders or tar archives of pictures, cropped to one person each.
     #[arg(required = true)]
@@ -88,22 +87,22 @@ struct Predict {
 
 #[derive(clap::Args)]
 #[command(after_help = "\
-Without --test and --classifier, blocks of consecutive pictures of each person (a third of them) are tested and the \
-others learnt: neighbouring frames of a video are near-copies, and splitting them at random would measure memory.\n
+Without --test and --classifier, a third of each person's pictures, in blocks of consecutive ones, is held out for the test: \
+neighbouring frames of a video are nearly copies, so that a random split would overestimate the accuracy.\n
 Example: reidctl classify eval staff/ --confusion confusion.png")]
 struct Eval {
     #[command(flatten)]
     learning: Learning,
-    /// Test on these people, in folders of the same names, and learn all the others.
+    /// Test on these people, in folders of the same names, and train on all pictures of PEOPLE.
     #[arg(long, value_name = "DIR|TAR")]
     test: Option<PathBuf>,
-    /// Learn nothing: test what `classify train` has saved.
+    /// Do not train: test this file saved by `classify train`.
     #[arg(long, value_name = "FILE", conflicts_with = "test")]
     classifier: Option<PathBuf>,
-    /// Consecutive pictures that are learnt or tested together.
+    /// Number of consecutive pictures that are trained on or tested together.
     #[arg(long, default_value_t = 25, value_parser = clap::value_parser!(u32).range(1..))]
     block: u32,
-    /// Also write who is taken for whom: a .csv or .png file.
+    /// Also write the confusion matrix to a .csv or .png file.
     #[arg(long, value_name = "FILE")]
     confusion: Option<PathBuf>,
     /// Print JSON instead of tables.
@@ -118,7 +117,7 @@ fn positive(text: &str) -> Result<f64, String> {
     }
 }
 
-/// Does what is asked.
+/// Runs the command.
 pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Outcome {
     match &arguments.task {
         Task::Train(task) => train(task, out)?,

@@ -1,5 +1,4 @@
-//! `reidctl eval`: how good a model is, on labelled pictures, through the very preprocessing and sessions that the
-//! elements use.
+//! `reidctl eval`: evaluates a model on labelled pictures, with the preprocessing and sessions of the elements.
 
 mod arguments;
 mod detect;

@@ -1,4 +1,4 @@
-//! Who may see the page: this machine, or who knows the token.
+//! Access control: loopback addresses, or the token.
 
 use std::{env, fs, fs::File, io::Read, net::SocketAddr, path::Path};
 

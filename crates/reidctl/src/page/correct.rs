@@ -1,5 +1,5 @@
-//! Corrections of the running gallery: by a camera's tracker, which tells everybody downstream, else by the gallery itself.
-//! Each is logged with who and when.
+//! Corrections of the running gallery: through a camera's tracker, which announces them downstream, else through the gallery itself.
+//! Each is logged with user and time.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ pub enum Change {
     Merge { from: u32, into: u32 },
     /// Makes two people of one: what `camera` saw, or what came with the newest merge, becomes somebody new.
     Split { id: u32, camera: Option<String> },
-    /// Erases a person for good.
+    /// Erases a person permanently.
     Forget { id: u32 },
 }
 

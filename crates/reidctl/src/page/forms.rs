@@ -1,4 +1,4 @@
-//! What the page's forms ask for: every change ends on the page of the person, which says what was done and can be undone.
+//! The forms of the page: every change ends on the page of the person, which reports the result and can be undone.
 
 use std::time::Duration;
 

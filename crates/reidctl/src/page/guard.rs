@@ -1,4 +1,4 @@
-//! What stands before every request: who it is from, whether it may change something, how long it may take.
+//! Checks of every request: origin, permission to change something, time limit.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -28,7 +28,7 @@ pub fn refuse(status: StatusCode, why: &str) -> Response {
     (status, Json(json!({ "error": why }))).into_response()
 }
 
-/// For every request: the host, the origin of changes, time, and what browsers are told to refuse.
+/// For every request: host, origin of changes, time limit, and headers that restrict browsers.
 pub async fn protect(State(site): State<Site>, request: Request, next: Next) -> Response {
     let headers = request.headers();
     let host = text(headers, &header::HOST);

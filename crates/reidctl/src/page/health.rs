@@ -1,4 +1,4 @@
-//! How the program is: cameras, queues, database, disk.
+//! State of the program: cameras, queues, database, disk.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -54,7 +54,7 @@ fn free(folder: &Path) -> Option<u64> {
     Some(facts.f_bavail.saturating_mul(facts.f_frsize))
 }
 
-/// For whoever watches the program: that it answers.
+/// For monitoring: answers while the program runs.
 pub async fn healthz() -> &'static str {
     "ok\n"
 }

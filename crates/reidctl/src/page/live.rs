@@ -1,4 +1,4 @@
-//! Pictures and events as they come. Pictures are made only while somebody looks; a slow client misses some.
+//! Live pictures and events. Pictures are produced only for viewers; a slow client misses some.
 
 use std::{
     convert::Infallible,
@@ -46,7 +46,7 @@ impl Drop for Place {
     }
 }
 
-/// Somebody who looks at a camera: its pictures are encoded until this is dropped.
+/// A viewer of a camera: its pictures are encoded until this is dropped.
 struct Viewer(Arc<Entry>);
 
 impl Viewer {

@@ -1,8 +1,7 @@
-//! The page of `reidctl run`: who is in view, who is known, how the cameras are; the same as a REST API. Everything it needs
-//! is inside the program.
+//! The web page of `reidctl run`: people in view, known people, state of the cameras; the same as a REST API. Its assets are compiled in.
 //!
-//! What may take long (the gallery's database, corrections that wait until they are written) runs on threads for blocking
-//! work; nothing here holds a lock while it waits.
+//! Slow work (the gallery's database, corrections that wait for the store) runs on threads for blocking work; no lock is held while
+//! waiting.
 
 mod access;
 mod api;

@@ -1,7 +1,7 @@
-//! Who is known, as lists and pages show it: never a vector.
+//! Known people, for lists and pages; never a vector.
 //!
-//! The running gallery says who there is; a kept one's database says when and where they were, also before this start; of a
-//! gallery in memory the program's own record of visits does.
+//! The running gallery has the people; a stored gallery's database has their sightings, also before this start; for a gallery in memory
+//! the program's own record of visits is used.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -212,7 +212,7 @@ pub fn all(site: &Site) -> Vec<Card> {
     people.into_iter().map(card).collect()
 }
 
-/// One person; the id before a merge finds whoever it is now.
+/// One person; the id before a merge finds the merged person.
 pub fn one(site: &Site, id: u32) -> Option<Card> {
     let mut cards = all(site);
     let at = cards.iter().position(|card| card.id == id).or_else(|| {

@@ -1,4 +1,4 @@
-//! The pages. They work without scripts; the script only keeps them fresh.
+//! The HTML pages. They work without scripts; the script only refreshes them.
 
 use axum::{
     extract::{Path, Query, State},

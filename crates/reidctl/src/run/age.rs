@@ -1,4 +1,4 @@
-//! A length of time as people write it: `30d`, `12h`, `90s`, or a number of seconds.
+//! A duration as people write it: `30d`, `12h`, `90s`, or a number of seconds.
 
 use std::{borrow::Cow, time::Duration};
 

@@ -1,4 +1,4 @@
-//! How long to wait before a camera is started again: twice as long each time, from the beginning once it ran well.
+//! Delay before a camera is restarted: doubled each time, reset once it ran well.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
-//! What everybody may look at while cameras run: states, people in view, events, visits. Written by the cameras' threads,
-//! read by the output and the page.
+//! Shared state while cameras run: states, people in view, events, visits. Written by the cameras' threads, read by the output and the
+//! page.
 //!
-//! Locks: cameras, then an entry's, then events or visits; each is held for a moment only.
+//! Locks: cameras, then an entry's, then events or visits; each is held briefly.
 
 use std::{
     collections::{BTreeMap, VecDeque},

@@ -1,4 +1,4 @@
-//! One camera: its thread builds the pipeline, watches it and starts it again. Nothing here touches another camera.
+//! One camera: its thread builds the pipeline, watches it and restarts it. Independent of other cameras.
 
 use std::{
     fs,
@@ -55,7 +55,7 @@ enum End {
 }
 
 impl Job {
-    /// Runs until it is told to stop.
+    /// Runs until it is stopped.
     pub fn drive(self) {
         let restart = &self.config.restart;
         let mut backoff = Backoff::new(restart.first_seconds, restart.longest_seconds);

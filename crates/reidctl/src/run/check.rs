@@ -1,4 +1,4 @@
-//! What a cameras file must mean, once it can be read: names, files and options that fit together.
+//! Validates a parsed cameras file: names, files and options.
 
 use std::{
     collections::HashSet,

@@ -1,4 +1,4 @@
-//! What a cameras file may say. Every key is checked: an unknown one is an error, never ignored.
+//! The contents of a cameras file. Every key is checked: an unknown one is an error.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! A camera as a launch line: the words that `gst-launch-1.0` takes, and as they may be printed.
+//! A camera as a launch line: the arguments of `gst-launch-1.0`, and the same without passwords.
 
 use std::path::Path;
 

@@ -1,5 +1,4 @@
-//! Reads a cameras file. What is wrong is said with file, line, key and remedy, all mistakes at once where the file can be
-//! read.
+//! Reads a cameras file. Errors have file, line, key and remedy; all are reported at once if the file can be parsed.
 
 use std::{
     fmt, fs,

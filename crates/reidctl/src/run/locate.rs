@@ -1,4 +1,4 @@
-//! Where a key stands in a JSON or TOML text that could be read.
+//! Position of a key in a JSON or TOML text.
 
 /// One step of a key such as `cameras[3].source`.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,4 +1,4 @@
-//! `reidctl run`: many cameras from one file, each started again when it fails, with one gallery and, if wanted, a page.
+//! `reidctl run`: many cameras from one file, each restarted when it fails, with one gallery and an optional web page.
 
 mod age;
 mod backoff;
@@ -57,15 +57,15 @@ const FILE_CHECK: Duration = Duration::from_secs(1);
 
 #[derive(clap::Args)]
 #[command(after_help = "\
-FILE names the cameras, in JSON or (where it ends in .toml) TOML; docs/run.md explains it. The shortest:\n
+FILE lists the cameras, in JSON, or in TOML if its name ends in .toml. docs/run.md describes it. A short example:\n
   {\"cameras\": [{\"name\": \"door\", \"source\": 0}, {\"name\": \"hall\", \"source\": \"rtsp://192.168.1.20/stream\"}]}\n
-A camera that fails or stalls is started again. When the file changes, or on SIGHUP, cameras are added, removed and changed. \
-Ctrl-C and SIGTERM finish the files of recordings.")]
+A camera that fails or stalls is restarted. When the file changes, or on SIGHUP, cameras are added, removed and changed. \
+Ctrl-C and SIGTERM finish the recordings.")]
 pub struct Arguments {
     /// The cameras file. Not needed with --schema.
     #[arg(required_unless_present = "schema")]
     file: Option<PathBuf>,
-    /// Check the file and say what is wrong with it, without starting anything.
+    /// Check the file without starting anything.
     #[arg(long)]
     check: bool,
     /// Print the launch line of each camera, without passwords.
@@ -77,18 +77,18 @@ pub struct Arguments {
     /// Print JSON lines.
     #[arg(long)]
     json: bool,
-    /// Seconds between the status lines of a pipe or of --json.
+    /// Seconds between status lines, in a pipe or with --json.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     interval: u64,
-    /// Address of the page, such as 127.0.0.1:8090. Others than this machine's own need a token.
+    /// Address of the web page, such as 127.0.0.1:8090. Addresses other than loopback need a token.
     #[arg(long)]
     listen: Option<SocketAddr>,
-    /// File that holds the token of the page, at least 16 characters; else the variable REIDCTL_TOKEN.
+    /// File with the token of the web page, at least 16 characters. Default: the environment variable REIDCTL_TOKEN.
     #[arg(long, requires = "listen")]
     token_file: Option<PathBuf>,
 }
 
-/// Does what is asked for.
+/// Runs the command.
 pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Outcome {
     if arguments.schema {
         serde_json::to_writer_pretty(&mut *out, &config::schema())?;
@@ -102,7 +102,7 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Outcome {
     let config = load(file)?;
     if arguments.check {
         let count = config.cameras.len();
-        writeln!(out, "{}: {count} cameras, no mistakes", file.display())?;
+        writeln!(out, "{}: {count} cameras, no errors", file.display())?;
         return Ok(ExitCode::SUCCESS);
     }
     if arguments.print {
@@ -221,7 +221,7 @@ impl<'a> Program<'a> {
         let last = self.output.show(&self.board, out);
         ended.and(last)?;
         if !stopped {
-            return Err("a camera did not stop in time; its last file may be unfinished".into());
+            return Err("a camera did not stop in time; its last file may be incomplete".into());
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -230,9 +230,9 @@ impl<'a> Program<'a> {
     fn reload(&mut self) {
         self.seen = version(self.file).or(self.seen);
         let text = match load(self.file) {
-            Err(mistakes) => format!("the file is not taken over: {mistakes}"),
+            Err(mistakes) => format!("the file is not applied: {mistakes}"),
             Ok(config) => match self.supervisor.reload(config) {
-                Err(error) => format!("the file is not taken over: {error}"),
+                Err(error) => format!("the file is not applied: {error}"),
                 Ok(changed) => {
                     *lock(&self.gallery) = self.supervisor.gallery().clone();
                     let list = |names: Vec<String>| match names.is_empty() {

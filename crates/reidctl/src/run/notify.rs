@@ -1,4 +1,4 @@
-//! Tells systemd how the program is, by the datagrams of sd_notify(3).
+//! Reports the state of the program to systemd, by the datagrams of sd_notify(3).
 
 use std::{
     env,
@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The service manager; says nothing where there is none.
+/// The service manager; does nothing without one.
 #[derive(Debug)]
 pub struct Manager {
     socket: Option<(UnixDatagram, SocketAddr)>,

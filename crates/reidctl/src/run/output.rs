@@ -1,4 +1,4 @@
-//! What the program prints while cameras run: a live table on a terminal, lines in a pipe, JSON lines on request.
+//! Output while cameras run: a live table on a terminal, lines in a pipe, JSON lines on request.
 
 use std::{
     fmt::Write as _,

@@ -1,4 +1,4 @@
-//! What is read from the buffers that pass: frames, latency, who is in view, pictures for the page.
+//! Reads passing buffers: frames, latency, people in view, pictures for the page.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! The thread that hears signals and serves the page.
+//! The thread that handles signals and serves the page.
 
 use std::{io, net::SocketAddr, sync::Arc, sync::mpsc::Sender, thread};
 

@@ -1,4 +1,4 @@
-//! Where a camera's pictures come from, in short (`0`, `rtsp://…`, `a.mp4`, `test`) or with options.
+//! Source of a camera's video, in short (`0`, `rtsp://…`, `a.mp4`, `test`) or with options.
 
 use std::{borrow::Cow, path::PathBuf};
 
@@ -282,7 +282,7 @@ impl JsonSchema for Source {
 }
 
 impl Source {
-    /// Whether frames come at the rate of the world, not of whoever takes them.
+    /// Whether the source is live.
     pub fn is_live(&self) -> bool {
         !matches!(self, Self::File { .. })
     }

@@ -1,4 +1,4 @@
-//! Who was in which camera from when until when, since the program started. Bounded: the oldest are dropped.
+//! Visits of people to cameras since the program started. Bounded: the oldest are dropped.
 
 use std::{
     collections::{BTreeMap, HashSet, VecDeque},

@@ -1,38 +1,38 @@
-//! What `reidctl score` is told.
+//! The arguments of `reidctl score`.
 
 use std::path::PathBuf;
 
 #[derive(clap::Args)]
 #[command(after_help = "\
-Boxes are rows of MOTChallenge: frame,id,x,y,w,h[,confidence,...], as `reidpublish format=mot` writes them; of the truth, \
-rows of VATIC are read, too. With several cameras the ids must mean the same people in all of them: the last lines then \
-say how well that is so.\n
+Boxes are rows of MOTChallenge: frame,id,x,y,w,h[,confidence,...], as `reidpublish format=mot` writes them. The ground truth \
+may also have rows of VATIC. With several cameras an id must be the same person in all of them: the last lines score the \
+identities across cameras.\n
 HOTA and IDF1 are those of TrackEval, MOTA, switches and fragments those of py-motmetrics, all in percent.\n
-With --partial the truth is right about who somebody is and incomplete about who is there: in frames with true boxes, the \
-boxes that lie on one (IoU 0.5 and more) count, and no others. Results may then be JSON lines of `reidpublish`, of \
-which ids are scored as they were given and as they were corrected later.\n
+With --partial the ground truth labels only some people: in frames with true boxes, only the boxes that match one (IoU 0.5 \
+or more) count. Results may then be JSON lines of `reidpublish`, whose ids are scored as first assigned and as corrected \
+later.\n
 Examples: reidctl score --gt truth/door truth/hall --result door.txt hall.txt\n          \
 reidctl score --partial --rate 25 --gt gt/door.txt gt/hall.txt --result door.jsonl hall.jsonl --gallery people.json")]
 pub struct Arguments {
-    /// The truth of each camera: a file, a folder that holds `gt/gt.txt` or `gt.txt`, or a folder of such folders.
+    /// Ground truth of each camera: a file, a folder with `gt/gt.txt` or `gt.txt`, or a folder of such folders.
     #[arg(long, required = true, num_args = 1.., value_name = "FILE|DIR")]
     pub gt: Vec<PathBuf>,
-    /// What was found, a file for each camera in the same order, or one folder that holds `<camera>.txt`.
+    /// Results: one file per camera in the same order, or one folder with `<camera>.txt`.
     #[arg(long, required = true, num_args = 1.., value_name = "FILE|DIR")]
     pub result: Vec<PathBuf>,
-    /// What the cameras are called, in the same order; else they are named after the truth's files or folders.
+    /// Names of the cameras, in the same order. Default: the names of the ground truth's files or folders.
     #[arg(long, num_args = 1.., value_delimiter = ',', value_name = "NAME")]
     pub camera: Vec<String>,
-    /// Size of the picture, px: boxes whose centre lies outside of it do not count on either side.
+    /// Size of the picture in pixels. Boxes whose centre is outside are ignored.
     #[arg(long, value_name = "WxH", value_parser = parse_size)]
     pub size: Option<Size>,
-    /// The truth names a part of the boxes: count only what lies on a true one.
+    /// The ground truth is partial: count only boxes that match a true one.
     #[arg(long, conflicts_with = "size")]
     pub partial: bool,
-    /// Frames per second, to number the frames of JSON lines by their timestamps where they have no numbers.
+    /// Frames per second, to derive frame numbers of JSON lines from their timestamps.
     #[arg(long, requires = "partial", value_name = "FPS", value_parser = parse_rate)]
     pub rate: Option<f64>,
-    /// What `reidctl gallery list --json` printed afterwards, to follow the merges in it.
+    /// Output of `reidctl gallery list --json` after the run, to follow its merges.
     #[arg(long, requires = "partial", value_name = "FILE")]
     pub gallery: Option<PathBuf>,
     /// Print JSON (scores from 0 to 1) instead of tables.
@@ -60,13 +60,13 @@ fn parse_size(text: &str) -> Result<Size, String> {
                 height: side(height)?,
             })
         })
-        .ok_or_else(|| "a size is written like 1920x1080".into())
+        .ok_or_else(|| "write a size such as 1920x1080".into())
 }
 
 fn parse_rate(text: &str) -> Result<f64, String> {
     let rate = text.parse::<f64>().ok();
     rate.filter(|rate| rate.is_finite() && *rate > 0.0)
-        .ok_or_else(|| "frames per second are a number above 0".into())
+        .ok_or_else(|| "write a number above 0".into())
 }
 
 #[cfg(test)]

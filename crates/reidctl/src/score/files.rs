@@ -1,4 +1,4 @@
-//! Where the boxes of each camera are, and how they are read.
+//! Finds and reads the boxes of each camera.
 
 use std::{
     fs, io,
@@ -54,7 +54,7 @@ fn truth_files(path: &Path) -> Result<Vec<PathBuf>, String> {
         .collect();
     if files.is_empty() {
         return Err(format!(
-            "{} holds no truth: looked for gt/gt.txt and gt.txt in it and in the folders in it",
+            "{} has no ground truth: searched for gt/gt.txt and gt.txt in it and in its folders",
             path.display()
         ));
     }

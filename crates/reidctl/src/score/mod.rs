@@ -1,4 +1,4 @@
-//! `reidctl score`: how well people were followed and recognised, against the truth.
+//! `reidctl score`: scores tracks and identities against the ground truth.
 
 mod arguments;
 mod files;

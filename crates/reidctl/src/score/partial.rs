@@ -1,5 +1,4 @@
-//! `reidctl score --partial`: identities where the truth names a part of the boxes, of ids as they were given and as they
-//! were corrected later.
+//! `reidctl score --partial`: identities with a partial ground truth, of ids as first assigned and as corrected later.
 
 use std::{
     collections::BTreeSet,
@@ -148,7 +147,7 @@ struct KnownPerson {
 fn read_gallery(path: &Path) -> Result<Vec<Merge>, String> {
     let list: GalleryList = serde_json::from_str(&read_text(path)?).map_err(|error| {
         format!(
-            "{} is not what `reidctl gallery list --json` prints: {error}",
+            "{} is not the output of `reidctl gallery list --json`: {error}",
             path.display()
         )
     })?;

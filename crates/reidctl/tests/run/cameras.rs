@@ -123,7 +123,7 @@ fn changes_of_the_file_touch_only_the_cameras_that_differ() {
     let refused = program.wait_for("a refusal", |value| value["event"] == "reload");
     let text = refused["text"].as_str().unwrap();
     assert!(
-        text.contains("not taken over") && text.contains(":1"),
+        text.contains("not applied") && text.contains(":1"),
         "{text}"
     );
     assert!(!whole.is_empty());

@@ -30,7 +30,7 @@ fn the_first_projects_file_is_taken_as_it_is() {
         r#"{"cameras": [{"camname": "door", "ip": 0}, {"camname": "hall", "ip": "http://192.168.1.20:8080/video"}]}"#,
     );
     let (well, text) = said(&file, "--check");
-    assert!(well && text.contains("2 cameras, no mistakes"), "{text}");
+    assert!(well && text.contains("2 cameras, no errors"), "{text}");
     let (_, lines) = said(&file, "--print");
     assert!(
         lines.contains("v4l2src device=/dev/video0 ! decodebin"),

@@ -1,4 +1,4 @@
-//! One family of detectors a file: how its outputs are recognised, and how its boxes are read.
+//! One family of detectors per file: recognition of its outputs, and decoding of its boxes.
 
 pub(super) mod detr;
 pub(super) mod fastestdet;

@@ -1,4 +1,4 @@
-//! Boxes that come suppressed, one row each: trained or exported end to end, and the export of v7.
+//! Layouts with built-in suppression, one box per row: end-to-end models, and the export of v7.
 
 use crate::{
     geometry::Rect,

@@ -1,4 +1,4 @@
-//! The detector that looks at every picture, and what came of it.
+//! Runs the detector on every picture and collects the results.
 
 use std::{collections::BTreeMap, error::Error, time::Duration};
 

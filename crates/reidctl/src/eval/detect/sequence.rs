@@ -28,7 +28,7 @@ const TRUTH: [&str; 2] = ["gt/gt.txt", "gt.txt"];
 /// Folder of a sequence's pictures.
 const PICTURES: &str = "img1";
 
-/// Endings of files that are taken for clips.
+/// Extensions of video files.
 const CLIPS: [&str; 7] = ["mp4", "m4v", "mkv", "avi", "mov", "webm", "ts"];
 
 /// A folder with the truth of one camera.

@@ -1,4 +1,4 @@
-//! Data sets as Market-1501 has them: `query/0001_c1….jpg` against `bounding_box_test/0001_c2….jpg`.
+//! Data sets in the layout of Market-1501: `query/0001_c1….jpg` against `bounding_box_test/0001_c2….jpg`.
 
 use std::{
     error::Error,

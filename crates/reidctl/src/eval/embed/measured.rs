@@ -1,4 +1,4 @@
-//! What is measured of an embedder: how the gallery ranks for each query, and the cosines of all ranked pairs.
+//! Measurements of an embedder: the ranking of the gallery for each query, and the cosines of all ranked pairs.
 
 use gstreid::core::{
     embedding::dot,

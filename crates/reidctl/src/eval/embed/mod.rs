@@ -65,7 +65,7 @@ fn calibrate(
     cosines: &Cosines,
 ) -> Result<(), Box<dyn Error>> {
     let (Some(impostor), Some(genuine)) = (cosines.other.spread(), cosines.same.spread()) else {
-        return Err("too few pairs to calibrate with: people in the query must be in the gallery by another camera".into());
+        return Err("too few pairs for a calibration: people of the query must be in the gallery from another camera".into());
     };
     let calibration = Calibration { impostor, genuine };
     calibration.check()?;
@@ -108,7 +108,7 @@ fn print(
     }
     writeln!(
         out,
-        "{}: {} numbers, {:.2} ms a crop, ranked by {}",
+        "{}: dimension {}, {:.2} ms per crop, ranked by {}",
         measured.model,
         measured.dimension,
         measured.ms,

@@ -1,13 +1,14 @@
-//! The report: figures, curves, and pictures of what was found and what was missed, as one HTML file.
+//! The report: figures, curves, and pictures of hits and misses, as one HTML file.
 
-use std::{error::Error, fmt::Write, fs, path::Path};
+use std::{error::Error, fs, path::Path};
 
 use gstreid::core::scoring::{QueryScore, Verdict, match_rate};
+use maud::{Markup, PreEscaped, html};
 
 use super::{data::Side, measured::Measured};
 use crate::{
     embedding::Metric,
-    html::{self, escape},
+    html::{jpeg_address, page},
     pictures::Entry,
     plot::{self, Axis, Line},
 };
@@ -24,29 +25,28 @@ const PICTURE_PX: usize = 128;
 /// Last rank of the curve.
 const LAST_RANK: usize = 20;
 
-const NOTICE: &str = "<p class=\"notice\"><strong>This file shows people.</strong> The pictures below come from the data \
-    that was measured on and are part of this file. Keep it as you keep that data: pass it on to nobody who may not see \
-    the pictures, and delete it when it has served.</p>\n";
-
 /// Writes the report.
 pub fn write(path: &Path, measured: &Measured<'_>, metric: Metric) -> Result<(), Box<dyn Error>> {
-    let mut body = String::from(NOTICE);
-    figures(&mut body, measured, metric)?;
-    curves(&mut body, measured)?;
     let [missed, hit] = chosen(&measured.queries);
-    examples(
-        &mut body,
-        "Misses: the nearest picture shows somebody else",
-        &missed,
-        measured,
-        metric,
-    )?;
-    examples(&mut body, "Hits", &hit, measured, metric)?;
-    fs::write(path, html::page("How well people are found again", &body))
+    let body = html! {
+        p.notice {
+            strong { "This file shows people." }
+            " It contains pictures of the data that was measured on. Protect it as you protect that data: share it only with "
+            "people who may see the pictures, and delete it when it is no longer needed."
+        }
+        (figures(measured, metric))
+        (curves(measured))
+        h2 { "Misses: the nearest picture shows another person" }
+        (examples(&missed, measured, metric)?)
+        h2 { "Hits" }
+        (examples(&hit, measured, metric)?)
+    };
+    let text = page("Evaluation of a re-identification model", &body).into_string();
+    fs::write(path, text)
         .map_err(|error| format!("{} cannot be written: {error}", path.display()).into())
 }
 
-fn figures(body: &mut String, measured: &Measured<'_>, metric: Metric) -> std::fmt::Result {
+fn figures(measured: &Measured<'_>, metric: Metric) -> Markup {
     let model = Path::new(&measured.model)
         .file_name()
         .unwrap_or_default()
@@ -55,9 +55,9 @@ fn figures(body: &mut String, measured: &Measured<'_>, metric: Metric) -> std::f
     let percent = |share: f64| format!("{:.2} %", 100.0 * share);
     let rows = [
         ("model", model.into_owned()),
-        ("numbers of a vector", measured.dimension.to_string()),
+        ("dimension", measured.dimension.to_string()),
         ("ranked by", metric.name().to_owned()),
-        ("queries that count", scores.queries.to_string()),
+        ("queries", scores.queries.to_string()),
         (
             "pictures in the gallery",
             measured.gallery.labels.len().to_string(),
@@ -67,19 +67,15 @@ fn figures(body: &mut String, measured: &Measured<'_>, metric: Metric) -> std::f
         ("rank-1", percent(scores.rank1)),
         ("rank-5", percent(scores.rank5)),
         ("rank-10", percent(scores.rank10)),
-        ("time of a crop", format!("{:.2} ms", measured.ms)),
+        ("time per crop", format!("{:.2} ms", measured.ms)),
     ];
-    body.push_str("<table>\n");
-    for (name, value) in rows {
-        writeln!(body, "<tr><td>{name}</td><td>{}</td></tr>", escape(&value))?;
+    html! {
+        table { @for (name, value) in &rows { tr { td { (name) } td { (value) } } } }
+        p { "By the Market-1501 protocol: pictures of the query's person by the query's camera are left out." }
     }
-    writeln!(
-        body,
-        "</table>\n<p>By the Market-1501 protocol: pictures of the query's person by the query's camera are left out.</p>"
-    )
 }
 
-fn curves(body: &mut String, measured: &Measured<'_>) -> std::fmt::Result {
+fn curves(measured: &Measured<'_>) -> Markup {
     let points =
         (1..=LAST_RANK).map(|rank| [rank as f64, 100.0 * match_rate(&measured.queries, rank)]);
     let line = Line {
@@ -100,11 +96,7 @@ fn curves(body: &mut String, measured: &Measured<'_>) -> std::fmt::Result {
             to: 100.0,
         },
     );
-    writeln!(
-        body,
-        "<h2>Match rate (CMC)</h2>\n{}",
-        plot::chart(&x, &y, &[line])
-    )?;
+    let match_rates = plot::chart(&x, &y, &[line]);
     let line = |name, colour, points| Line {
         name,
         colour,
@@ -143,11 +135,12 @@ fn curves(body: &mut String, measured: &Measured<'_>) -> std::fmt::Result {
             to: highest,
         },
     );
-    writeln!(
-        body,
-        "<h2>Cosines of pairs</h2>\n{}",
-        plot::chart(&x, &y, &lines)
-    )
+    html! {
+        h2 { "Match rate (CMC)" }
+        (PreEscaped(match_rates))
+        h2 { "Cosines of pairs" }
+        (PreEscaped(plot::chart(&x, &y, &lines)))
+    }
 }
 
 /// Queries to show: of the misses the worst, of the hits some from the best to the worst.
@@ -163,37 +156,28 @@ fn chosen(queries: &[QueryScore]) -> [Vec<QueryScore>; 2] {
 }
 
 fn examples(
-    body: &mut String,
-    title: &str,
     queries: &[QueryScore],
     measured: &Measured<'_>,
     metric: Metric,
-) -> Result<(), Box<dyn Error>> {
-    writeln!(body, "<h2>{title}</h2>")?;
+) -> Result<Markup, Box<dyn Error>> {
     if queries.is_empty() {
-        return Ok(writeln!(body, "<p>None.</p>")?);
+        return Ok(html! { p { "None." } });
     }
-    writeln!(
-        body,
-        "<p>Left the query, then what is nearest to it: the same person with a solid blue frame, others with a broken orange one.</p>"
-    )?;
+    let mut rows = Vec::new();
     for query in queries {
-        let entry = measured.query.entries[query.query];
-        writeln!(body, "<div class=\"row\">")?;
         let text = format!("AP {:.0} %", 100.0 * query.average_precision);
-        figure(body, "query", entry, &text)?;
+        let mut row = vec![figure("query", measured.query.entries[query.query], &text)?];
         for near in nearest(query.query, &measured.query, &measured.gallery, metric) {
             let class = if near.is_hit { "hit" } else { "wrong" };
-            figure(
-                body,
-                class,
-                measured.gallery.entries[near.number],
-                &format!("{:.2}", near.measure),
-            )?;
+            let entry = measured.gallery.entries[near.number];
+            row.push(figure(class, entry, &format!("{:.2}", near.measure))?);
         }
-        writeln!(body, "</div>")?;
+        rows.push(row);
     }
-    Ok(())
+    Ok(html! {
+        p { "Left the query, then the pictures nearest to it: the same person with a solid blue frame, others with a dashed orange one." }
+        @for row in &rows { div.row { @for picture in row { (picture) } } }
+    })
 }
 
 /// A picture near a query.
@@ -219,15 +203,14 @@ fn nearest(query: usize, queries: &Side<'_>, gallery: &Side<'_>, metric: Metric)
     ranked.into_iter().take(NEAREST).map(near).collect()
 }
 
-fn figure(body: &mut String, class: &str, entry: &Entry, text: &str) -> Result<(), Box<dyn Error>> {
+fn figure(class: &str, entry: &Entry, text: &str) -> Result<Markup, Box<dyn Error>> {
     let jpeg = entry.picture()?.fitted(PICTURE_PX, PICTURE_PX).to_jpeg()?;
-    writeln!(
-        body,
-        "<figure class=\"{class}\"><img src=\"{}\" alt=\"\" title=\"{}\"><figcaption>{text}</figcaption></figure>",
-        html::jpeg_address(&jpeg),
-        escape(entry.file_name())
-    )?;
-    Ok(())
+    Ok(html! {
+        figure class=(class) {
+            img src=(jpeg_address(&jpeg)) alt="" title=(entry.file_name());
+            figcaption { (text) }
+        }
+    })
 }
 
 #[cfg(test)]

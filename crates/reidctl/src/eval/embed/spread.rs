@@ -1,4 +1,4 @@
-//! How cosines are spread.
+//! Distribution of cosines.
 
 use gstreid::core::calibration::Spread;
 use serde::Serialize;
