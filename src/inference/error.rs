@@ -8,8 +8,8 @@ use std::path::PathBuf;
 pub enum InferenceError {
     #[error(
         "ONNX Runtime was not found or is too old (1.{minimum} or newer is needed). Searched:\n{tried}\
-         Install it with 'pip install onnxruntime' and set ORT_DYLIB_PATH to the libonnxruntime.so.* inside that \
-         package, or with 'apt install libonnxruntime-dev' (Debian 13 and newer)"
+         Install it with 'apt install libonnxruntime-dev' (Debian 13 and newer) or 'pip install onnxruntime' (for this user, in the active virtual \
+         environment or for the system: it is found there), or set ORT_DYLIB_PATH to a libonnxruntime.so"
     )]
     RuntimeNotFound { minimum: u32, tried: String },
     #[error("ONNX Runtime at {library} could not be initialised: {reason}")]

@@ -41,7 +41,8 @@ pub fn get() -> Result<&'static Runtime, InferenceError> {
     RUNTIME.get_or_try_init(|| open(&candidates()))
 }
 
-/// Every place to look at, in order: the environment variable, beside the plugin, the system's names newest first.
+/// Every place to look at, in order: the environment variable, beside the plugin, the system's names newest first, Python's
+/// package `onnxruntime`.
 /// With the variable set nothing else is tried: a wish that cannot be met must be said.
 fn candidates() -> Vec<PathBuf> {
     if let Some(file) = std::env::var_os(LIBRARY_VARIABLE).filter(|value| !value.is_empty()) {
@@ -58,7 +59,53 @@ fn candidates() -> Vec<PathBuf> {
             .rev()
             .map(|minor| format!("libonnxruntime.so.1.{minor}").into()),
     );
+    all.extend(
+        python_packages()
+            .iter()
+            .flat_map(|folder| libraries_in(folder)),
+    );
     all
+}
+
+/// The folders in which `pip install onnxruntime` puts the library: of the active virtual environment, of the user, of the
+/// system.
+fn python_packages() -> Vec<PathBuf> {
+    let of = |variable: &str| std::env::var_os(variable).map(PathBuf::from);
+    let roots = [
+        of("VIRTUAL_ENV").map(|folder| folder.join("lib")),
+        of("HOME").map(|folder| folder.join(".local/lib")),
+        Some("/usr/local/lib".into()),
+        Some("/usr/lib".into()),
+    ];
+    roots
+        .iter()
+        .flatten()
+        .flat_map(|root| packages_below(root))
+        .collect()
+}
+
+/// `python3*/{site,dist}-packages/onnxruntime/capi` below a `lib` folder, as far as they are there; newest Python first.
+fn packages_below(root: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(root).into_iter().flatten().flatten();
+    let mut pythons: Vec<PathBuf> = entries
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with("python3"))
+        .map(|entry| entry.path())
+        .collect();
+    pythons.sort_by_key(|python| std::cmp::Reverse(minor_of(python)));
+    let kinds = ["site-packages", "dist-packages"];
+    pythons
+        .iter()
+        .flat_map(|python| kinds.map(|kind| python.join(kind).join("onnxruntime/capi")))
+        .filter(|folder| folder.is_dir())
+        .collect()
+}
+
+/// 11 of `python3.11`; 0 of `python3`.
+fn minor_of(python: &Path) -> u32 {
+    let name = python.file_name().unwrap_or_default().to_string_lossy();
+    name.strip_prefix("python3.")
+        .and_then(|minor| minor.parse().ok())
+        .unwrap_or(0)
 }
 
 /// Files of the library's name in a folder, newest version first.
@@ -172,6 +219,36 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part} in {text}");
         }
+    }
+
+    #[test]
+    fn the_library_of_the_python_package_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let capi = |python: &str, kind: &str| {
+            folder
+                .path()
+                .join(python)
+                .join(kind)
+                .join("onnxruntime/capi")
+        };
+        for (python, kind) in [
+            ("python3.9", "site-packages"),
+            ("python3.11", "site-packages"),
+            ("python3", "dist-packages"),
+        ] {
+            std::fs::create_dir_all(capi(python, kind)).unwrap();
+        }
+        std::fs::create_dir_all(folder.path().join("python3.12/site-packages")).unwrap();
+        let library = capi("python3.11", "site-packages").join("libonnxruntime.so.1.23.2");
+        std::fs::write(&library, b"").unwrap();
+        let expected = [
+            capi("python3.11", "site-packages"),
+            capi("python3.9", "site-packages"),
+            capi("python3", "dist-packages"),
+        ];
+        assert_eq!(packages_below(folder.path()), expected);
+        assert_eq!(libraries_in(&expected[0]), [library]);
+        assert!(packages_below(Path::new("/no/such/place")).is_empty());
     }
 
     #[test]

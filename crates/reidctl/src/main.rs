@@ -8,6 +8,7 @@ mod embedding;
 mod eval;
 mod gallery;
 mod html;
+mod manual;
 mod montage;
 mod outcome;
 mod page;
@@ -56,6 +57,9 @@ enum Command {
     Classify(classify::Arguments),
     /// Inspect and correct a gallery: list, show, thumbnail, report; rename, merge, split, forget.
     Gallery(gallery::Arguments),
+    /// Write manual pages and shell completions into a folder.
+    #[command(hide = true)]
+    Manual(manual::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -70,6 +74,7 @@ fn main() -> ExitCode {
         Command::Compare(arguments) => compare::run(&arguments, &mut out),
         Command::Search(arguments) => search::run(&arguments, &mut out),
         Command::Classify(arguments) => classify::run(&arguments, &mut out),
+        Command::Manual(arguments) => manual::run(&arguments, &mut out),
         Command::Gallery(arguments) => gallery::run(&arguments, &mut out),
     };
     let result = result.and_then(|code| {
