@@ -3,7 +3,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 PLUGIN := target/gst-plugin/libgstreid.so
 
-.PHONY: help build env demo test test-debian13 lint bench bench-code test-training clean
+.PHONY: help build env demo test test-debian13 lint deb bench bench-code test-training clean
 help: ## This list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
@@ -29,6 +29,10 @@ test-debian13: ## The tests with GStreamer 1.26, in a Debian 13 folder that debo
 
 lint: ## rustfmt and clippy with default, all and no features
 	@scripts/lint.sh
+
+deb: ## A Debian package in target/debian, for this Debian
+	@$(MAKE) --no-print-directory build
+	@scripts/deb.sh
 
 bench: ## Measure whole pipelines on this machine; the table goes into docs/benchmarks.md
 	@scripts/setup.sh demo
