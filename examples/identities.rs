@@ -1,4 +1,4 @@
-//! Embedding in Rust: prints who is in the picture, from a pad probe, with the typed meta.
+//! An application in Rust: prints the people in the picture, from a pad probe, with the typed meta.
 //!
 //!     cargo run --release --example identities -- [FILE]
 

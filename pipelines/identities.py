@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Embedding in Python: prints who is in the picture, from a pad probe.   identities.py [FILE]
+"""An application in Python: prints the people in the picture, from a pad probe.   identities.py [FILE]
 
 The identities are read from the region-of-interest metas that every binding of GStreamer can see.
 """

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# One camera to the screen.   one-camera.sh [INPUT]
+# One camera on the screen.   one-camera.sh [INPUT]
 . "$(dirname "$0")/common.sh"
 screen
 source_of "${1:-}" 0 1

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# One camera into two files: as it came, and annotated.   record-both.sh [INPUT [ORIGINAL.mp4 [ANNOTATED.mp4]]]
+# One camera into two files: original and annotated.   record-both.sh [INPUT [ORIGINAL.mp4 [ANNOTATED.mp4]]]
 . "$(dirname "$0")/common.sh"
 source_of "${1:-}" 0 1
 identify lobby camera

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# One camera recorded with its annotations, and what was seen as JSON lines.   record.sh [INPUT [OUT.mp4 [OUT.jsonl]]]
+# Records one camera with annotations, and the people as JSON lines.   record.sh [INPUT [OUT.mp4 [OUT.jsonl]]]
 . "$(dirname "$0")/common.sh"
 source_of "${1:-}" 0 1
 identify lobby camera

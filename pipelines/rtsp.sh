@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A network camera to the screen with low latency: a queue that is full drops its oldest frame instead of waiting, so the
+# A network camera on the screen with low latency: a full queue drops its oldest frame instead of waiting, so the
 # picture never lags behind.   rtsp.sh [rtsp://camera/stream]    Without a URL it starts a camera of its own.
 . "$(dirname "$0")/common.sh"
 screen

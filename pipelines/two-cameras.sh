@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Two cameras that share a gallery, side by side in one file: the same person has the same number and colour in both.
+# Two cameras that share a gallery, side by side in one file: a person has the same id and colour in both.
 #   two-cameras.sh [INPUT_A [INPUT_B [OUT.mp4 [FOLDER_FOR_JSON]]]]
 . "$(dirname "$0")/common.sh"
 out=${3:-out/two-cameras.mp4}
-# The cameras of the test source see two rooms; where yours are, a file named by TOPOLOGY says.
+# The cameras of the test source see two rooms. TOPOLOGY names the topology file of yours.
 [ -n "${1:-}${2:-}" ] || TOPOLOGY=${TOPOLOGY:-$here/two-rooms.toml}
 json=${4:-$(dirname "$out")}
 mkdir -p "$json"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A camera at this machine to the screen.   webcam.sh [/dev/video0]    Without one the test source stands in, live.
+# A local camera on the screen.   webcam.sh [/dev/video0]    Without one it uses the test source, live.
 . "$(dirname "$0")/common.sh"
 screen
 device=${1:-/dev/video0}

@@ -27,6 +27,7 @@ fn help() {
     let commands = [
         "",
         "doctor",
+        "bench",
         "run",
         "report",
         "score",
