@@ -218,3 +218,70 @@ fn embedding_in_python_and_rust_prints_identities() {
     );
     assert!(text(&rust).contains("P1 at "), "{}", text(&rust));
 }
+
+/// What the readers of people in three languages print of the same short film: regions, news, and with GStreamer 1.24 analytics.
+fn check_reader(mut reader: Command) {
+    reader.arg(
+        "reidtestsrc pattern=crossing people=2 num-buffers=40 attach=detections ! video/x-raw,width=640,height=480 \
+         ! queue ! reidembed ! queue ! reidtrack gallery=lobby camera=door add-embeddings=true ! fakesink name=end",
+    );
+    let shown = format!("{reader:?}");
+    let output = run_well(reader, LIMIT);
+    let printed = text(&output);
+    let lines = |start: &str| printed.lines().filter(|l| l.starts_with(start)).count();
+    assert!(lines("region ") > 20, "{shown}: {printed}");
+    let expected = [
+        " id 1 name P1 camera door at ",
+        " vector of 512 numbers, length 1.00",
+        "message reid-identity-new,",
+    ];
+    for part in expected {
+        assert!(printed.contains(part), "{shown}: {part} in {printed}");
+    }
+    // Python reads analytics metas only with the introspection data.
+    let has_analytics = cfg!(feature = "v1_24") && !shown.contains(".py");
+    assert_eq!(
+        lines("analytics id ") > 20,
+        has_analytics,
+        "{shown}: {printed}"
+    );
+}
+
+/// What pkg-config says of a library, or nothing.
+fn flags(libraries: &[&str]) -> Option<Vec<String>> {
+    let mut command = Command::new("pkg-config");
+    let output = command
+        .args(["--cflags", "--libs"])
+        .args(libraries)
+        .output()
+        .ok()?;
+    let flags = String::from_utf8(output.stdout).ok()?;
+    output
+        .status
+        .success()
+        .then(|| flags.split_whitespace().map(str::to_owned).collect())
+}
+
+#[test]
+fn a_c_program_reads_people_without_a_header_of_ours() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("read_people");
+    let mut gcc = Command::new("gcc");
+    gcc.current_dir(root())
+        .args(["-Wall", "-Werror", "-o"])
+        .arg(&program);
+    gcc.arg("examples/read_people.c")
+        .args(flags(&["gstreamer-video-1.0"]).unwrap());
+    if cfg!(feature = "v1_24") {
+        gcc.arg("-DWITH_ANALYTICS")
+            .args(flags(&["gstreamer-analytics-1.0"]).unwrap());
+    }
+    run_well(gcc, LIMIT);
+    check_reader(command(program));
+}
+
+#[test]
+fn python_and_rust_programs_read_people_without_a_line_of_ours() {
+    check_reader(script("read_people.py"));
+    check_reader(command(common::build_folder().join("examples/read_people")));
+}

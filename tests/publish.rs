@@ -62,8 +62,8 @@ fn buffer(people: Option<Vec<Person>>, time_ms: u64) -> gst::Buffer {
     writable.set_pts(gst::ClockTime::from_mseconds(time_ms));
     if let Some(people) = people {
         let origin = Origin {
-            detector: None,
             camera: Some("door".into()),
+            ..Origin::default()
         };
         media::write_people(writable, FRAME, people, &origin);
     }

@@ -184,7 +184,7 @@ fn with_people(pipeline: &gst::Pipeline) -> [Arc<Mutex<Vec<Frame>>>; 2] {
             let size = FrameSize::from(&info);
             let origin = Origin {
                 detector: Some("test".into()),
-                camera: None,
+                ..Origin::default()
             };
             media::write_people(buffer.make_mut(), size, two_people(size), &origin);
             before.lock().unwrap().push(frame_of(pad, buffer));

@@ -18,6 +18,10 @@ pub const TRUTH_ROI_TYPE: &str = "reid-truth";
 const DETECTION: &str = "detection";
 const OBJECT_ID: &str = "object_id";
 const REID: &str = "reid";
+const EMBEDDING: &str = "embedding";
+
+/// DL Streamer's number for tensors of 32-bit floats.
+const PRECISION_FP32: i32 = 10;
 
 /// Who writes the mirror.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +30,8 @@ pub struct Origin {
     pub detector: Option<Arc<str>>,
     /// The camera's name, once known.
     pub camera: Option<Arc<str>>,
+    /// Whether embeddings are written, too.
+    pub embeddings: bool,
 }
 
 /// Left, top, width and height in whole px.
@@ -102,6 +108,7 @@ pub(super) fn mirror(
         }
         identity(person, origin)
             .into_iter()
+            .chain(embedding(person).filter(|_| origin.embeddings))
             .for_each(|param| meta.add_param(param));
     }
 }
@@ -147,7 +154,7 @@ fn drop_outdated(buffer: &mut gst::BufferRef) {
     }
     let is_ours = |roi: &VideoRegionOfInterestMeta| {
         roi.params()
-            .all(|param| [DETECTION, OBJECT_ID, REID].contains(&param.name().as_str()))
+            .all(|param| [DETECTION, OBJECT_ID, REID, EMBEDDING].contains(&param.name().as_str()))
             && earlier
                 .iter()
                 .any(|(label, rect)| **label == *class_of(roi) && is_same(*rect, roi.rect()))
@@ -247,7 +254,8 @@ fn take_former(
         })
     };
     let keep = |name: &str| {
-        name != OBJECT_ID && name != REID && (name != DETECTION || origin.detector.is_none())
+        ![OBJECT_ID, REID, EMBEDDING].contains(&name)
+            && (name != DETECTION || origin.detector.is_none())
     };
     let mut former = Vec::new();
     buffer.foreach_meta_mut(|mut meta| {
@@ -354,6 +362,27 @@ fn identity(person: &Person, origin: &Origin) -> Vec<gst::Structure> {
         gst::Structure::builder(OBJECT_ID).field("id", id).build(),
         reid,
     ]
+}
+
+/// The embedding as a tensor of DL Streamer's: `data_buffer` holds the numbers as bytes, 32-bit floats of this machine. `model` is the
+/// fingerprint of the model, `carried` says that it was made of an earlier frame.
+fn embedding(person: &Person) -> Option<gst::Structure> {
+    let embedding = person.embedding.as_ref()?;
+    let bytes: Vec<u8> = embedding
+        .values()
+        .iter()
+        .flat_map(|value| value.to_ne_bytes())
+        .collect();
+    let dimension = i32::try_from(embedding.dimension()).ok()?;
+    let tensor = gst::Structure::builder(EMBEDDING)
+        .field("precision", PRECISION_FP32)
+        .field("dims", gst::Array::new([dimension]))
+        .field("data_buffer", glib::Variant::array_from_fixed_array(&bytes))
+        .field("model_name", "")
+        .field("layer_name", EMBEDDING)
+        .field("model", format!("{:016x}", embedding.model().0))
+        .field("carried", person.is_carried);
+    Some(tensor.build())
 }
 
 #[cfg(test)]

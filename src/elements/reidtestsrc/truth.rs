@@ -40,7 +40,7 @@ pub(super) fn attach_detections(buffer: &mut gst::BufferRef, frame: FrameSize, t
         .collect();
     let origin = Origin {
         detector: Some("reidtestsrc".into()),
-        camera: None,
+        ..Origin::default()
     };
     media::write_people(buffer, frame, people, &origin);
 }

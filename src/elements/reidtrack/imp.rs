@@ -311,6 +311,7 @@ impl BaseTransformImpl for ReidTrack {
             let origin = Origin {
                 detector: None,
                 camera: Some(camera),
+                embeddings: self.settings().add_embeddings,
             };
             media::rewrite_people(buffer, size, people, &before, &origin);
             if let Some(mut meta) = buffer.meta_mut::<PeopleMeta>() {

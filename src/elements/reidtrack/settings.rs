@@ -34,6 +34,7 @@ pub struct Settings {
     pub motion_only: bool,
     pub topology: String,
     pub thumbnails: bool,
+    pub add_embeddings: bool,
 }
 
 impl Default for Settings {
@@ -49,6 +50,7 @@ impl Default for Settings {
             motion_only: false,
             topology: String::new(),
             thumbnails: false,
+            add_embeddings: false,
         }
     }
 }
@@ -141,6 +143,7 @@ impl Settings {
             "motion-only" => self.motion_only = value.get().expect("checked by GObject"),
             "topology" => self.topology = text(),
             "thumbnails" => self.thumbnails = value.get().expect("checked by GObject"),
+            "add-embeddings" => self.add_embeddings = value.get().expect("checked by GObject"),
             other => unreachable!("no property {other}"),
         }
     }
@@ -159,6 +162,7 @@ impl Settings {
             "motion-only" => self.motion_only.to_value(),
             "topology" => self.topology.to_value(),
             "thumbnails" => self.thumbnails.to_value(),
+            "add-embeddings" => self.add_embeddings.to_value(),
             other => unreachable!("no property {other}"),
         }
     }
@@ -246,6 +250,12 @@ fn tracker_properties(defaults: &Settings) -> Vec<glib::ParamSpec> {
             .blurb("Track by motion alone. Every track becomes a new identity. Can be changed in NULL and READY")
             .default_value(defaults.motion_only)
             .mutable_ready()
+            .build(),
+        glib::ParamSpecBoolean::builder("add-embeddings")
+            .nick("Add embeddings")
+            .blurb("Attach embeddings to regions of interest (parameter embedding), for other programs. They are biometric data. Can be changed in PLAYING")
+            .default_value(defaults.add_embeddings)
+            .mutable_playing()
             .build(),
         glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
             .nick("Statistics")

@@ -41,7 +41,7 @@ impl Worker {
             labels: labels.iter().map(|label| label.as_str().into()).collect(),
             origin: Origin {
                 detector: name,
-                camera: None,
+                ..Origin::default()
             },
             sanity: SanityCheck::default(),
             detector,

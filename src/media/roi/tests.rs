@@ -67,7 +67,7 @@ fn a_second_writer_completes_the_region_and_keeps_foreign_parameters() {
         None,
         &Origin {
             detector: Some("yolo".into()),
-            camera: None,
+            ..Origin::default()
         },
     );
     for mut meta in buffer.iter_meta_mut::<VideoRegionOfInterestMeta>() {
@@ -81,8 +81,8 @@ fn a_second_writer_completes_the_region_and_keeps_foreign_parameters() {
             &[identified(10.0, 7)],
             None,
             &Origin {
-                detector: None,
                 camera: Some("door".into()),
+                ..Origin::default()
             },
         );
     }
@@ -195,4 +195,42 @@ fn a_region_follows_the_box_of_its_person_and_an_outdated_one_goes() {
         .collect();
     left.sort_unstable();
     assert_eq!(left, [16, 190, 300]);
+}
+
+#[test]
+fn embeddings_are_written_only_on_request() {
+    gst::init().unwrap();
+    let mut described = person(10.0);
+    let model = crate::core::embedding::ModelFingerprint(0xab);
+    described.embedding =
+        Some(crate::core::embedding::Embedding::normalised(&[3.0, 4.0], model).unwrap());
+    for embeddings in [false, true, true, false] {
+        let mut buffer = gst::Buffer::new();
+        let buffer = buffer.make_mut();
+        let origin = Origin {
+            embeddings,
+            ..Origin::default()
+        };
+        for _ in 0..2 {
+            mirror(
+                buffer,
+                FRAME,
+                std::slice::from_ref(&described),
+                None,
+                &origin,
+            );
+        }
+        let meta = buffer.meta::<VideoRegionOfInterestMeta>().unwrap();
+        let tensors: Vec<_> = meta.params().filter(|p| p.name() == "embedding").collect();
+        assert_eq!(tensors.len(), usize::from(embeddings));
+        for tensor in tensors {
+            let data = tensor.get::<glib::Variant>("data_buffer").unwrap();
+            let expected: Vec<u8> = [0.6_f32, 0.8]
+                .iter()
+                .flat_map(|v| v.to_ne_bytes())
+                .collect();
+            assert_eq!(data.fixed_array::<u8>().unwrap(), expected);
+            assert_eq!(tensor.get::<String>("model").unwrap(), "00000000000000ab");
+        }
+    }
 }
