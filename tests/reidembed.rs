@@ -271,7 +271,7 @@ fn of_a_classifier_the_vectors_are_taken_and_it_is_said() {
     let mut stream = Stream::new(&[("model", &model("classifier"))]);
     let warnings = stream.warnings();
     assert!(
-        warnings.len() == 1 && warnings[0].contains("'vectors' is taken"),
+        warnings.len() == 1 && warnings[0].contains("'vectors' is used"),
         "{warnings:?}"
     );
     let found = stream.embed(picture(&FIGURES), people(&FIGURES));
@@ -566,7 +566,11 @@ fn boxes_that_show_nothing_get_no_vector() {
 
 #[test]
 fn nobody_and_a_thousand_people() {
-    let mut stream = Stream::new(&[("model", &model("open")), ("max-objects", "0")]);
+    let mut stream = Stream::new(&[
+        ("model", &model("open")),
+        ("max-objects", "0"),
+        ("reuse-interval", "0"),
+    ]);
     assert_eq!(stream.embed(picture(&FIGURES), vec![]), []);
     let place = |i: usize| Rect::new((i % 40) as f32 * 4.0, (i / 40) as f32 * 3.0, 20.0, 40.0);
     let crowd: Vec<Person> = (0..1000).map(|i| person(place(i))).collect();

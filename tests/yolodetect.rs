@@ -203,7 +203,7 @@ fn settings_that_cannot_be_met_say_so() {
     let good = model("yolov8");
     check_refused(
         &[("model", &good), ("labels-file", &labels)],
-        &["2 classes", "3", "labels-file"],
+        &["2 class names", "3", "labels-file"],
     );
     check_refused(
         &[("model", &good), ("labels-file", "/nowhere")],
