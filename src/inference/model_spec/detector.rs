@@ -363,7 +363,7 @@ mod tests {
         check(&[1, 640], "rank");
         check(&[1, 1, 640, 640], "three colour");
         check(&[1, 4, 640, 640], "three colour");
-        check(&[8, 3, 640, 640], "batches of 8");
+        check(&[8, 3, 640, 640], "batch size of 8");
         let mut bytes = model(&[1, 3, 640, 640], &[], &[]);
         bytes.inputs[0].element = ElementType::U8;
         assert!(matches!(
