@@ -125,7 +125,10 @@ mod tests {
                 two(&shape, &shape, &[("reid.score", "points")]),
                 "probability or logit",
             ),
-            (two(&[8, 3, 128, 64], &[8, 3, 128, 64], &[]), "batch size of 8"),
+            (
+                two(&[8, 3, 128, 64], &[8, 3, 128, 64], &[]),
+                "batch size of 8",
+            ),
         ] {
             let error = of(&info).unwrap_err().to_string();
             assert!(error.contains(part), "{part}: {error}");
