@@ -165,7 +165,7 @@ fn what_cannot_be_written_is_said_with_the_remedy() {
             "reidpublish location=mqtt://host/topic",
             "MQTT is not available yet",
         ),
-        ("reidpublish location=http://host/x", "is no file"),
+        ("reidpublish location=http://host/x", "is not a file"),
         (
             "reidpublish format=deepstream-minimal",
             "use json-lines or mot",

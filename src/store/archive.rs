@@ -5,6 +5,7 @@ use super::{
     KeptPerson, KeptSighting, Location, StoreError, backend::Records, kinds, records::wall_ns,
 };
 use crate::core::{
+    embedding::Embedding,
     identity::{Gallery, GalleryConfig, GalleryError, MAX_IDENTITIES},
     person::IdentityId,
 };
@@ -60,6 +61,25 @@ impl Archive {
         self.records
             .thumbnail(id)?
             .ok_or(ArchiveError::NoThumbnail(id))
+    }
+
+    /// Everybody with a vector of the same model, the most similar first, with the cosine of their nearest vector.
+    pub fn similar(&mut self, vector: &Embedding) -> Result<Vec<(KeptPerson, f32)>, ArchiveError> {
+        let people = self.records.list()?;
+        let ids: Vec<IdentityId> = people.iter().map(|person| IdentityId(person.id)).collect();
+        let saved = self.records.load(&ids)?;
+        let nearest = |id: u32| {
+            let rows = saved.people.iter().filter(|person| person.id.0 == id);
+            let cosines = rows.flat_map(|person| &person.rows);
+            let cosines = cosines.filter_map(|row| row.vector.cosine(vector));
+            cosines.max_by(f32::total_cmp)
+        };
+        let mut found: Vec<(KeptPerson, f32)> = people
+            .into_iter()
+            .filter_map(|person| nearest(person.id).map(|cosine| (person, cosine)))
+            .collect();
+        found.sort_by(|a, b| b.1.total_cmp(&a.1));
+        Ok(found)
     }
 
     /// Who was where, in order of time.
