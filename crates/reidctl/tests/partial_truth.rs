@@ -357,6 +357,6 @@ fn what_cannot_be_scored_is_said() {
     fails(
         &more,
         &lines,
-        &["door.gt.txt is not what", "gallery list --json"],
+        &["door.gt.txt is not the output of", "gallery list --json"],
     );
 }

@@ -187,7 +187,7 @@ mod tests {
         assert!(
             FormatError::Unknown("x".into())
                 .to_string()
-                .starts_with("{x} is not known")
+                .starts_with("unknown placeholder {x}")
         );
     }
 }

@@ -265,8 +265,11 @@ mod tests {
             ("1,1,0,0,9,9\nx,1,0,0,9,9", "line 2: frame 'x'"),
             ("1.5,1,0,0,9,9", "line 1: frame '1.5'"),
             ("1,9999999999,0,0,9,9", "line 1: id '9999999999'"),
-            ("1,-1,0,0,9,9", "line 1: id -1 names nobody"),
-            ("1,1,0,0,9,9\n1,-2,0,0,9,9", "line 2: id -2 names nobody"),
+            ("1,-1,0,0,9,9", "line 1: id -1 is not an identity"),
+            (
+                "1,1,0,0,9,9\n1,-2,0,0,9,9",
+                "line 2: id -2 is not an identity",
+            ),
             ("1,1,nan,0,9,9", "line 1: x 'nan'"),
             ("1,1,0,0,inf,9", "line 1: width 'inf'"),
             ("1,1,0,0,9,-9", "line 1: a box of 9 x -9 px"),
