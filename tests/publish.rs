@@ -172,7 +172,7 @@ fn what_cannot_be_written_is_said_with_the_remedy() {
         ),
         (
             "reidpublish location=/dev/full",
-            "/dev/full cannot be written any more",
+            "/dev/full cannot be written: No space",
         ),
     ];
     for (publisher, expected) in cases {

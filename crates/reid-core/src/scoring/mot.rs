@@ -272,7 +272,10 @@ mod tests {
             ),
             ("1,1,nan,0,9,9", "line 1: x 'nan'"),
             ("1,1,0,0,inf,9", "line 1: width 'inf'"),
-            ("1,1,0,0,9,-9", "line 1: a box of 9 x -9 px"),
+            (
+                "1,1,0,0,9,-9",
+                "line 1: a box has a negative size: 9 x -9 px",
+            ),
             (
                 "1,1,0,0,9,9\n\n1,1,5,5,9,9",
                 "line 3: id 1 is already in frame 1 (line 1)",
