@@ -6,7 +6,7 @@ cargo fmt --all --check
 cargo clippy --locked --workspace --all-targets -- -D warnings
 RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --workspace
 cargo clippy --locked --workspace --all-targets --no-default-features -- -D warnings
-for feature in sqlite postgres; do
+for feature in sqlite postgres mqtt; do
     cargo clippy --locked --lib --no-default-features --features "$feature" -- -D warnings
 done
 . scripts/features.sh

@@ -40,6 +40,9 @@ gir1.2-gstreamer-1.0 the Python example
 gir1.2-gst-plugins-base-1.0 the Python example
 postgresql a throw-away server for the tests of shared galleries
 openssl a certificate for that server
+mosquitto a throw-away broker for the tests of MQTT
+mosquitto-clients reads what was sent to it
+python3-jsonschema checks JSON lines by their schema
 gir1.2-gst-rtsp-server-1.0 a camera to connect to in the RTSP test
 LIST
 }

@@ -2,6 +2,8 @@
 
 #[path = "common/played.rs"]
 mod played;
+#[path = "common/schema.rs"]
+mod schema;
 #[path = "common/tracked.rs"]
 mod tracked;
 
@@ -162,8 +164,12 @@ fn what_cannot_be_written_is_said_with_the_remedy() {
         ),
         ("reidpublish location=/", "Check that the folder exists"),
         (
-            "reidpublish location=mqtt://host/topic",
-            "MQTT is not available yet",
+            "reidpublish location=mqtt://host",
+            if cfg!(feature = "mqtt") {
+                "names no topic"
+            } else {
+                "does not speak MQTT"
+            },
         ),
         ("reidpublish location=http://host/x", "is not a file"),
         (
@@ -365,4 +371,119 @@ fn check_evidence(gallery: &str) {
         known.iter().all(|&time| time == 9 * 40_000_000),
         "{known:?}"
     );
+}
+
+/// Somebody of whom everything is known.
+fn known_in_full() -> Person {
+    use gstreid::core::{
+        embedding::{Embedding, ModelFingerprint},
+        person::Seen,
+    };
+    let mut person = person(17);
+    person.embedding = Some(Embedding::normalised(&[0.5, -2.0], ModelFingerprint(3)).unwrap());
+    person.is_carried = true;
+    person.track.as_mut().unwrap().unseen_ns = 40_000_000;
+    let identity = person.identity.as_mut().unwrap();
+    identity.state = IdentityState::Matched;
+    identity.score = 0.71;
+    identity.margin = 0.2;
+    identity.previous = [IdentityId(3)].into();
+    identity.name = Some("Anna".into());
+    identity.evidence = Some(Seen {
+        camera: "hall".into(),
+        time_ns: 1,
+    });
+    person
+}
+
+#[test]
+fn every_line_is_as_its_schema_says() {
+    use gstreid::core::publish::{
+        Change, FrameFacts, Occurrence, change_line, json_line, occurrence_line,
+    };
+    let facts = FrameFacts {
+        width: 640,
+        height: 480,
+        timestamp_ns: Some(5),
+        utc_ns: Some(1_796_012_783_123_456_789),
+        gallery_ns: Some(9),
+        source: "stream",
+        camera: "door",
+    };
+    let mut car = Person::detected(Rect::new(0.0, 0.0, 9.0, 9.0), 0.45, "car".into(), 2);
+    car.track = person(1).track;
+    let people = [known_in_full(), person(4), car];
+    let mut lines = vec![json_line(&facts, &people, true, true).unwrap()];
+    assert!(lines[0].contains("\"confidence\":0.45,"), "{}", lines[0]);
+    let bare = FrameFacts {
+        timestamp_ns: None,
+        utc_ns: None,
+        gallery_ns: None,
+        ..facts
+    };
+    lines.push(json_line(&bare, &people, true, false).unwrap());
+    lines.push(json_line(&bare, &[], true, false).unwrap());
+    for (event, track_id, utc_ns) in [
+        ("merged", None, None),
+        ("split", None, facts.utc_ns),
+        ("corrected", Some(4), None),
+    ] {
+        let change = Change {
+            event,
+            from: 7,
+            into: 3,
+            camera: track_id.map(|_| "door"),
+            track_id,
+            source: "stream",
+            timestamp: 5,
+            utc_ns,
+        };
+        lines.push(change_line(&change).unwrap());
+    }
+    for (event, track_id, pending, score) in [
+        ("new", Some(4), Some(true), None),
+        ("matched", Some(4), None, Some(0.45)),
+        ("lost", None, None, None),
+        ("left", None, None, None),
+    ] {
+        let occurrence = Occurrence {
+            event,
+            id: 7,
+            camera: track_id.map(|_| "door"),
+            track_id,
+            pending,
+            score,
+            source: "stream",
+            timestamp: 5,
+            utc_ns: facts.utc_ns,
+        };
+        lines.push(occurrence_line(&occurrence).unwrap());
+    }
+    assert!(
+        lines.iter().any(|line| line.contains("\"score\":0.45,")),
+        "{lines:?}"
+    );
+    schema::check(&lines.join("\n"));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("lines");
+    play_well(&format!(
+        "reidtestsrc is-live=true attach=detections pattern=crowd num-buffers=20 ! video/x-raw,format=I420,width=640,height=480 \
+         ! queue ! reidtrack motion-only=true ! reidpublish add-empty=true location={} ! fakesink",
+        file.display()
+    ));
+    schema::check(&fs::read_to_string(file).unwrap());
+    // The schema is strict enough to refuse something.
+    for (from, to) in [
+        ("\"roi_type\"", "\"kind\""),
+        ("\"id\":17", "\"id\":0"),
+        ("\"state\":\"matched\"", "\"state\":\"known\""),
+        ("}", ",\"more\":1}"),
+        ("Z\"", "\""),
+    ] {
+        let wrong = lines[0].replace(from, to);
+        assert_ne!(wrong, lines[0]);
+        if let Some(objections) = schema::objections(&wrong) {
+            assert!(!objections.is_empty(), "{wrong}");
+        }
+    }
 }

@@ -301,3 +301,25 @@ fn no_path_of_a_developer_is_left() {
         assert!(found.is_empty(), "absolute paths:\n{}", found.join("\n"));
     }
 }
+
+#[test]
+fn debug_categories_are_documented() {
+    let mut names = Vec::new();
+    for source in sources("src") {
+        // Categories of tests are nobody's.
+        let text: Vec<&str> = code(&source.text).map(|(_, line)| line).collect();
+        for made in text.join(" ").split("DebugCategory::new(").skip(1) {
+            names.push(made.split('"').nth(1).unwrap().to_owned());
+        }
+    }
+    assert!(names.len() > 5, "{names:?}");
+    let text = fs::read_to_string(root().join("docs/messages.md")).unwrap();
+    for name in names {
+        assert!(
+            name.starts_with("reid") || name == "yolodetect",
+            "{name} has no prefix"
+        );
+        let row = format!("| `{name}` |");
+        assert!(text.contains(&row), "docs/messages.md does not list {name}");
+    }
+}

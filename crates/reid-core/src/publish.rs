@@ -244,6 +244,58 @@ pub struct Change<'a> {
     pub source: &'a str,
     /// That of the newest frame, ns of stream time; 0 before the first.
     pub timestamp: u64,
+    /// When the newest frame was taken, ns since 1970 (UTC), where it is known.
+    #[serde(
+        rename = "utc",
+        serialize_with = "as_rfc3339",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub utc_ns: Option<u64>,
+}
+
+/// What happened to one identity.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Occurrence<'a> {
+    /// `new`, `matched`, `lost` (no camera sees the person) or `left` (the gallery).
+    pub event: &'a str,
+    /// The identity.
+    pub id: u32,
+    /// The camera and its track, where it is about a track.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub camera: Option<&'a str>,
+    /// The track.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub track_id: Option<u32>,
+    /// Whether a new identity is provisional.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pending: Option<bool>,
+    /// Similarity of a match.
+    #[serde(serialize_with = "as_tidy", skip_serializing_if = "Option::is_none")]
+    pub score: Option<f32>,
+    /// The stream's id.
+    pub source: &'a str,
+    /// That of the newest frame, ns of stream time; 0 before the first.
+    pub timestamp: u64,
+    /// When the newest frame was taken, ns since 1970 (UTC), where it is known.
+    #[serde(
+        rename = "utc",
+        serialize_with = "as_rfc3339",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub utc_ns: Option<u64>,
+}
+
+fn as_rfc3339<S: serde::Serializer>(ns: &Option<u64>, to: S) -> Result<S::Ok, S::Error> {
+    ns.map(rfc3339).serialize(to)
+}
+
+fn as_tidy<S: serde::Serializer>(value: &Option<f32>, to: S) -> Result<S::Ok, S::Error> {
+    value.map(tidy).serialize(to)
+}
+
+/// What happened as a line of JSON without its end.
+pub fn occurrence_line(occurrence: &Occurrence<'_>) -> Option<String> {
+    serde_json::to_string(occurrence).ok()
 }
 
 /// A change as a line of JSON without its end: it may come after everybody whom it concerns has left.

@@ -20,7 +20,7 @@
 //! (`inference-interval`) the last positions of people are blurred, or the whole picture when they are not known. Only people whom the
 //! detector finds can be blurred.
 
-use glib::prelude::*;
+use gst::prelude::*;
 
 mod imp;
 
@@ -58,6 +58,7 @@ pub enum BlurMode {
 
 /// Registers `reidoverlay`.
 pub(crate) fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+    BlurMode::static_type().mark_as_plugin_api(gst::PluginAPIFlags::empty());
     gst::Element::register(
         Some(plugin),
         "reidoverlay",

@@ -2,30 +2,24 @@
 //!
 //! Locks: settings, then state. Neither is held while a message is posted or a buffer is pushed.
 
-use std::{
-    sync::{LazyLock, Mutex, MutexGuard},
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::sync::{LazyLock, Mutex, MutexGuard};
 
 use gst::glib;
 use gst_base::{prelude::*, subclass::prelude::*};
 
-use super::{PublishFormat, output::Output};
+#[cfg(feature = "mqtt")]
+use super::broker::Report;
+use super::{
+    PublishFormat,
+    lines::{Failure, Settings, State, Times, taken_ns, wall_ns},
+    output::{Counts, OpenError, Output},
+};
 use crate::{
-    core::{
-        person::Person,
-        publish::{Change, FrameFacts, Timeline, change_line, json_line, mot_lines},
-    },
-    elements::{
-        silence::{Silence, refuse_swallowed_links},
-        trail::Trail,
-    },
-    media::{self, FrameSize, Viewpoint, caps},
+    elements::{silence::refuse_swallowed_links, trail::Trail},
+    media::{self, FrameSize, caps},
+    store::without_password,
     sync::lock,
 };
-
-/// Seconds from 1900, which NTP counts from, to 1970 (RFC 5905, section 6).
-const NTP_TO_UNIX_S: u64 = 2_208_988_800;
 
 static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(
@@ -34,43 +28,6 @@ static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
         Some("Publishes people"),
     )
 });
-
-#[derive(Clone, Debug)]
-struct Settings {
-    format: PublishFormat,
-    location: String,
-    add_empty: bool,
-    add_embeddings: bool,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            format: PublishFormat::default(),
-            location: "-".to_owned(),
-            add_empty: false,
-            add_embeddings: false,
-        }
-    }
-}
-
-/// What lives from start to stop.
-struct State {
-    settings: Settings,
-    output: Output,
-    frame: Option<FrameSize>,
-    /// The stream's id.
-    source: String,
-    /// Frames so far.
-    frames: u64,
-    /// The time of frames, from segment to segment.
-    timeline: Timeline,
-    /// Frames come as they are taken: then the pipeline's clock says when that was.
-    is_live: bool,
-    silence: Silence,
-    /// The newest frame's time, ns.
-    newest_ns: u64,
-}
 
 #[derive(Default)]
 pub struct ReidPublish {
@@ -97,7 +54,7 @@ impl ObjectImpl for ReidPublish {
                     .build(),
                 glib::ParamSpecString::builder("location")
                     .nick("Location")
-                    .blurb("File to write, replaced at start. -: standard output. Can be changed in NULL and READY")
+                    .blurb("File to write, replaced at start. -: standard output. mqtt://[user[:password]@]host[:port]/topic: MQTT broker (QoS 1). Reads without the password. Can be changed in NULL and READY")
                     .default_value(Some(defaults.location.as_str()))
                     .mutable_ready()
                     .build(),
@@ -112,6 +69,11 @@ impl ObjectImpl for ReidPublish {
                     .blurb("Also write the appearance vectors (json-lines). They are biometric data. Can be changed in NULL and READY")
                     .default_value(defaults.add_embeddings)
                     .mutable_ready()
+                    .build(),
+                glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
+                    .nick("Statistics")
+                    .blurb("Counters since the start (written: writes, or messages that the broker acknowledged; dropped: writes that failed, or messages that waited too long), messages waiting for the broker, connected")
+                    .read_only()
                     .build(),
             ]
         });
@@ -136,10 +98,18 @@ impl ObjectImpl for ReidPublish {
     }
 
     fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
+        if pspec.name() == "stats" {
+            let state = self.state();
+            let stats = state.as_ref().map(|state| state.output.stats());
+            return stats
+                .unwrap_or_else(|| Counts::default().to_structure())
+                .to_value();
+        }
         let settings = self.settings();
         match pspec.name() {
             "format" => settings.format.to_value(),
-            "location" => settings.location.to_value(),
+            // A password is not for whoever looks at a pipeline, or draws it.
+            "location" => without_password(&settings.location).to_value(),
             "add-empty" => settings.add_empty.to_value(),
             "add-embeddings" => settings.add_embeddings.to_value(),
             other => unreachable!("no property {other}"),
@@ -187,25 +157,18 @@ impl BaseTransformImpl for ReidPublish {
                 ("format=deepstream-minimal is not available yet; use json-lines or mot")
             ));
         }
-        let output = Output::open(&settings.location)
+        let output = self
+            .open(&settings.location)
             .map_err(|error| gst::error_msg!(gst::ResourceError::OpenWrite, ("{error}")))?;
-        *self.state() = Some(State {
-            settings,
-            output,
-            frame: None,
-            source: String::new(),
-            frames: 0,
-            timeline: Timeline::default(),
-            is_live: false,
-            silence: Silence::default(),
-            newest_ns: 0,
-        });
+        *self.state() = Some(State::new(settings, output));
         Ok(())
     }
 
     fn stop(&self) -> Result<(), gst::ErrorMessage> {
         self.flush();
-        if let Some(state) = self.state().take().filter(|state| state.output.lost > 0) {
+        // A broker is given time for what is on its way, with no lock held.
+        let state = self.state().take();
+        if let Some(state) = state.filter(|state| state.output.lost > 0) {
             gst::error!(
                 CAT,
                 imp = self,
@@ -248,15 +211,13 @@ impl BaseTransformImpl for ReidPublish {
             // After a seek the position in the stream counts.
             gst::EventView::FlushStop(_) => {
                 if let Some(state) = self.state().as_mut() {
-                    state.timeline = Timeline::default();
+                    state.timeline = Default::default();
                 }
             }
             gst::EventView::CustomDownstream(custom) => {
-                let failed = custom.structure().and_then(|change| {
+                let failed = custom.structure().and_then(|event| {
                     let mut state = self.state();
-                    state
-                        .as_mut()
-                        .and_then(|state| state.publish_change(change))
+                    state.as_mut().and_then(|state| state.publish_event(event))
                 });
                 if let Some(failure) = failed {
                     self.post(failure);
@@ -302,102 +263,32 @@ impl BaseTransformImpl for ReidPublish {
     }
 }
 
-/// What a buffer and the pipeline's clock say about the time of a frame, ns.
-#[derive(Clone, Copy, Debug, Default)]
-struct Times {
-    /// In the stream.
-    stream: Option<u64>,
-    /// Since the pipeline plays.
-    running: Option<u64>,
-    /// Since 1970, as the buffer says it.
-    taken: Option<u64>,
-    /// Since 1970, as it follows from the clock: only true of live sources.
-    clock: Option<u64>,
-}
-
-/// Writing failed.
-struct Failure {
-    name: String,
-    error: std::io::Error,
-}
-
-impl State {
-    /// Writes a frame. Says so when that fails.
-    fn publish(
-        &mut self,
-        frame: FrameSize,
-        people: &[Person],
-        buffer: &gst::BufferRef,
-        times: Times,
-    ) -> Option<Failure> {
-        self.frames += 1;
-        let Viewpoint { camera, gallery_ns } = media::viewpoint(buffer);
-        let timestamp_ns = times.stream.map(|stream| {
-            self.timeline
-                .time_ns(stream, times.running.unwrap_or(stream))
-        });
-        let facts = FrameFacts {
-            width: frame.width,
-            height: frame.height,
-            timestamp_ns,
-            utc_ns: times.taken.or(times.clock.filter(|_| self.is_live)),
-            gallery_ns,
-            source: &self.source,
-            camera: camera.as_deref().unwrap_or(&self.source),
-        };
-        let Settings {
-            add_empty,
-            add_embeddings,
-            ..
-        } = self.settings;
-        let text = match self.settings.format {
-            PublishFormat::Mot => mot_lines(self.frames, people),
-            PublishFormat::JsonLines | PublishFormat::DeepstreamMinimal => {
-                json_line(&facts, people, add_empty, add_embeddings)
-                    .map_or_else(String::new, |line| line + "\n")
-            }
-        };
-        if text.is_empty() {
-            return None;
-        }
-        let time_ns = timestamp_ns.unwrap_or(0);
-        self.newest_ns = timestamp_ns.unwrap_or(self.newest_ns);
-        let written = self.output.write(&text, time_ns);
-        self.failed(written)
-    }
-
-    /// Writes that an identity changed, as `reidtrack` tells downstream. Says so when that fails.
-    fn publish_change(&mut self, change: &gst::StructureRef) -> Option<Failure> {
-        let event = change.name().strip_prefix("reid-identity-")?;
-        if self.settings.format == PublishFormat::Mot {
-            return None;
-        }
-        let track_id = change.get::<u32>("track").ok();
-        let camera = change.get::<&str>("camera").ok();
-        let line = change_line(&Change {
-            event,
-            from: change.get("from").ok()?,
-            into: change.get("into").ok()?,
-            camera: camera.filter(|_| track_id.is_some()),
-            track_id,
-            source: &self.source,
-            timestamp: self.newest_ns,
-        })?;
-        let written = self.output.write(&(line + "\n"), self.newest_ns);
-        self.failed(written)
-    }
-
-    fn failed(&mut self, written: std::io::Result<()>) -> Option<Failure> {
-        let error = written.err()?;
-        self.output.lost += 1;
-        Some(Failure {
-            name: self.output.name.clone(),
-            error,
-        })
-    }
-}
-
 impl ReidPublish {
+    fn open(&self, location: &str) -> Result<Output, OpenError> {
+        #[cfg(feature = "mqtt")]
+        if location.starts_with("mqtt://") || location.starts_with("mqtts://") {
+            // Two elements of one host must not have one id: a broker closes the older connection.
+            let id = format!(
+                "{}-{}-{:08x}",
+                self.obj().name(),
+                std::process::id(),
+                glib::random_int()
+            );
+            let element = self.obj().downgrade();
+            let shown = without_password(location);
+            return Output::connect(location, id, move |report| {
+                if let Some(element) = element.upgrade() {
+                    tell(&element, &shown, report);
+                }
+            });
+        }
+        #[cfg(not(feature = "mqtt"))]
+        if location.starts_with("mqtt://") || location.starts_with("mqtts://") {
+            return Err(OpenError::Mqtt(without_password(location)));
+        }
+        Output::open(location)
+    }
+
     fn settings(&self) -> MutexGuard<'_, Settings> {
         lock(&self.settings)
     }
@@ -475,25 +366,19 @@ impl ReidPublish {
     }
 }
 
-/// When a frame was taken, ns since 1970: what RTSP cameras say with `rtspsrc add-reference-timestamp-meta=true`.
-fn taken_ns(buffer: &gst::BufferRef) -> Option<u64> {
-    let mut stamps = buffer.iter_meta::<gst::ReferenceTimestampMeta>();
-    stamps.find_map(|stamp| {
-        let ns = stamp.timestamp().nseconds();
-        match stamp.reference().structure(0)?.name().as_str() {
-            "timestamp/x-unix" => Some(ns),
-            "timestamp/x-ntp" => ns.checked_sub(NTP_TO_UNIX_S * 1_000_000_000),
-            _ => None,
-        }
-    })
-}
-
-/// When a frame of a live source was taken, ns since 1970: as long ago as the pipeline's clock says.
-fn wall_ns(element: &gst::Element, running_ns: u64) -> Option<u64> {
-    let now = element.clock()?.time();
-    let taken = element.base_time()?.nseconds().checked_add(running_ns)?;
-    let unix = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
-    let unix_ns = u64::try_from(unix.as_nanos()).ok()?;
-    // A frame may be stamped for later: with the latency of what follows.
-    unix_ns.checked_add(taken)?.checked_sub(now.nseconds())
+/// Says on the bus how the broker is. Called by the thread that talks to it.
+#[cfg(feature = "mqtt")]
+fn tell(element: &super::ReidPublish, broker: &str, report: Report) {
+    match report {
+        Report::Away(error) => gst::element_warning!(
+            element,
+            gst::ResourceError::OpenWrite,
+            ("{broker} cannot be reached: {error}. Messages wait; the oldest are dropped when too many do (stats: waiting, dropped)")
+        ),
+        Report::Back { dropped } => gst::element_info!(
+            element,
+            gst::ResourceError::Write,
+            ("{broker} is reached again; {dropped} messages were dropped since the start")
+        ),
+    }
 }

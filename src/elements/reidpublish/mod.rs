@@ -18,9 +18,14 @@
 //! The file is replaced at start and complete at EOS and in NULL. In between it is at most a second behind; standard output is not
 //! buffered. When writing fails (disk full) the element posts an error and the stream ends.
 
-use glib::prelude::*;
+use gst::prelude::*;
 
+#[cfg(feature = "mqtt")]
+mod address;
+#[cfg(feature = "mqtt")]
+mod broker;
 mod imp;
+mod lines;
 mod output;
 
 glib::wrapper! {
@@ -54,6 +59,7 @@ pub enum PublishFormat {
 
 /// Registers `reidpublish`.
 pub(crate) fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+    PublishFormat::static_type().mark_as_plugin_api(gst::PluginAPIFlags::empty());
     gst::Element::register(
         Some(plugin),
         "reidpublish",

@@ -14,7 +14,7 @@
 //! the person's, the same in all cameras; `visibility` (double, 0 to 1) is the visible part of the body. [`truth::read`] reads it. It
 //! is not a detection: no element of this plugin uses it. With `attach=detections` the boxes are attached a second time, as detections.
 
-use glib::prelude::*;
+use gst::prelude::*;
 
 mod imp;
 pub mod truth;
@@ -82,6 +82,8 @@ pub enum Attach {
 
 /// Registers `reidtestsrc`.
 pub(crate) fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+    TestPattern::static_type().mark_as_plugin_api(gst::PluginAPIFlags::empty());
+    Attach::static_type().mark_as_plugin_api(gst::PluginAPIFlags::empty());
     gst::Element::register(
         Some(plugin),
         "reidtestsrc",

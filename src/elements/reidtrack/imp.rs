@@ -464,15 +464,10 @@ impl ReidTrack {
             let obj = self.obj();
             signals::emit(&obj, event, &news.camera);
             let message = messages::of_event(event, &news);
-            if matches!(
-                event,
-                Event::Merged { .. } | Event::Split { .. } | Event::Corrected { .. }
-            ) {
-                // For whoever publishes: it may come after everybody whom it concerns has left.
-                let change = gst::event::CustomDownstream::new(message.clone());
-                if !obj.src_pad().push_event(change) {
-                    gst::log!(CAT, imp = self, "no element downstream handles the event");
-                }
+            // For reidpublish: it may come after everybody whom it concerns has left.
+            let told = gst::event::CustomDownstream::new(message.clone());
+            if !obj.src_pad().push_event(told) {
+                gst::log!(CAT, imp = self, "no element downstream handles the event");
             }
             let posted =
                 obj.post_message(gst::message::Element::builder(message).src(&*obj).build());

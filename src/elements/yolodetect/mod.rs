@@ -23,7 +23,7 @@
 //! start), `last-best-score` (double, of the wanted classes in the last frame with inference), `preprocess-ms`, `inference-ms` and
 //! `decode-ms` (double, means).
 
-use glib::prelude::*;
+use gst::prelude::*;
 
 use crate::core::yolo::Layout;
 
@@ -116,6 +116,7 @@ impl From<DetectLayout> for Option<Layout> {
 
 /// Registers `yolodetect`.
 pub(crate) fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
+    DetectLayout::static_type().mark_as_plugin_api(gst::PluginAPIFlags::empty());
     gst::Element::register(
         Some(plugin),
         "yolodetect",

@@ -189,6 +189,7 @@ fn a_change_is_a_line_of_its_own() {
         track_id: None,
         source: "door",
         timestamp: 5,
+        utc_ns: None,
     };
     let line = r#"{"event":"merged","from":7,"into":3,"source":"door","timestamp":5}"#;
     assert_eq!(change_line(&merged).as_deref(), Some(line));

@@ -1,0 +1,160 @@
+//! A throw-away MQTT broker, and its own client to read along.
+
+use std::{
+    fs,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+pub const USER: &str = "camera";
+pub const PASSWORD: &str = "secret-of-the-camera";
+
+/// Waits until something holds, a minute at most.
+pub fn wait_for(what: &str, mut holds: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(
+            start.elapsed() < Duration::from_secs(60),
+            "{what} never came"
+        );
+        std::thread::park_timeout(Duration::from_millis(10));
+    }
+}
+
+/// mosquitto in a folder of its own. Killed when dropped.
+pub struct Broker {
+    folder: tempfile::TempDir,
+    pub port: u16,
+    server: Option<Child>,
+}
+
+impl Broker {
+    /// Not started yet; where mosquitto is missing it is said and the test is skipped.
+    pub fn prepare() -> Option<Self> {
+        let program = ["/usr/sbin/mosquitto", "/usr/bin/mosquitto"];
+        if !program.iter().any(|path| Path::new(path).is_file()) {
+            eprintln!("skipped: mosquitto is not installed (scripts/setup.sh test installs it)");
+            return None;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        // The port is free again when the listener is dropped.
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let passwords = folder.path().join("passwords");
+        let done = Command::new("mosquitto_passwd")
+            .args(["-b", "-c"])
+            .arg(&passwords)
+            .args([USER, PASSWORD])
+            .status();
+        assert!(done.unwrap().success());
+        let text = format!(
+            "listener {port} 127.0.0.1\nallow_anonymous false\npassword_file {}\npersistence false\nuser root\n",
+            passwords.display()
+        );
+        fs::write(folder.path().join("conf"), text).unwrap();
+        Some(Self {
+            folder,
+            port,
+            server: None,
+        })
+    }
+
+    pub fn start(&mut self) {
+        let path = std::env::var("PATH").unwrap_or_default();
+        let server = Command::new("mosquitto")
+            .env("PATH", format!("{path}:/usr/sbin"))
+            .arg("-c")
+            .arg(self.folder.path().join("conf"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        self.server = Some(server.unwrap());
+        let port = self.port;
+        wait_for("the broker", || {
+            std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
+        });
+    }
+
+    pub fn stop(&mut self) {
+        if let Some(mut server) = self.server.take() {
+            let _ = server.kill();
+            let _ = server.wait();
+        }
+    }
+
+    /// Reads everything below `reid/` into a file, a line each: topic, a blank, message.
+    pub fn reader(&self, name: &str) -> Reader {
+        let file = self.folder.path().join(name);
+        let program = Command::new("mosquitto_sub")
+            .args([
+                "-h",
+                "127.0.0.1",
+                "-p",
+                &self.port.to_string(),
+                "-u",
+                USER,
+                "-P",
+                PASSWORD,
+            ])
+            .args(["-q", "1", "-t", "reid/#", "-t", "test/ready", "-F", "%t %p"])
+            .stdout(fs::File::create(&file).unwrap())
+            .spawn()
+            .unwrap();
+        let reader = Reader { program, file };
+        // Subscribed when its own message comes back; it is sent again until then.
+        wait_for("the reader", || {
+            let sent = Command::new("mosquitto_pub")
+                .args([
+                    "-h",
+                    "127.0.0.1",
+                    "-p",
+                    &self.port.to_string(),
+                    "-u",
+                    USER,
+                    "-P",
+                    PASSWORD,
+                ])
+                .args(["-t", "test/ready", "-m", "ready"])
+                .status();
+            sent.unwrap().success() && !reader.of("test/ready").is_empty()
+        });
+        reader
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// mosquitto's own client.
+pub struct Reader {
+    program: Child,
+    file: PathBuf,
+}
+
+impl Reader {
+    /// The messages of a topic so far.
+    pub fn of(&self, topic: &str) -> Vec<String> {
+        let text = fs::read_to_string(&self.file).unwrap();
+        let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
+        let messages = whole.lines().filter_map(|line| line.split_once(' '));
+        messages
+            .filter(|(of, _)| *of == topic)
+            .map(|(_, message)| message.to_owned())
+            .collect()
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        let _ = self.program.kill();
+        let _ = self.program.wait();
+    }
+}
