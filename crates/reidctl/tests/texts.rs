@@ -115,6 +115,7 @@ fn lines() -> String {
         track_id: None,
         source: "stream",
         timestamp: 80_000_000,
+        utc_ns: None,
     }));
     lines.join("\n") + "\n"
 }
