@@ -29,7 +29,7 @@ use gstreid::core::{
         CameraId, Event, Gallery, GalleryConfig, Saved, SavedPerson, Sighting, topology::Topology,
     },
     person::{IdentityId, TrackId, TrackState},
-    quality::crop_quality,
+    quality::crop_qualities,
     tracking::{Observation, TrackOutput, Tracker, TrackerConfig},
 };
 
@@ -123,17 +123,14 @@ struct Detected {
 
 /// Leaves of the vectors of a frame those that `reidembed` would make, and carries those of earlier frames on.
 fn reuse(camera: &mut Camera, found: &mut [Detected], size: (f32, f32), now_ns: u64) {
-    let rects: Vec<Rect> = found.iter().map(|d| d.rect).collect();
-    let candidate = |(i, d): (usize, &Detected)| {
-        let others = rects.iter().enumerate().filter(|(j, _)| *j != i);
-        let others = others.map(|(_, rect)| rect);
-        Candidate {
-            rect: d.rect,
-            confidence: d.confidence,
-            quality: crop_quality(&d.rect, d.confidence, size, others),
-        }
+    let rects: Vec<(Rect, f32)> = found.iter().map(|d| (d.rect, d.confidence)).collect();
+    let qualities = crop_qualities(&rects, size);
+    let candidate = |(&(rect, confidence), quality)| Candidate {
+        rect,
+        confidence,
+        quality,
     };
-    let boxes: Vec<Candidate> = found.iter().enumerate().map(candidate).collect();
+    let boxes: Vec<Candidate> = rects.iter().zip(qualities).map(candidate).collect();
     camera.reuse.next_frame();
     let decisions = camera.reuse.decide(&boxes, camera.rule, now_ns);
     for (seen, decision) in found.iter_mut().zip(&decisions) {
@@ -349,16 +346,17 @@ fn step(
     if camera.rule != Rule::Every(0) {
         reuse(camera, &mut found, size, time);
     }
-    let rects: Vec<Rect> = found.iter().map(|d| d.rect).collect();
+    let rects: Vec<(Rect, f32)> = found.iter().map(|d| (d.rect, d.confidence)).collect();
     let begun = std::time::Instant::now();
     let observations: Vec<Observation<'_>> = found
         .iter()
-        .map(|d| Observation {
+        .zip(crop_qualities(&rects, size))
+        .map(|(d, quality)| Observation {
             rect: d.rect,
             confidence: d.confidence,
             class: 0,
             embedding: d.embedding.as_ref(),
-            quality: crop_quality(&d.rect, d.confidence, size, rects.iter()),
+            quality,
         })
         .collect();
     let mut places = Vec::new();

@@ -41,6 +41,20 @@ pub fn crop_quality<'a>(
     sure.sqrt() * size * whole * shape * free
 }
 
+/// The quality of every crop of a frame: its box and the detector's score, with all boxes in the way of each other.
+pub fn crop_qualities(boxes: &[(Rect, f32)], frame: (f32, f32)) -> Vec<f32> {
+    // A box is not in front of itself.
+    let quality = |(rect, confidence): &(Rect, f32)| {
+        crop_quality(
+            rect,
+            *confidence,
+            frame,
+            boxes.iter().map(|(other, _)| other),
+        )
+    };
+    boxes.iter().map(quality).collect()
+}
+
 /// True when `other` stands nearer to the camera: cameras look down on people, so feet further down are nearer. The
 /// one behind is hidden; the one in front is whole, with a bit of the other beside it.
 fn in_front(other: &Rect, rect: &Rect) -> bool {
@@ -71,6 +85,14 @@ mod tests {
             let q = quality(worse, &others);
             assert!((0.0..best).contains(&q), "{worse:?}: {q}");
         }
+    }
+
+    #[test]
+    fn a_frame_has_the_qualities_of_its_boxes() {
+        let front = Rect::new(520.0, 330.0, 80.0, 200.0);
+        let all = crop_qualities(&[(GOOD, 0.9), (front, 0.9)], FRAME);
+        assert_eq!(all, [quality(GOOD, &[front]), quality(front, &[GOOD])]);
+        assert!(all[0] < all[1] && crop_qualities(&[], FRAME).is_empty());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::{
         embedding::Embedding,
         geometry::Rect,
         person::{Person, Subject},
-        quality::crop_quality,
+        quality::crop_qualities,
     },
     elements::model::FrameFault,
     inference::{CropError, EmbedOutcome, Embedder},
@@ -200,19 +200,12 @@ const UNTIMED_NS: u64 = 40_000_000;
 
 /// The boxes that are to be described, with the quality of their crops.
 fn candidates(people: &[Person], selected: &[usize], frame: (f32, f32)) -> Vec<Candidate> {
-    let rects: Vec<Rect> = people.iter().map(|person| person.rect).collect();
-    let candidate = |&index: &usize| {
-        let person = &people[index];
-        let others = rects
-            .iter()
-            .enumerate()
-            .filter(|(other, _)| *other != index);
-        let others = others.map(|(_, rect)| rect);
-        Candidate {
-            rect: person.rect,
-            confidence: person.confidence,
-            quality: crop_quality(&person.rect, person.confidence, frame, others),
-        }
+    let boxes: Vec<(Rect, f32)> = people.iter().map(|p| (p.rect, p.confidence)).collect();
+    let qualities = crop_qualities(&boxes, frame);
+    let candidate = |&index: &usize| Candidate {
+        rect: boxes[index].0,
+        confidence: boxes[index].1,
+        quality: qualities[index],
     };
     selected.iter().map(candidate).collect()
 }

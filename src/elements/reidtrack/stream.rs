@@ -8,7 +8,7 @@ use crate::{
         geometry::Rect,
         identity::{CameraId, Event, Sighting},
         person::{Identity, IdentityState, Person, Subject, Track, TrackId, TrackState},
-        quality::crop_quality,
+        quality::crop_qualities,
         tracking::{Observation, TrackOutput, Tracker, TrackerConfig},
     },
     media::FrameSize,
@@ -445,20 +445,8 @@ const EDGE_PX: f32 = 4.0;
 
 /// How good each person's crop is.
 fn qualities(people: &[Person], frame: (f32, f32)) -> Vec<f32> {
-    let rects: Vec<Rect> = people.iter().map(|p| p.rect).collect();
-    people
-        .iter()
-        .enumerate()
-        .map(|(i, person)| {
-            let others = rects.iter().enumerate().filter(|(j, _)| *j != i);
-            crop_quality(
-                &person.rect,
-                person.confidence,
-                frame,
-                others.map(|(_, r)| r),
-            )
-        })
-        .collect()
+    let boxes: Vec<(Rect, f32)> = people.iter().map(|p| (p.rect, p.confidence)).collect();
+    crop_qualities(&boxes, frame)
 }
 
 #[cfg(test)]
