@@ -113,7 +113,7 @@ impl Bare {
                 path: path.into(),
                 device: Device::Cpu,
                 threads: 1,
-                precision: Precision::Float32,
+                precision: Precision::Auto,
             },
             None,
         )?;
