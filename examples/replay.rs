@@ -6,12 +6,13 @@
 //! `{"t": ns, "n": frame number, "w": px, "h": px, "o": [{"r": [x, y, w, h], "c": score, "e": [numbers] or null}]}`.
 //! Writes `OUT_DIR/<name>.global.txt` with the numbers as they were given, `OUT_DIR/<name>.corrected.txt` with what was
 //! announced later (merges, splits, corrections) applied to each track from its beginning, and `OUT_DIR/<name>.track.txt`. Options before OUT_DIR: `min=0.25` lowest score
-//! that is looked at, `looks=0` motion only, `heights=0` scores as they are, `sure=0.5` a fixed tracker threshold, `match=0.5` a fixed gallery threshold,
+//! that is looked at, `appearance=0` motion only, `heights=0` without the height prior, `high-score=0.5` a fixed threshold of high-score detections, `match=0.5` a fixed gallery threshold,
 //! `topology=FILE` how the cameras lie to one another (a camera is called as its file without the ending),
 //! `shift=SECONDS` each camera so much later than the one before, `after=1` one camera after the other, each in a gallery that was
 //! written and read anew, `dump=1` also `OUT_DIR/<name>.tracks.txt` with the track, quality and place in the file of every vector,
 //! `reuse=-1` only those vectors that `reidembed` would make by default, `reuse=N` those of its `reuse-interval=N` (0, all that are recorded, without),
-//! `smooth=0` the boxes as they were found, `unseen=0` without those who are missed for a moment, `truth=1` tracks as the file's own `"g"` says, to measure the gallery alone.
+//! `smooth=0` the detector's own boxes, `unseen=0` without people missed for a moment, `truth=1` tracks from the file's own `"g"`, to measure
+//! the gallery alone. `looks` and `sure` are the former names of `appearance` and `high-score`.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -183,9 +184,9 @@ fn main() -> Result<(), Box<dyn Error>> {
             Some(("truth", v)) => true_tracks = v != "0",
             Some(("smooth", v)) => smooth = v != "0",
             Some(("unseen", v)) => unseen = v != "0",
-            Some(("looks", v)) => config.use_appearance = v != "0",
+            Some(("appearance" | "looks", v)) => config.use_appearance = v != "0",
             Some(("heights", v)) => config.use_height_prior = v != "0",
-            Some(("sure", v)) => config.high_score = Some(v.parse()?),
+            Some(("high-score" | "sure", v)) => config.high_score = Some(v.parse()?),
             Some(("hits", v)) => config.min_hits = v.parse()?,
             Some(("lost", v)) => config.max_lost_ns = (v.parse::<f64>()? * 1e9) as u64,
             Some(("shift", v)) => shift = v.parse()?,

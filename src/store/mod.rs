@@ -1,6 +1,6 @@
 //! Where a gallery is kept, and how the elements of a process find it.
 //!
-//! In memory it is a [`crate::core::identity::Gallery`] behind a lock. With a location, the persistence worker ([`persistence`]) writes
+//! In memory it is a [`crate::core::identity::Gallery`] behind a lock. With a location, the persistence worker (`persistence`) writes
 //! its changes to a database and reads the changes of others; streaming threads never wait for it.
 
 pub mod archive;

@@ -538,7 +538,7 @@ fn the_command_says_what_is_wrong_with_its_input() {
         ),
         (
             vec![path("door.txt"), path("bad.txt")],
-            "bad.txt, line 2: id -1 names nobody",
+            "bad.txt, line 2: id -1 is not an identity",
         ),
         (
             vec![path("door.txt"), path("none.txt")],

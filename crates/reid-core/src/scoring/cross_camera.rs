@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{clear::matches, timeline::Timeline};
 
 /// Scores over all pairs of found boxes in different cameras. A box counts when it matches a true box
-/// ([`matches`]): what the detector missed or invented is left to the other scores.
+/// ([`matches()`]): what the detector missed or invented is left to the other scores.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct CrossCameraScores {
     /// Of the pairs with one id, the share of one person; the rest are false merges. `None` when no

@@ -93,7 +93,7 @@ pub struct Models {
     pub detector: Option<String>,
     /// The embedder's .onnx file; `none`: people are followed by motion only.
     pub embedder: Option<String>,
-    /// Where models run: cpu, cuda[:N], tensorrt[:N] or openvino[:DEVICE].
+    /// Where models run: `cpu`, `cuda[:N]`, `tensorrt[:N]` or `openvino[:DEVICE]`.
     pub device: Option<String>,
     /// Threads that one inference uses; 0: chosen by the number of cores.
     pub threads: u32,
