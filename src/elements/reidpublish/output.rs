@@ -142,11 +142,11 @@ impl Output {
         false
     }
 
-    /// Writes the lines of a frame at `time_ns` of the stream.
+    /// Writes the lines of a frame at `time_ns` of the stream. A message has no end of line.
     pub fn write(&mut self, text: String, time_ns: u64) -> io::Result<()> {
         #[cfg(feature = "mqtt")]
         if let Some(broker) = &self.broker {
-            broker.push_frame(text);
+            broker.push_frame(text.trim_end().to_owned());
             return Ok(());
         }
         self.writer.write_all(text.as_bytes())?;
@@ -162,7 +162,7 @@ impl Output {
     pub fn write_event(&mut self, text: String, time_ns: u64) -> io::Result<()> {
         #[cfg(feature = "mqtt")]
         if let Some(broker) = &self.broker {
-            broker.push_event(text);
+            broker.push_event(text.trim_end().to_owned());
             return Ok(());
         }
         self.write(text, time_ns)
