@@ -144,7 +144,10 @@ impl Reader {
     pub fn of(&self, topic: &str) -> Vec<String> {
         let text = fs::read_to_string(&self.file).unwrap();
         let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
-        assert!(!whole.contains("\n\n"), "a message ends with a line of its own");
+        assert!(
+            !whole.contains("\n\n"),
+            "a message ends with a line of its own"
+        );
         let messages = whole.lines().filter_map(|line| line.split_once(' '));
         messages
             .filter(|(of, _)| *of == topic)
