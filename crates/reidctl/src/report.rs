@@ -108,12 +108,16 @@ fn write(path: &PathBuf, lines: &[Line]) -> io::Result<()> {
 
 /// Everybody who is in the lines, by the id that was theirs in the end.
 fn collect(lines: &[Line]) -> BTreeMap<u64, Seen> {
-    let merged = merges(lines);
+    let (merged, corrected) = (merges(lines), corrections(lines));
     let mut all: BTreeMap<u64, Seen> = BTreeMap::new();
     for (line, reid) in identified(lines) {
-        let Some(id) = reid["global_id"].as_u64() else {
+        let Some(given) = reid["global_id"].as_u64() else {
             continue;
         };
+        let id = corrected
+            .get(&track(&line.value, reid))
+            .copied()
+            .unwrap_or(given);
         let seen = all.entry(survivor(&merged, id)).or_insert_with(|| Seen {
             first_ns: line.time_ns,
             ..Seen::default()
@@ -134,9 +138,34 @@ fn identified(lines: &[Line]) -> impl Iterator<Item = (&Line, &Value)> {
     })
 }
 
-/// Which id each merged one became, by what the later lines say of earlier ids.
+/// A track: the stream, the camera, the track's number.
+type Track = (String, String, u64);
+
+fn track(line: &Value, about: &Value) -> Track {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let number = about["track_id"].as_u64().unwrap_or(0);
+    (text(&line["source"]), text(&about["camera"]), number)
+}
+
+/// The lines that say what became of identities: `event`, with its `from` and `into`.
+fn changes<'a>(lines: &'a [Line], event: &'a str) -> impl Iterator<Item = (&'a Value, u64, u64)> {
+    let lines = lines.iter().map(|line| &line.value);
+    let lines = lines.filter(move |line| line["event"] == event);
+    lines.filter_map(|line| Some((line, line["from"].as_u64()?, line["into"].as_u64()?)))
+}
+
+/// The id of each corrected track, from its beginning.
+fn corrections(lines: &[Line]) -> BTreeMap<Track, u64> {
+    let all = changes(lines, "corrected").map(|(line, _, into)| (track(line, line), into));
+    all.collect()
+}
+
+/// Which id each merged one became, by the lines that say so and by what later ones say of earlier ids.
 fn merges(lines: &[Line]) -> BTreeMap<u64, u64> {
-    let mut merged = BTreeMap::new();
+    let mut merged: BTreeMap<u64, u64> = changes(lines, "merged")
+        .filter(|(_, from, into)| from != into)
+        .map(|(_, from, into)| (from, into))
+        .collect();
     for (_, reid) in identified(lines) {
         let previous = reid["previous_ids"].as_array().into_iter().flatten();
         let previous = previous.filter_map(Value::as_u64);
@@ -230,6 +259,33 @@ mod tests {
             r#"{"global_id":2,"previous_ids":[1]}"#,
         ]));
         assert_eq!(odd.values().map(|seen| seen.frames).sum::<u64>(), 2);
+    }
+
+    #[test]
+    fn changes_that_come_as_lines_of_their_own_count() {
+        let reid = |id, track| {
+            format!(
+                r#"{{"source":"s","timestamp":1,"objects":[{{"reid":{{"global_id":{id},"track_id":{track},"camera":"a"}}}}]}}"#
+            )
+        };
+        let texts = [
+            reid(1, 1),
+            reid(2, 2),
+            reid(3, 3),
+            r#"{"event":"merged","from":2,"into":1,"source":"s","timestamp":2}"#.to_owned(),
+            // The third track was the fifth person all the time, who is the fourth.
+            r#"{"event":"corrected","from":3,"into":5,"camera":"a","track_id":3,"source":"s","timestamp":3}"#.to_owned(),
+            r#"{"event":"merged","from":5,"into":4,"source":"s","timestamp":4}"#.to_owned(),
+            // Another stream's third track is another.
+            reid(6, 7).replace("\"s\"", "\"t\""),
+        ];
+        let lines: Vec<Line> = texts
+            .iter()
+            .map(|text| line(text.as_bytes()).unwrap())
+            .collect();
+        let all = collect(&lines);
+        let frames: Vec<(u64, u64)> = all.iter().map(|(id, seen)| (*id, seen.frames)).collect();
+        assert_eq!(frames, [(1, 2), (4, 1), (6, 1)]);
     }
 
     #[test]
