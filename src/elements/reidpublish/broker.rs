@@ -109,6 +109,8 @@ struct Shared {
     /// Something is waiting, or it is closing time.
     wake: Notify,
     closing: Notify,
+    /// The broker has acknowledged another message.
+    settled: Notify,
     /// Messages that the broker has acknowledged.
     acknowledged: AtomicU64,
 }
@@ -262,6 +264,7 @@ impl Session {
 
     /// Hands messages to the client, which takes a few ahead, until closing time.
     async fn send(&self, client: &AsyncClient) {
+        let mut handed = 0;
         while let Some((kind, text)) = self.shared.next().await {
             let topic = match kind {
                 Kind::Frame => self.topic.clone(),
@@ -269,6 +272,7 @@ impl Session {
                 Kind::Status => status(&self.topic),
             };
             let is_retained = kind == Kind::Status;
+            handed += 1;
             // Fails only when the other half is gone.
             let _ = client
                 .publish(topic, QoS::AtLeastOnce, is_retained, text)
@@ -276,6 +280,11 @@ impl Session {
         }
         let topic = status(&self.topic);
         let _ = client.publish(topic, QoS::AtLeastOnce, true, OFFLINE).await;
+        handed += 1;
+        // A connection that closes with acknowledgements unread is reset, and the broker loses what it has not read yet.
+        while self.shared.acknowledged.load(Ordering::Relaxed) < handed {
+            self.shared.settled.notified().await;
+        }
         let _ = client.disconnect().await;
     }
 
@@ -300,6 +309,7 @@ impl Session {
                 }
                 Ok(Event::Incoming(Packet::PubAck(_))) => {
                     self.shared.acknowledged.fetch_add(1, Ordering::Relaxed);
+                    self.shared.settled.notify_one();
                 }
                 Ok(Event::Outgoing(Outgoing::Disconnect)) => return,
                 Ok(_) => {}
