@@ -5,10 +5,10 @@
 //! pictures (MATRIX, true boxes; retail-0267, retail-0248, OSNet x0.25), so no fixed threshold fits.
 //! Relative to the impostor mean, in units of the distance from it to 1, the three are similar; that is the scale here.
 //!
-//! The identifiers with `strangers` are impostor pairs, those with `self` and `selves` genuine pairs within one track.
+//! Genuine pairs here are of one track, impostor pairs of one frame, unless said otherwise.
 
 /// Impostors' mean cosine before anything was seen: between the three measured models above.
-const PRIOR_STRANGERS: f64 = 0.35;
+const PRIOR_IMPOSTOR: f64 = 0.35;
 /// How many pairs that belief is worth. Small: the first frame with three people should already count.
 const PRIOR_PAIRS: f64 = 4.0;
 /// How many pairs the scores of people who came one after another are worth at most: that they are two is likely, not
@@ -21,11 +21,11 @@ const PRIOR_SPREAD_PAIRS: f64 = 20.0;
 /// The spread is never believed to be narrower than this part of (1 - mean): a few look-alike frames prove nothing.
 const MIN_SPREAD: f64 = 0.1;
 /// Same-track scores before any were seen, on the same scale: 0.60, 0.56, 0.50 (MATRIX, one view).
-const PRIOR_SELF: f64 = 0.55;
+const PRIOR_GENUINE: f64 = 0.55;
 /// Likewise of a single crop with the mean of its track: a crop has noise that a mean has not.
 const PRIOR_CROP: f64 = 0.5;
 /// How many pairs either is worth.
-const PRIOR_SELF_PAIRS: f64 = 20.0;
+const PRIOR_GENUINE_PAIRS: f64 = 20.0;
 /// One and the same person across cameras before any were seen, as a part of the distance between impostors and one track
 /// with itself: 0.50 (MATRIX, true boxes, retail-0267), 0.58 (pose2sim).
 const PRIOR_ACROSS: f64 = 0.55;
@@ -34,9 +34,9 @@ const PRIOR_ACROSS_PEOPLE: f64 = 10.0;
 /// People across cameras are never expected to be more alike than this: those who were recognised for certain, and teach
 /// it, are the more alike half.
 const MAX_ACROSS: f64 = 0.85;
-/// Spread of a person's cosines with itself within a track before any were seen, as a part of (1 - strangers' mean):
+/// Spread of a person's cosines with itself within a track before any were seen, as a part of (1 - impostors' mean):
 /// 0.1 to 0.15 on TC-pedestrians (retail-0267, four detectors).
-const PRIOR_SELF_SPREAD: f64 = 0.12;
+const PRIOR_GENUINE_SPREAD: f64 = 0.12;
 /// The upper tenth of impostor scores is modelled separately: in a normal distribution it begins this many deviations above the mean.
 pub const TAIL_BEGINS: f32 = 1.28;
 /// The part of impostors above that.
@@ -149,8 +149,10 @@ impl Tail {
 /// The learnt scale of one model's scores.
 #[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct ScoreScale {
-    strangers: Running,
-    selves: Running,
+    #[serde(alias = "strangers")]
+    impostors: Running,
+    #[serde(alias = "selves")]
+    genuine: Running,
     /// Of a track and the people that it is probably not.
     #[serde(default)]
     others: Running,
@@ -173,17 +175,17 @@ pub struct ScoreScale {
 
 impl ScoreScale {
     /// Takes in the cosine of two boxes of one frame: two people for certain.
-    pub fn add_strangers(&mut self, cosine: f32) {
-        self.add_strangers_again(cosine, 0);
+    pub fn add_impostors(&mut self, cosine: f32) {
+        self.add_impostors_again(cosine, 0);
     }
 
     /// Likewise of two people who were compared `before` times already: the same pair adds little about impostors in general.
-    pub fn add_strangers_again(&mut self, cosine: f32, before: u32) {
+    pub fn add_impostors_again(&mut self, cosine: f32, before: u32) {
         if cosine.is_finite() {
             let weight = 1.0 / (1.0 + f64::from(before));
-            self.strangers.add(f64::from(cosine), weight);
+            self.impostors.add(f64::from(cosine), weight);
             let excess = self.deviations(cosine) - TAIL_BEGINS;
-            if excess > 0.0 && self.strangers.weight >= TAIL_PAIRS {
+            if excess > 0.0 && self.impostors.weight >= TAIL_PAIRS {
                 self.excess.add(f64::from(excess), weight);
             }
         }
@@ -197,9 +199,9 @@ impl ScoreScale {
     }
 
     /// Takes in the cosine of two moments of one track: one person as good as certain.
-    pub fn add_self(&mut self, cosine: f32) {
+    pub fn add_genuine(&mut self, cosine: f32) {
         if cosine.is_finite() {
-            self.selves.add(f64::from(cosine), 1.0);
+            self.genuine.add(f64::from(cosine), 1.0);
         }
     }
 
@@ -211,13 +213,13 @@ impl ScoreScale {
     }
 
     /// Mean cosine between the mean of this many crops and a longer track of the same person.
-    pub fn self_mean_of(&self, crops: u32) -> f32 {
-        let strangers = f64::from(self.strangers_mean());
-        let prior = strangers + PRIOR_CROP * (1.0 - strangers);
+    pub fn genuine_mean_of(&self, crops: u32) -> f32 {
+        let impostors = f64::from(self.impostor_mean());
+        let prior = impostors + PRIOR_CROP * (1.0 - impostors);
         let seen = self.crops.weight;
         let single =
-            (prior * PRIOR_SELF_PAIRS + self.crops.mean * seen) / (PRIOR_SELF_PAIRS + seen);
-        let mean = self.self_mean();
+            (prior * PRIOR_GENUINE_PAIRS + self.crops.mean * seen) / (PRIOR_GENUINE_PAIRS + seen);
+        let mean = self.genuine_mean();
         mean - (mean - single as f32).max(0.0) / crops.max(1) as f32
     }
 
@@ -274,22 +276,22 @@ impl ScoreScale {
     }
 
     /// Mean impostor cosine.
-    pub fn strangers_mean(&self) -> f32 {
+    pub fn impostor_mean(&self) -> f32 {
         let (seen, others) = (
-            self.strangers.weight,
+            self.impostors.weight,
             self.others.weight.min(MAX_OTHERS_PAIRS),
         );
         let sum =
-            PRIOR_STRANGERS * PRIOR_PAIRS + self.strangers.mean * seen + self.others.mean * others;
+            PRIOR_IMPOSTOR * PRIOR_PAIRS + self.impostors.mean * seen + self.others.mean * others;
         (sum / (PRIOR_PAIRS + seen + others)) as f32
     }
 
     /// Standard deviation of impostor cosines.
-    pub fn strangers_spread(&self) -> f32 {
-        let room = f64::from(1.0 - self.strangers_mean()).max(1e-3);
+    pub fn impostor_spread(&self) -> f32 {
+        let room = f64::from(1.0 - self.impostor_mean()).max(1e-3);
         let prior = (PRIOR_SPREAD * room).powi(2);
-        let weight = PRIOR_SPREAD_PAIRS + self.strangers.weight;
-        let variance = (prior * PRIOR_SPREAD_PAIRS + self.strangers.sum_of_squares) / weight;
+        let weight = PRIOR_SPREAD_PAIRS + self.impostors.weight;
+        let variance = (prior * PRIOR_SPREAD_PAIRS + self.impostors.sum_of_squares) / weight;
         variance.sqrt().max(MIN_SPREAD * room) as f32
     }
 
@@ -309,50 +311,51 @@ impl ScoreScale {
     }
 
     /// Mean cosine of one person with itself within a track.
-    pub fn self_mean(&self) -> f32 {
-        let strangers = f64::from(self.strangers_mean());
-        let prior = strangers + PRIOR_SELF * (1.0 - strangers);
-        let seen = self.selves.weight;
-        ((prior * PRIOR_SELF_PAIRS + self.selves.mean * seen) / (PRIOR_SELF_PAIRS + seen)) as f32
+    pub fn genuine_mean(&self) -> f32 {
+        let impostors = f64::from(self.impostor_mean());
+        let prior = impostors + PRIOR_GENUINE * (1.0 - impostors);
+        let seen = self.genuine.weight;
+        ((prior * PRIOR_GENUINE_PAIRS + self.genuine.mean * seen) / (PRIOR_GENUINE_PAIRS + seen))
+            as f32
     }
 
     /// Standard deviation of the cosines of one person with itself within a track.
-    pub fn self_spread(&self) -> f32 {
-        let room = f64::from(1.0 - self.strangers_mean()).max(1e-3);
-        let prior = (PRIOR_SELF_SPREAD * room).powi(2);
-        let weight = PRIOR_SELF_PAIRS + self.selves.weight;
-        ((prior * PRIOR_SELF_PAIRS + self.selves.sum_of_squares) / weight).sqrt() as f32
+    pub fn genuine_spread(&self) -> f32 {
+        let room = f64::from(1.0 - self.impostor_mean()).max(1e-3);
+        let prior = (PRIOR_GENUINE_SPREAD * room).powi(2);
+        let weight = PRIOR_GENUINE_PAIRS + self.genuine.weight;
+        ((prior * PRIOR_GENUINE_PAIRS + self.genuine.sum_of_squares) / weight).sqrt() as f32
     }
 
     /// True when a cosine clearly says that two crops are not of one person: it is near the impostors and far below genuine
     /// scores. False before enough of both was seen.
     pub fn contradicts(&self, cosine: f32) -> bool {
-        let (strangers, selves) = self.pairs();
-        strangers + selves >= ENOUGH_PAIRS
-            && selves > 0.0
-            && self.self_mean() - self.strangers_mean() >= MIN_GAP
+        let (impostors, genuine) = self.pairs();
+        impostors + genuine >= ENOUGH_PAIRS
+            && genuine > 0.0
+            && self.genuine_mean() - self.impostor_mean() >= MIN_GAP
             && self.position(cosine) < CONTRADICTION
-            && cosine < self.self_mean() - SELF_DEVIATIONS * self.self_spread()
+            && cosine < self.genuine_mean() - SELF_DEVIATIONS * self.genuine_spread()
     }
 
     /// Distance of a cosine above the impostor mean, in impostor standard deviations.
     pub fn deviations(&self, cosine: f32) -> f32 {
-        (cosine - self.strangers_mean()) / self.strangers_spread()
+        (cosine - self.impostor_mean()) / self.impostor_spread()
     }
 
     /// Position of a cosine between impostors (0) and genuine pairs of one track (1); may be outside.
     pub fn position(&self, cosine: f32) -> f32 {
-        let (strangers, own) = (self.strangers_mean(), self.self_mean());
+        let (impostors, own) = (self.impostor_mean(), self.genuine_mean());
         // Two means that coincide tell nobody apart.
-        if own - strangers < MIN_GAP {
+        if own - impostors < MIN_GAP {
             return 0.0;
         }
-        (cosine - strangers) / (own - strangers)
+        (cosine - impostors) / (own - impostors)
     }
 
     /// Number of impostor and genuine pairs seen, faded ones not counted.
     pub fn pairs(&self) -> (f32, f32) {
-        (self.strangers.weight as f32, self.selves.weight as f32)
+        (self.impostors.weight as f32, self.genuine.weight as f32)
     }
 }
 

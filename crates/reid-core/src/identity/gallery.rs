@@ -266,7 +266,7 @@ impl Gallery {
                 };
                 let before = compared(a.track).min(compared(b.track));
                 if let (Some(cosine), Some(space)) = (cosine, self.space_mut(&ours)) {
-                    space.scale.add_strangers_again(cosine, before);
+                    space.scale.add_impostors_again(cosine, before);
                 }
             }
         }
@@ -306,7 +306,7 @@ impl Gallery {
                 space.scale.add_crop(cosine);
             }
             if let Some(own) = own {
-                space.scale.add_self(own.cosine);
+                space.scale.add_genuine(own.cosine);
                 space.variation.add(&own.change);
             }
         }

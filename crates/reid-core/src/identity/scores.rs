@@ -91,7 +91,7 @@ impl Scorer {
     /// Says that a part of what all vectors have in common is not taken off: with few people known nobody can tell what that is.
     pub fn keep_common(&mut self, scale: &ScoreScale, left: f32) {
         if !self.is_fixed {
-            let strangers = scale.strangers_mean().clamp(0.0, 0.95);
+            let strangers = scale.impostor_mean().clamp(0.0, 0.95);
             let common = left * left * strangers;
             self.common = common / (common + 1.0 - strangers);
         }

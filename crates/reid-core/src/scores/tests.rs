@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn models_of_any_range_end_up_on_one_scale() {
-    // Mean of strangers, their spread, mean of selves; MATRIX, true boxes.
+    // Mean of impostor scores, their spread, mean of genuine scores; MATRIX, true boxes.
     for (mean, spread, own) in [
         (0.345, 0.131, 0.732),
         (0.424, 0.132, 0.738),
@@ -13,11 +13,11 @@ fn models_of_any_range_end_up_on_one_scale() {
         let mut scale = ScoreScale::default();
         for i in 0..500 {
             let swing = if i % 2 == 0 { spread } else { -spread };
-            scale.add_strangers(mean + swing);
-            scale.add_self(own);
+            scale.add_impostors(mean + swing);
+            scale.add_genuine(own);
         }
-        assert!((scale.strangers_mean() - mean).abs() < 0.01);
-        assert!((scale.strangers_spread() - spread).abs() < 0.01);
+        assert!((scale.impostor_mean() - mean).abs() < 0.01);
+        assert!((scale.impostor_spread() - spread).abs() < 0.01);
         assert!((scale.deviations(mean + 2.0 * spread) - 2.0).abs() < 0.2);
         assert!((scale.position(own) - 1.0).abs() < 0.05);
     }
@@ -27,8 +27,8 @@ fn models_of_any_range_end_up_on_one_scale() {
 fn a_model_that_sees_no_difference_says_nothing() {
     let mut scale = ScoreScale::default();
     for _ in 0..1000 {
-        scale.add_strangers(0.99);
-        scale.add_self(0.995);
+        scale.add_impostors(0.99);
+        scale.add_genuine(0.995);
     }
     assert_eq!(scale.position(0.995), 0.0);
 }
@@ -39,14 +39,14 @@ fn only_what_is_known_can_contradict() {
     assert!(!scale.contradicts(-1.0));
     for i in 0..200 {
         let swing = if i % 2 == 0 { 0.05 } else { -0.05 };
-        scale.add_strangers(0.1 + swing);
-        scale.add_self(0.85 + swing);
+        scale.add_impostors(0.1 + swing);
+        scale.add_genuine(0.85 + swing);
     }
     assert!(scale.contradicts(0.2));
     assert!(!scale.contradicts(0.5));
     // An embedder that scatters widely contradicts nobody by so little.
     for i in 0..2000 {
-        scale.add_self(if i % 2 == 0 { 0.2 } else { 0.9 });
+        scale.add_genuine(if i % 2 == 0 { 0.2 } else { 0.9 });
     }
     assert!(!scale.contradicts(0.2));
 }
@@ -54,8 +54,8 @@ fn only_what_is_known_can_contradict() {
 #[test]
 fn what_is_no_number_is_not_learnt() {
     let mut scale = ScoreScale::default();
-    scale.add_strangers(f32::NAN);
-    scale.add_self(f32::INFINITY);
+    scale.add_impostors(f32::NAN);
+    scale.add_genuine(f32::INFINITY);
     assert_eq!(scale, ScoreScale::default());
 }
 
@@ -63,8 +63,8 @@ fn what_is_no_number_is_not_learnt() {
 fn likeness_across_cameras_is_learnt_and_never_believed_to_be_complete() {
     let mut scale = ScoreScale::default();
     for _ in 0..500 {
-        scale.add_strangers(0.3);
-        scale.add_self(0.9);
+        scale.add_impostors(0.3);
+        scale.add_genuine(0.9);
     }
     assert!((scale.across() - 0.55).abs() < 1e-6);
     (0..100).for_each(|_| scale.add_across(0.3 + 0.7 * 0.6));
@@ -75,7 +75,7 @@ fn likeness_across_cameras_is_learnt_and_never_believed_to_be_complete() {
 }
 
 #[test]
-fn the_tail_of_strangers_is_learnt() {
+fn the_tail_of_impostor_scores_is_learnt() {
     for (width, shape) in [(0.5, 0.0001), (0.8, -0.05), (0.7, -0.25)] {
         let mut scale = ScoreScale::default();
         let mut state = 7_u32;
@@ -89,7 +89,7 @@ fn the_tail_of_strangers_is_learnt() {
                 let rarer = 0.1 / (1.0 - chance);
                 1.28 + width / shape * (rarer.powf(shape) - 1.0)
             };
-            scale.add_strangers(0.3 + 0.1 * deviations);
+            scale.add_impostors(0.3 + 0.1 * deviations);
         }
         let tail = scale.tail();
         let truth = Tail {
@@ -116,7 +116,7 @@ fn a_tail_goes_on_falling_beyond_its_end() {
     assert!((parts[0] - IN_TAIL.ln()).abs() < 1e-6);
     let mut scale = ScoreScale::default();
     let before = scale.tail();
-    (0..5).for_each(|_| scale.add_strangers(0.9));
+    (0..5).for_each(|_| scale.add_impostors(0.9));
     assert_eq!(scale.tail(), before, "too few to tell");
 }
 
@@ -124,11 +124,24 @@ fn a_tail_goes_on_falling_beyond_its_end() {
 fn memory_fades() {
     let mut scale = ScoreScale::default();
     for _ in 0..5000 {
-        scale.add_strangers(0.2);
+        scale.add_impostors(0.2);
     }
     for _ in 0..20_000 {
-        scale.add_strangers(0.6);
+        scale.add_impostors(0.6);
     }
-    assert!((scale.strangers_mean() - 0.6).abs() < 0.01);
-    assert!(scale.strangers_spread() < 0.08);
+    assert!((scale.impostor_mean() - 0.6).abs() < 0.01);
+    assert!(scale.impostor_spread() < 0.08);
+}
+
+#[test]
+fn scales_that_were_kept_under_the_former_names_are_read() {
+    let mut scale = ScoreScale::default();
+    scale.add_impostors(0.3);
+    scale.add_genuine(0.8);
+    let kept = serde_json::to_string(&scale).unwrap();
+    assert!(kept.contains("impostors") && kept.contains("genuine"));
+    let former = kept
+        .replace("\"impostors\"", "\"strangers\"")
+        .replace("\"genuine\"", "\"selves\"");
+    assert_eq!(serde_json::from_str::<ScoreScale>(&former).unwrap(), scale);
 }

@@ -294,7 +294,7 @@ impl Tracker {
                 && cosine.is_some_and(|c| self.appearance_scale.position(c) < FAMILIAR);
             let is_familiar = agrees != Some(false) && !unlike;
             if let Some(cosine) = cosine.filter(|_| is_familiar) {
-                self.appearance_scale.add_self(cosine);
+                self.appearance_scale.add_genuine(cosine);
             }
             let sight = Sight {
                 agrees,

@@ -54,7 +54,7 @@ impl Tracker {
         for (i, a) in seen.iter().enumerate() {
             for b in &seen[..i] {
                 if let Some(cosine) = impostor_cosine(a, b) {
-                    self.appearance_scale.add_strangers(cosine);
+                    self.appearance_scale.add_impostors(cosine);
                 }
             }
         }
