@@ -196,21 +196,11 @@ fn files_have_one_subject() {
     const LINES: usize = 500;
     /// How a longer file says why at its top.
     const REASON: &str = "//! Long because ";
-    /// Files whose reason stands here: an identity is one decision, and what is weighed for it is weighed together.
-    const ONE_DECISION: [&str; 6] = [
-        "crates/reid-core/src/identity/evidence/floor.rs",
-        "crates/reid-core/src/identity/gallery.rs",
-        "crates/reid-core/src/identity/ledger/journal.rs",
-        "crates/reid-core/src/identity/ledger/journal_tests.rs",
-        "crates/reid-core/src/identity/resolve/scene.rs",
-        "crates/reid-core/src/identity/tests.rs",
-    ];
     let mut long = Vec::new();
     for source in ["src", "crates"].into_iter().flat_map(sources) {
         let lines = source.text.lines().count();
         let mut top = source.text.lines().take_while(|l| l.starts_with("//!"));
-        let is_explained =
-            ONE_DECISION.contains(&&*source.path) || top.any(|line| line.starts_with(REASON));
+        let is_explained = top.any(|line| line.starts_with(REASON));
         if lines > LINES && !is_explained {
             long.push(format!("{}: {lines} lines", source.path));
         }

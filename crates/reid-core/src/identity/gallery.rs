@@ -1,4 +1,6 @@
 //! The gallery: cameras, the people they see, and what happens in a frame, step by step.
+//!
+//! Long because the steps of one frame stand in the order in which they are taken.
 
 use std::{collections::BTreeMap, sync::Arc};
 

@@ -1,4 +1,6 @@
 //! The gallery against people whose truth is known.
+//!
+//! Long because these are the scenes in which the whole gallery is tried.
 
 use std::collections::HashMap;
 

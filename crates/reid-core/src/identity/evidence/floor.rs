@@ -5,6 +5,8 @@
 //! tracks of two cameras could be one person (RANSAC, Fischler and Bolles 1981), a few guesses a frame. It is believed
 //! when it explains most of what both cameras see, and much less of it when one camera's pictures are put at another
 //! time; and no longer when it stops to do so (a camera was moved). Cameras that see different places never get one.
+//!
+//! Long because finding a common floor, checking it and scoring with it share the pairs of feet that they weigh.
 
 use std::collections::{BTreeMap, VecDeque};
 

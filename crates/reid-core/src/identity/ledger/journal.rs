@@ -4,6 +4,8 @@
 //! time, by the thread that writes. So noting costs a set insertion, several changes of one person between two writes are
 //! one, and a slow store makes nothing grow beyond the people that are known, [`MAX_SPANS`] sightings and
 //! [`super::MAX_THUMBNAILS`] pictures.
+//!
+//! Long because all that is written down for a store, and how it is taken back on failure, is one list of cases.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},

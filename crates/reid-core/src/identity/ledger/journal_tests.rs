@@ -1,4 +1,6 @@
 //! What a gallery writes down, and what it makes of what others wrote.
+//!
+//! Long because every case of the journal is played through once.
 
 use std::collections::BTreeSet;
 

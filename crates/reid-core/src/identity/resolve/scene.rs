@@ -1,4 +1,6 @@
 //! Who is compared with whom, and what all evidence says about each pair.
+//!
+//! Long because all evidence about a pair is weighed in one place.
 
 use std::collections::{BTreeMap, BTreeSet};
 
