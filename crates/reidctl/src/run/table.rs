@@ -63,15 +63,21 @@ impl Table {
 fn show(frame: &mut Frame, statuses: &[Status], events: &VecDeque<Arc<Note>>) {
     let heights = [Constraint::Min(4), Constraint::Length(EVENTS as u16 + 2)];
     let [upper, lower] = Layout::vertical(heights).areas(frame.area());
+    // What is wrong with a camera has the rest of the line.
+    let longest = statuses
+        .iter()
+        .map(|status| status.name.chars().count())
+        .max();
+    let names = longest.unwrap_or(0).clamp(6, 24) as u16;
     let widths = [
-        Constraint::Min(12),
+        Constraint::Length(names),
         Constraint::Length(9),
         Constraint::Length(6),
         Constraint::Length(8),
         Constraint::Length(8),
         Constraint::Length(6),
         Constraint::Length(8),
-        Constraint::Min(20),
+        Constraint::Fill(1),
     ];
     let header = [
         "camera", "state", "fps", "latency", "in view", "today", "restarts", "",
@@ -119,14 +125,18 @@ mod tests {
         let board = Board::default();
         let mut notes = board.listen();
         let door = board.add("door", "test:0".into());
-        board.turn(&door, Condition::Waiting, Some("no route".into()));
+        board.turn(
+            &door,
+            Condition::Waiting,
+            Some("Could not open resource for reading and writing.".into()),
+        );
         let events = VecDeque::from([notes.try_recv().unwrap()]);
-        let mut terminal = Terminal::new(TestBackend::new(100, 24)).unwrap();
+        let mut terminal = Terminal::new(TestBackend::new(120, 24)).unwrap();
         terminal
             .draw(|frame| show(frame, &board.statuses(), &events))
             .unwrap();
         let drawn = terminal.backend().to_string();
-        for part in ["door", "waiting", "no route", "q ends"] {
+        for part in ["door", "waiting", "reading and writing.", "q ends"] {
             assert!(drawn.contains(part), "no {part} in\n{drawn}");
         }
     }
