@@ -339,9 +339,9 @@ fn what_scores_mean_outlives_restarts_and_goes_with_the_last_person() {
     };
     let after = learnt();
     for (which, what) in [
-        ("strangers", "weight"),
-        ("strangers", "mean"),
-        ("selves", "mean"),
+        ("impostors", "weight"),
+        ("impostors", "mean"),
+        ("genuine", "mean"),
     ] {
         let [old, new] = [&before[0], &after[0]].map(|text| number(text, which, what));
         assert!((old - new).abs() < 1e-9, "{which} {what}: {old} {new}");
