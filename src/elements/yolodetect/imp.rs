@@ -411,7 +411,21 @@ impl YoloDetect {
         buffer: &gst::BufferRef,
         settings: &Settings,
     ) -> Result<Option<Job<Worker>>, gst::FlowError> {
-        let is_late = self.live.is_late(&*self.obj(), buffer);
+        if !self.is_due(buffer, settings)? {
+            return Ok(None);
+        }
+        if self.live.is_late(&*self.obj(), buffer) {
+            self.stats().late += 1;
+            return Ok(None);
+        }
+        let mut state = self.state();
+        let state = state.as_mut().ok_or(gst::FlowError::Flushing)?;
+        state.notes.skipped = 0;
+        state.take_job().map(Some)
+    }
+
+    /// Counts a frame. Whether the interval wants it inferred.
+    fn is_due(&self, buffer: &gst::BufferRef, settings: &Settings) -> Result<bool, gst::FlowError> {
         let mut state = self.state();
         let state = state.as_mut().ok_or(gst::FlowError::Flushing)?;
         state.info()?;
@@ -419,15 +433,7 @@ impl YoloDetect {
         state.notes.skipped = state.notes.skipped.saturating_add(1);
         // A gap has no picture worth looking at.
         let is_gap = buffer.flags().contains(gst::BufferFlags::GAP);
-        if is_gap || state.notes.skipped < settings.inference_interval {
-            return Ok(None);
-        }
-        if is_late {
-            self.stats().late += 1;
-            return Ok(None);
-        }
-        state.notes.skipped = 0;
-        state.take_job().map(Some)
+        Ok(!is_gap && state.notes.skipped >= settings.inference_interval)
     }
 
     /// People who lie on their sides are not found, and a file may only say that its picture is to be turned.
