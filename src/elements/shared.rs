@@ -1,6 +1,7 @@
 //! Common parts of all elements.
 
 use gst::prelude::*;
+use gst_base::prelude::*;
 
 /// Who made the elements, as `gst-inspect-1.0` shows it.
 pub(super) const AUTHOR: &str = "The gst-plugin-reid developers";
@@ -28,4 +29,10 @@ pub(super) fn refuse_crop(query: &mut gst::query::Allocation) {
     while let Some(index) = query.find_allocation_meta::<gst_video::VideoCropMeta>() {
         query.remove_nth_allocation_meta(index);
     }
+}
+
+/// Whether frames come as they are taken: upstream's answer to a latency query.
+pub(super) fn is_upstream_live(element: &gst_base::BaseTransform) -> bool {
+    let mut query = gst::query::Latency::new();
+    element.sink_pad().peer_query(&mut query) && query.result().0
 }

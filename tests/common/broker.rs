@@ -87,20 +87,19 @@ impl Broker {
         }
     }
 
+    /// One of mosquitto's clients, logged in.
+    fn client(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        let port = self.port.to_string();
+        command.args(["-h", "127.0.0.1", "-p", &port, "-u", USER, "-P", PASSWORD]);
+        command
+    }
+
     /// Reads everything below `reid/` into a file, a line each: topic, a blank, message.
     pub fn reader(&self, name: &str) -> Reader {
         let file = self.folder.path().join(name);
-        let program = Command::new("mosquitto_sub")
-            .args([
-                "-h",
-                "127.0.0.1",
-                "-p",
-                &self.port.to_string(),
-                "-u",
-                USER,
-                "-P",
-                PASSWORD,
-            ])
+        let program = self
+            .client("mosquitto_sub")
             .args(["-q", "1", "-t", "reid/#", "-t", "test/ready", "-F", "%t %p"])
             .stdout(fs::File::create(&file).unwrap())
             .spawn()
@@ -108,17 +107,8 @@ impl Broker {
         let reader = Reader { program, file };
         // Subscribed when its own message comes back; it is sent again until then.
         wait_for("the reader", || {
-            let sent = Command::new("mosquitto_pub")
-                .args([
-                    "-h",
-                    "127.0.0.1",
-                    "-p",
-                    &self.port.to_string(),
-                    "-u",
-                    USER,
-                    "-P",
-                    PASSWORD,
-                ])
+            let sent = self
+                .client("mosquitto_pub")
                 .args(["-t", "test/ready", "-m", "ready"])
                 .status();
             sent.unwrap().success() && !reader.of("test/ready").is_empty()

@@ -9,7 +9,7 @@ use gst::prelude::*;
 use gst_base::prelude::*;
 
 use super::pace::{Pace, Times};
-use crate::sync::lock;
+use crate::{elements::shared::is_upstream_live, sync::lock};
 
 /// Keeps an element in time. Its lock is held for a moment only, never over a query or an event.
 #[derive(Debug, Default)]
@@ -108,10 +108,4 @@ impl Live {
             stats.set(name, ms(percent));
         }
     }
-}
-
-/// Whether frames come as they are taken.
-fn is_upstream_live(element: &gst_base::BaseTransform) -> bool {
-    let mut query = gst::query::Latency::new();
-    element.sink_pad().peer_query(&mut query) && query.result().0
 }

@@ -202,7 +202,7 @@ impl BaseTransformImpl for ReidPublish {
                 }
             }
             gst::EventView::Segment(_) => {
-                let is_live = self.is_upstream_live();
+                let is_live = crate::elements::shared::is_upstream_live(self.obj().upcast_ref());
                 if let Some(state) = self.state().as_mut() {
                     state.timeline.cut();
                     state.is_live = is_live;
@@ -295,12 +295,6 @@ impl ReidPublish {
 
     fn state(&self) -> MutexGuard<'_, Option<State>> {
         lock(&self.state)
-    }
-
-    /// Whether frames come as they are taken.
-    fn is_upstream_live(&self) -> bool {
-        let mut query = gst::query::Latency::new();
-        self.obj().sink_pad().peer_query(&mut query) && query.result().0
     }
 
     fn times(&self, buffer: &gst::BufferRef) -> Times {
