@@ -17,8 +17,15 @@ else
         echo "Installing into $(pwd)/.venv, the versions of constraints.txt:"
         echo "  torch, timm (networks; with PyTorch come about 6 GB of CUDA libraries on Linux), opencv (pictures),"
         echo "  onnx, onnxruntime (export and its check), scikit-learn, matplotlib (tables, plots), pytest"
+        # 6.3 GB installed, and the packed wheels beside them while pip works.
+        free=$(df -Pk . | awk 'NR == 2 { print int($4 / 1048576) }')
+        if [ "$free" -lt 10 ]; then
+            echo "PyTorch needs 10 GB of free disk here while it installs, and $free GB are free: make room, or set" >&2
+            echo "REID_TRAINING_PYTHON to a Python that has the packages of pyproject.toml" >&2
+            exit 1
+        fi
         python3 -m venv .venv
-        "$python" -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
+        "$python" -m pip install --quiet --no-cache-dir --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
         echo "$wanted" > .venv/installed
     fi
 fi
