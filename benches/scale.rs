@@ -3,8 +3,10 @@
 //!     cargo bench --bench scale -- tracks 1000000 10000   so many tracks through a gallery of so many people: CSV of
 //!                                                         resident memory and look-up time; no number may return
 //!     cargo bench --bench scale -- people 100000          one gallery of so many: memory, look-up time, who is recognised
+//!     cargo bench --bench scale -- cameras 64 20 20       so many cameras with so many people in view each, ten frames a second for
+//!                                                         so many seconds: how long frames hold the gallery's lock and wait for it
 //!
-//! Without arguments both in small. People are directions of 512 numbers with a part in common (two strangers score 0.4);
+//! Without arguments all in small. People are directions of 512 numbers with a part in common (two strangers score 0.4);
 //! each has eight sides.
 
 use gstreid::core::{
@@ -17,6 +19,8 @@ use gstreid::core::{
 };
 use std::{
     hint::black_box,
+    sync::{Arc, Mutex},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -231,6 +235,102 @@ fn people(people: u32) {
     black_box(gallery);
 }
 
+/// How long a frame waited for the gallery, and how long it held it.
+type Taken = (Duration, Duration);
+
+/// One camera: `people` in view at a time, each for six to 46 seconds, then somebody new.
+fn watch(
+    gallery: &Mutex<Gallery>,
+    number: u32,
+    people: u32,
+    frames: u64,
+    start: Instant,
+) -> Vec<Taken> {
+    let camera = {
+        let mut gallery = gallery.lock().expect("no camera has panicked");
+        gallery.attach(&format!("camera {number}"), true)
+    };
+    let stays = |place: u32| 60 + u64::from(place * 97 + number * 31) % 400;
+    let person = |place: u32, frame: u64| {
+        let visit = (frame / stays(place)) as u32;
+        (visit, number * 100_000 + place * 1_000 + visit)
+    };
+    let mut sides: Vec<(u32, Vec<Embedding>)> = Vec::new();
+    let (mut taken, mut ended) = (Vec::new(), Vec::new());
+    for frame in 0..frames {
+        let due = start + Duration::from_nanos(frame * FRAME_NS + u64::from(number) * 1_500_000);
+        thread::sleep(due.saturating_duration_since(Instant::now()));
+        sides.resize_with(people as usize, || (u32::MAX, Vec::new()));
+        for place in 0..people {
+            let (_, now) = person(place, frame);
+            let (before, crops) = &mut sides[place as usize];
+            if *before != now {
+                ended.extend((*before != u32::MAX).then_some(TrackId(*before)));
+                *crops = (0..4).map(|side| crop(now, side, side)).collect();
+                *before = now;
+            }
+        }
+        let seen = sides
+            .iter()
+            .enumerate()
+            .map(|(place, (now, crops))| Sighting {
+                track: TrackId(*now),
+                confirmed: true,
+                rect: Rect::new(90.0 * place as f32, 100.0, 80.0, 220.0),
+                // As `reidembed` does: about a vector a second once a person is known.
+                embedding: Some(&crops[frame as usize % 4])
+                    .filter(|_| (frame + place as u64) % 8 == 0),
+                quality: 0.9,
+            });
+        let seen: Vec<Sighting<'_>> = seen.collect();
+        let asked = Instant::now();
+        let mut gallery = gallery.lock().expect("no camera has panicked");
+        let got = Instant::now();
+        gallery.observe(camera, (frame + 1) * FRAME_NS, &seen, &ended);
+        drop(gallery);
+        taken.push((got - asked, got.elapsed()));
+        ended.clear();
+    }
+    taken
+}
+
+/// Cameras that share nobody, on one gallery, each in a thread of its own.
+fn cameras(cameras: u32, people: u32, seconds: u64) {
+    let mut gallery = Gallery::new(GalleryConfig::default());
+    let mut time_ns = 0;
+    acquaint(&mut gallery, &mut time_ns);
+    let gallery = Arc::new(Mutex::new(gallery));
+    let start = Instant::now() + Duration::from_millis(500);
+    let threads: Vec<_> = (0..cameras)
+        .map(|number| {
+            let gallery = gallery.clone();
+            thread::spawn(move || watch(&gallery, number, people, seconds * 10, start))
+        })
+        .collect();
+    let taken = threads
+        .into_iter()
+        .flat_map(|thread| thread.join().expect("a camera"));
+    let (mut waits, mut holds): (Vec<Duration>, Vec<Duration>) = taken.unzip();
+    let took = start.elapsed().as_secs_f64();
+    let ms = |sorted: &[Duration], part: f64| {
+        sorted[(part * (sorted.len() - 1) as f64) as usize].as_secs_f64() * 1e3
+    };
+    let all: f64 = holds.iter().map(Duration::as_secs_f64).sum();
+    waits.sort_unstable();
+    holds.sort_unstable();
+    println!(
+        "{cameras} cameras x {people} people, {seconds} s in {took:.1} s: held {:.2} ms median, {:.2} ms at 99 %, {:.0} % of the          time; waited {:.2} ms median, {:.1} ms at 95 %, {:.1} ms at 99 %, {:.1} ms at most; {} people",
+        ms(&holds, 0.5),
+        ms(&holds, 0.99),
+        100.0 * all / took,
+        ms(&waits, 0.5),
+        ms(&waits, 0.95),
+        ms(&waits, 0.99),
+        ms(&waits, 1.0),
+        gallery.lock().expect("no camera has panicked").len(),
+    );
+}
+
 fn main() {
     let arguments: Vec<String> = std::env::args()
         .skip(1)
@@ -243,9 +343,15 @@ fn main() {
             number(2).unwrap_or(10_000) as usize,
         ),
         Some("people") => people(number(1).unwrap_or(100_000)),
+        Some("cameras") => cameras(
+            number(1).unwrap_or(64),
+            number(2).unwrap_or(20),
+            number(3).unwrap_or(20).into(),
+        ),
         _ => {
             tracks(5_000, 500);
             people(5_000);
+            cameras(4, 5, 3);
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use multiversion::multiversion;
+
 /// Which model made a vector. Vectors of different models never meet: their cosines mean nothing.
 /// A hash of the model file's bytes and of its preprocessing, made once when the model is loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -91,6 +93,7 @@ impl Embedding {
 }
 
 /// Dot product of two slices of one length, in sixteen independent sums so that the compiler can use vector registers.
+#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2+fma", "aarch64+neon"))]
 pub fn dot(a: &[f32], b: &[f32]) -> f32 {
     debug_assert_eq!(a.len(), b.len());
     let mut sums = [0.0_f32; 16];

@@ -333,6 +333,16 @@ impl Space {
         })
     }
 
+    /// The weighted sum of a person's rows, of any length.
+    pub fn sum_of(&self, id: IdentityId) -> Vec<f32> {
+        let mut sum = vec![0.0; self.dimension];
+        for (row, values) in self.rows(id) {
+            let sums = sum.iter_mut().zip(values);
+            sums.for_each(|(s, v)| *s += row.weight * v);
+        }
+        sum
+    }
+
     /// Adds a row as it is, in place of a weaker one when there is no room.
     pub fn put(&mut self, id: IdentityId, about: Row, values: &[f32]) {
         if values.len() == self.dimension {

@@ -18,7 +18,7 @@ use crate::{
     person::{IdentityId, IdentityState},
 };
 use linkage::{Likeness, clusters};
-use scene::{ENOUGH_CROPS, ENOUGH_NS, Kind, Node, Scene, is_given};
+use scene::{ENOUGH_CROPS, ENOUGH_NS, Kind, Node, Question, Scene, is_given};
 
 /// An undecided track asks this often, ns, …
 const ASK_NS: u64 = 100_000_000;
@@ -26,6 +26,9 @@ const ASK_NS: u64 = 100_000_000;
 const REVIEW_NS: u64 = 500_000_000;
 /// … at least this often, ns.
 const REVIEW_AT_LEAST_NS: u64 = 32_000_000_000;
+/// With so many times more tracks in all cameras than this, undecided ones ask, and cameras compare, less often by the square of it:
+/// a question costs more the more people there are, and more people ask.
+const AT_FULL_RATE: usize = 256;
 /// Most tracks that ask in one frame; others do in the next.
 const MAX_ASKED: usize = 8;
 /// Where people are in view of several cameras each of these compares them this often, ns.
@@ -51,8 +54,14 @@ impl Gallery {
         if asked.is_empty() && !together {
             return;
         }
+        let question = Question {
+            camera,
+            asked: &asked,
+            over: &[],
+            is_whole: together,
+        };
         for space in 0..self.spaces.len() {
-            let Some(scene) = self.scene(space, camera, &asked, &[]) else {
+            let Some(scene) = self.scene(space, &question) else {
                 continue;
             };
             let (likeness, raw) = self.compare(&scene, self.spaces[space].people());
@@ -76,7 +85,13 @@ impl Gallery {
                 .copied()
                 .filter(|id| self.spaces[space].rows_of(*id) > 0)
                 .collect();
-            let scene = (!over.is_empty()).then(|| self.scene(space, camera, &[], &over));
+            let question = Question {
+                camera,
+                asked: &[],
+                over: &over,
+                is_whole: false,
+            };
+            let scene = (!over.is_empty()).then(|| self.scene(space, &question));
             let Some(scene) = scene.flatten() else {
                 continue;
             };
@@ -115,14 +130,14 @@ impl Gallery {
 
     /// When those who asked ask again.
     fn schedule(&mut self, asked: &[TrackKey]) {
-        let now = self.now_ns;
+        let (now, soon) = (self.now_ns, self.stretched(ASK_NS));
         for key in asked {
             if let Some(binding) = self.bindings.get_mut(key) {
                 let age = now.saturating_sub(binding.first_ns);
                 let wait = if binding.decided && age >= ENOUGH_NS {
                     age.clamp(REVIEW_NS, REVIEW_AT_LEAST_NS)
                 } else {
-                    ASK_NS
+                    soon
                 };
                 binding.ask_ns = now.saturating_add(wait);
                 binding.place_news = false;
@@ -130,9 +145,15 @@ impl Gallery {
         }
     }
 
+    /// A time between two questions, longer where many tracks ask.
+    fn stretched(&self, ns: u64) -> u64 {
+        let times = self.bindings.len().max(AT_FULL_RATE) as f64 / AT_FULL_RATE as f64;
+        (ns as f64 * times * times) as u64
+    }
+
     /// Whether people are in view of this camera and of others, and it is time to compare them.
     fn together_due(&mut self, camera: CameraId) -> bool {
-        let now = self.now_ns;
+        let (now, between) = (self.now_ns, self.stretched(TOGETHER_NS));
         let elsewhere = self
             .bindings
             .iter()
@@ -142,7 +163,7 @@ impl Gallery {
         };
         let due = about
             .together_ns
-            .is_none_or(|t| now.saturating_sub(t) >= TOGETHER_NS);
+            .is_none_or(|t| now.saturating_sub(t) >= between);
         if due {
             about.together_ns = Some(now);
         }

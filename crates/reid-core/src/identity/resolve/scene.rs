@@ -20,6 +20,8 @@ use crate::{embedding::dot, person::IdentityId};
 const MAX_TRACKS: usize = 256;
 /// … and most people known from before; the work grows with the square of both.
 const MAX_KNOWN: usize = 96;
+/// With more tracks than this only those are compared that are of this camera or carry somebody near.
+const CROWDED: usize = MAX_TRACKS;
 /// With so few people known everybody is compared; with more, of each track that asks those that are nearest.
 const NEAREST: usize = 24;
 /// Two people of one picture are as unlike as this cosine says, whatever they look like; not certain to be two, because one
@@ -48,6 +50,25 @@ pub(super) const ENOUGH_NS: u64 = 400_000_000;
 const TOLD: f32 = 20.0;
 /// What places and times say counts as so much likeness: natural logarithm of odds a deviation.
 const ODDS_A_DEVIATION: f32 = 3.0;
+
+/// Who is to be compared with everybody else.
+pub(super) struct Question<'a> {
+    /// Whose picture brought news.
+    pub camera: CameraId,
+    /// Tracks that ask.
+    pub asked: &'a [TrackKey],
+    /// People whose visits are over.
+    pub over: &'a [IdentityId],
+    /// All tracks of the camera.
+    pub is_whole: bool,
+}
+
+impl Question<'_> {
+    /// How many known people each of those in question is compared with.
+    fn most_near(&self) -> usize {
+        (MAX_KNOWN / (self.asked.len() + self.over.len()).max(1)).max(NEAREST)
+    }
+}
 
 /// What is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -220,19 +241,13 @@ impl Scene {
 }
 
 impl Gallery {
-    /// Those who are compared when tracks of a camera ask, or when the visits of some people are over; `None` where that is
-    /// nobody.
-    pub(super) fn scene(
-        &self,
-        space: usize,
-        camera: CameraId,
-        asked: &[TrackKey],
-        over: &[IdentityId],
-    ) -> Option<Scene> {
+    /// Those who are compared; `None` where that is nobody.
+    pub(super) fn scene(&self, space: usize, question: &Question<'_>) -> Option<Scene> {
         let space = &self.spaces[space];
         let fixed = self.config.match_threshold;
-        let tracks = self.present(space, camera);
-        let known = self.known(space, &tracks, asked, over);
+        let near = (self.bindings.len() > CROWDED).then(|| self.near(space, question));
+        let tracks = self.present(space, question.camera, near.as_ref());
+        let known = self.known(space, &tracks, question);
         if tracks.len() + known.len() < 2 {
             return None;
         }
@@ -305,16 +320,45 @@ impl Gallery {
         newest
     }
 
-    /// The tracks that have vectors of this model, the camera's own and the newest first.
+    /// The people most alike to those in question.
+    fn near(&self, space: &Space, question: &Question<'_>) -> BTreeSet<IdentityId> {
+        let wanted = |key: &TrackKey| {
+            question.asked.contains(key) || question.is_whole && key.camera == question.camera
+        };
+        let mut near: BTreeSet<IdentityId> = question.over.iter().copied().collect();
+        for (_, binding) in self.bindings.iter().filter(|(key, _)| wanted(key)) {
+            near.extend(binding.identity);
+            let Some(mut mean) = binding.visit.mean_of(space.model, false) else {
+                continue;
+            };
+            let length = dot(&mean, &mean).sqrt().max(f32::MIN_POSITIVE);
+            mean.iter_mut().for_each(|v| *v /= length);
+            near.extend(space.nearest(&mean, NEAREST, |_| true));
+        }
+        for &id in question.over {
+            near.extend(space.nearest(&space.sum_of(id), NEAREST, |_| true));
+        }
+        near
+    }
+
+    /// The tracks that have vectors of this model, the camera's own and the newest first; of other cameras those of `near` alone,
+    /// where that is given.
     fn present<'a>(
         &'a self,
         space: &Space,
         camera: CameraId,
+        near: Option<&BTreeSet<IdentityId>>,
     ) -> Vec<(TrackKey, &'a Binding, Vec<f32>)> {
+        let is_near = |key: &TrackKey, binding: &Binding| {
+            let carries =
+                |near: &BTreeSet<IdentityId>| binding.identity.is_some_and(|id| near.contains(&id));
+            key.camera == camera || near.is_none_or(carries)
+        };
         let mut chosen: Vec<(&TrackKey, &Binding)> = self
             .bindings
             .iter()
             .filter(|(_, b)| b.visit.crops > 0 && (b.identity.is_some() || b.confirmed))
+            .filter(|(key, b)| is_near(key, b))
             .collect();
         chosen.sort_by_key(|(key, b)| (key.camera != camera, std::cmp::Reverse(b.seen_ns), **key));
         chosen
@@ -330,35 +374,29 @@ impl Gallery {
         &self,
         space: &Space,
         tracks: &[(TrackKey, &Binding, Vec<f32>)],
-        asked: &[TrackKey],
-        over: &[IdentityId],
+        question: &Question<'_>,
     ) -> Vec<IdentityId> {
         let carried = tracks.iter().filter_map(|(_, b, _)| b.identity);
-        let mut known: BTreeSet<IdentityId> = carried.chain(over.iter().copied()).collect();
+        let mut known: BTreeSet<IdentityId> =
+            carried.chain(question.over.iter().copied()).collect();
         let mut near = |vector: &[f32]| {
             let length = dot(vector, vector).sqrt().max(f32::MIN_POSITIVE);
             let unit: Vec<f32> = vector.iter().map(|v| v / length).collect();
-            known.extend(space.nearest(&unit, self.most_near(asked, over), |_| true));
+            known.extend(space.nearest(&unit, question.most_near(), |_| true));
         };
-        for (_, _, mean) in tracks.iter().filter(|(key, ..)| asked.contains(key)) {
+        for (_, _, mean) in tracks
+            .iter()
+            .filter(|(key, ..)| question.asked.contains(key))
+        {
             near(mean);
         }
-        for &id in over {
-            let mut sum = vec![0.0; space.dimension];
-            for (row, values) in space.rows(id) {
-                let sums = sum.iter_mut().zip(values);
-                sums.for_each(|(s, v)| *s += row.weight * v);
-            }
-            near(&sum);
+        for &id in question.over {
+            near(&space.sum_of(id));
         }
         let mut known: Vec<IdentityId> = known.into_iter().collect();
         known.retain(|id| space.rows_of(*id) > 0);
         known.truncate(2 * MAX_KNOWN);
         known
-    }
-
-    fn most_near(&self, asked: &[TrackKey], over: &[IdentityId]) -> usize {
-        (MAX_KNOWN / (asked.len() + over.len()).max(1)).max(NEAREST)
     }
 
     /// What all evidence says of each pair, in deviations above the limit from which two are one person; and the deviations from
