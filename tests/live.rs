@@ -127,6 +127,27 @@ fn a_file_that_a_screen_shows_in_time_loses_inferences() {
 }
 
 #[test]
+fn a_camera_that_is_too_slow_does_not_starve_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = "reidtestsrc pattern=crossing is-live=true num-buffers=60 ! video/x-raw,width=320,height=180,framerate=15/1 ! queue";
+    let light =
+        (0..3).map(|n| format!("{source} ! yolodetect name=light{n} ! fakesink sync=false "));
+    let light: String = light.collect();
+    let pipeline = parse(&format!(
+        "{light} {source} ! yolodetect name=heavy model={} ! fakesink sync=false",
+        slow_detector(folder.path()).display()
+    ));
+    play(&pipeline);
+    let inferred = |name: &str| stat::<u64>(&pipeline, name, "inferences");
+    let frames = ["light0", "light1", "light2", "heavy"].map(inferred);
+    let heavy_frames = stat::<u64>(&pipeline, "heavy", "frames");
+    pipeline.set_state(gst::State::Null).unwrap();
+    assert_eq!(heavy_frames, 60);
+    assert!(frames[..3].iter().all(|&n| n >= 45), "{frames:?}");
+    assert!((4..60).contains(&frames[3]), "{frames:?}");
+}
+
+#[test]
 fn latency_queries_are_answered_with_measured_times() {
     let pipeline = parse(
         "reidtestsrc pattern=crossing is-live=true num-buffers=60 ! video/x-raw,width=640,height=360,framerate=20/1 ! queue ! yolodetect name=detect ! queue ! reidembed name=embed reuse-interval=0 ! queue ! fakesink sync=true",

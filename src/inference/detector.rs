@@ -100,6 +100,32 @@ pub struct Detector {
     warning: Option<String>,
 }
 
+/// A detector that is not open yet, as another that is.
+pub struct AnotherDetector {
+    model: SharedModel,
+    inputs: DetectorInputs,
+    spec: DetectorSpec,
+    classes: ClassFilter,
+}
+
+impl AnotherDetector {
+    /// Opens it, and a further session of the model if there are cores for it.
+    pub fn open(self) -> Result<Detector, InferenceError> {
+        let element = self.inputs.picture.element;
+        Ok(Detector {
+            model: self.model.another()?,
+            preprocessor: Preprocessor::new(self.spec.input),
+            tensor: Tensor::zeros(element, self.spec.input.tensor_len()),
+            filled_for: None,
+            found: Vec::new(),
+            warning: None,
+            inputs: self.inputs,
+            spec: self.spec,
+            classes: self.classes,
+        })
+    }
+}
+
 impl Detector {
     /// Loads the model, runs it once and derives its specification.
     pub fn open(request: DetectorRequest) -> Result<Self, InferenceError> {
@@ -132,6 +158,16 @@ impl Detector {
             inputs,
             spec,
         })
+    }
+
+    /// What another thread needs to open the same detector: it shares the model and what was concluded of it.
+    pub fn for_another(&self) -> AnotherDetector {
+        AnotherDetector {
+            model: self.model.clone(),
+            inputs: self.inputs.clone(),
+            spec: self.spec.clone(),
+            classes: self.classes.clone(),
+        }
     }
 
     /// What was concluded.

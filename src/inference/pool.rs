@@ -104,6 +104,18 @@ impl SharedModel {
         })
     }
 
+    /// Another user of the same model: one more session pays, up to the number of cores.
+    pub fn another(&self) -> Result<Self, InferenceError> {
+        lock(&self.pool.state).users += 1;
+        let user = Arc::new(User(Arc::downgrade(&self.pool)));
+        self.pool.open_for_users()?;
+        Ok(Self {
+            pool: self.pool.clone(),
+            _user: user,
+            _claim: self._claim.clone(),
+        })
+    }
+
     /// Binds an instance id to a request, or joins those who have bound it to the same one.
     fn claim(id: &str, request: &ModelRequest) -> Result<Arc<()>, InferenceError> {
         let mut pools = lock(&POOLS);

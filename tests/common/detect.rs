@@ -1,7 +1,10 @@
 //! `yolodetect` in tests: started, refused, fed with pictures, listened to.
 #![allow(dead_code)] // each test program uses a part
 
-use std::sync::LazyLock;
+use std::{
+    sync::LazyLock,
+    time::{Duration, Instant},
+};
 
 use gst::prelude::*;
 use gstreid::{core::person::Person, media::PeopleMeta};
@@ -65,6 +68,8 @@ pub struct Stream {
     pub harness: gst_check::Harness,
     pub element: gst::Element,
     bus: gst::Bus,
+    /// Errors that [`Self::push`] met.
+    errors: Vec<gst::Message>,
 }
 
 impl Stream {
@@ -78,6 +83,7 @@ impl Stream {
             harness,
             element,
             bus,
+            errors: Vec::new(),
         }
     }
 
@@ -91,10 +97,21 @@ impl Stream {
         self.harness.set_src_caps(caps);
     }
 
-    /// The buffer that comes out for `data`.
+    /// The buffer that comes out for `data`, or an error when the element posts one instead.
     pub fn push(&mut self, data: Vec<u8>) -> Result<gst::Buffer, gst::FlowError> {
         self.harness.push(gst::Buffer::from_mut_slice(data))?;
-        self.harness.pull().map_err(|_| gst::FlowError::Error)
+        let end = Instant::now() + Duration::from_secs(60);
+        while Instant::now() < end {
+            if let Some(buffer) = self.harness.try_pull() {
+                return Ok(buffer);
+            }
+            if let Some(error) = self.bus.pop_filtered(&[gst::MessageType::Error]) {
+                self.errors.push(error);
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Err(gst::FlowError::Error)
     }
 
     pub fn people(&mut self, data: Vec<u8>) -> Option<Vec<Person>> {
@@ -105,7 +122,8 @@ impl Stream {
     }
 
     pub fn messages(&self, kind: gst::MessageType) -> Vec<String> {
-        std::iter::from_fn(|| self.bus.pop_filtered(&[kind]))
+        let kept = self.errors.iter().filter(|m| m.type_() == kind).cloned();
+        kept.chain(std::iter::from_fn(|| self.bus.pop_filtered(&[kind])))
             .map(|message| match message.view() {
                 gst::MessageView::Warning(w) => w.error().to_string(),
                 gst::MessageView::Error(e) => e.error().to_string(),

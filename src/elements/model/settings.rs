@@ -50,7 +50,7 @@ impl ModelSettings {
                 .build(),
             glib::ParamSpecUInt::builder("threads")
                 .nick("Threads")
-                .blurb("Number of threads per inference, 0 to 1024. 0: chosen from the number of cores. Can be changed in NULL and READY")
+                .blurb("Number of threads per inference, 0 to 1024. 0: one; other cores serve other streams and frames. Can be changed in NULL and READY")
                 .maximum(MAX_THREADS)
                 .default_value(defaults.threads)
                 .mutable_ready()

@@ -1,35 +1,34 @@
 //! The element: properties, state and buffers. The detector is [`crate::inference::Detector`].
 //!
-//! Locks: settings, state, stats, each held briefly. The detector is taken out of the state while it runs, so that no lock is held
-//! during inference.
+//! Frames are worked on by the threads of a [`Flight`], which deliver them downstream in order. What is serialised with frames waits
+//! until they have left. Locks: settings, state, stats, flow, each held briefly, none during inference or a push.
 
 use std::{
-    path::Path,
-    sync::{LazyLock, Mutex, MutexGuard},
+    sync::{Arc, LazyLock, Mutex, MutexGuard},
     time::Instant,
 };
 
-use gst_base::{prelude::*, subclass::prelude::*};
+use gst_base::{
+    prelude::*,
+    subclass::{base_transform::GenerateOutputSuccess, prelude::*},
+};
 
 use super::{
-    DetectLayout,
     rotation::is_upstream,
-    worker::{Config, Stats, Worker},
+    settings::Settings,
+    worker::{Config, Done, Found, Frame, Stats, Worker},
 };
 use crate::{
-    core::{person::PERSON, yolo::Warning},
+    core::yolo::{SanityCheck, Warning},
     elements::{
-        model::{self, Job, Live, ModelSettings},
+        model::{self, Flight, Live},
         silence::refuse_swallowed_links,
-    },
-    inference::{
-        DetectOutcome, DetectParams, Detector, DetectorRequest, InferenceError, models, read_labels,
     },
     media::caps,
     sync::lock,
 };
 
-static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
+pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     gst::DebugCategory::new(
         "yolodetect",
         gst::DebugColorFlags::empty(),
@@ -39,62 +38,13 @@ static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
 
 /// The tag `image-orientation` of a picture that is shown as it is.
 const UPRIGHT: &str = "rotate-0";
-/// Most boxes of a frame that the property `max-detections` allows.
-const MAX_DETECTIONS: u32 = 10_000;
+type State = model::State<Arc<Flight<Worker>>, Notes>;
 
-#[derive(Clone, Debug)]
-struct Settings {
-    model: ModelSettings,
-    labels_file: Option<String>,
-    layout: DetectLayout,
-    /// `None` when nobody set it.
-    object_class: Option<String>,
-    threshold: f32,
-    iou_threshold: f32,
-    max_detections: u32,
-    inference_interval: u32,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            model: ModelSettings::default(),
-            labels_file: None,
-            layout: DetectLayout::Auto,
-            object_class: None,
-            // Those of Ultralytics' `predict`, but for the suppression's, which is YOLOv5's and DL Streamer's.
-            threshold: 0.25,
-            iou_threshold: 0.45,
-            max_detections: 300,
-            inference_interval: 1,
-        }
-    }
-}
-
-impl TryFrom<Settings> for Config {
-    type Error = InferenceError;
-
-    fn try_from(settings: Settings) -> Result<Self, InferenceError> {
-        let labels_file = settings.labels_file.filter(|file| !file.is_empty());
-        let model = settings.model.request(models::DEFAULT_DETECTOR)?;
-        Ok(Self {
-            request: DetectorRequest {
-                model,
-                instance_id: settings.model.instance_id,
-                layout: settings.layout.into(),
-                labels: labels_file
-                    .map(|file| read_labels(Path::new(&file)))
-                    .transpose()?,
-            },
-            object_class: settings.object_class,
-        })
-    }
-}
-
-type State = model::State<Worker, Notes>;
-
-/// What is remembered beside the detector.
+/// What is remembered beside the frames in flight.
 struct Notes {
+    /// The detector's file, for warnings.
+    model: String,
+    sanity: SanityCheck,
     /// Frames since the last one with inference.
     skipped: u32,
     /// It was said that the picture is to be turned.
@@ -107,6 +57,8 @@ pub struct YoloDetect {
     state: Mutex<Option<State>>,
     stats: Mutex<Stats>,
     live: Live,
+    /// What went wrong when a frame was delivered, for whoever brings the next one.
+    flow: Mutex<Option<gst::FlowError>>,
 }
 
 #[glib::object_subclass]
@@ -118,13 +70,7 @@ impl ObjectSubclass for YoloDetect {
 
 impl ObjectImpl for YoloDetect {
     fn properties() -> &'static [glib::ParamSpec] {
-        static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
-            let defaults = Settings::default();
-            let mut all = ModelSettings::properties("detector");
-            all.extend(output_properties(&defaults));
-            all.extend(detection_properties(&defaults));
-            all
-        });
+        static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(Settings::properties);
         &PROPERTIES
     }
 
@@ -135,23 +81,7 @@ impl ObjectImpl for YoloDetect {
     }
 
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
-        let mut settings = self.settings();
-        if settings.model.set(pspec.name(), value) {
-            return;
-        }
-        // The values' types and ranges are those of the specifications.
-        match pspec.name() {
-            "labels-file" => settings.labels_file = value.get().expect("checked by GObject"),
-            "layout" => settings.layout = value.get().expect("checked by GObject"),
-            "object-class" => settings.object_class = value.get().expect("checked by GObject"),
-            "threshold" => settings.threshold = value.get().expect("checked by GObject"),
-            "iou-threshold" => settings.iou_threshold = value.get().expect("checked by GObject"),
-            "max-detections" => settings.max_detections = value.get().expect("checked by GObject"),
-            "inference-interval" => {
-                settings.inference_interval = value.get().expect("checked by GObject");
-            }
-            other => unreachable!("no property {other}"),
-        }
+        self.settings().set(pspec.name(), value);
     }
 
     fn property(&self, _id: usize, pspec: &glib::ParamSpec) -> glib::Value {
@@ -160,89 +90,8 @@ impl ObjectImpl for YoloDetect {
             self.live.add_times(&mut stats);
             return stats.to_value();
         }
-        let settings = self.settings();
-        if let Some(value) = settings.model.get(pspec.name()) {
-            return value;
-        }
-        match pspec.name() {
-            "labels-file" => settings.labels_file.to_value(),
-            "layout" => settings.layout.to_value(),
-            "object-class" => settings
-                .object_class
-                .as_deref()
-                .unwrap_or(PERSON)
-                .to_value(),
-            "threshold" => settings.threshold.to_value(),
-            "iou-threshold" => settings.iou_threshold.to_value(),
-            "max-detections" => settings.max_detections.to_value(),
-            "inference-interval" => settings.inference_interval.to_value(),
-            other => unreachable!("no property {other}"),
-        }
+        self.settings().get(pspec.name())
     }
-}
-
-/// How the model's output is read.
-fn output_properties(defaults: &Settings) -> Vec<glib::ParamSpec> {
-    vec![
-        glib::ParamSpecString::builder("labels-file")
-            .nick("Labels file")
-            .blurb("Text file with one class name per line, in the model's order. Not set: from the model. Can be changed in NULL and READY")
-            .mutable_ready()
-            .build(),
-        glib::ParamSpecEnum::builder_with_default("layout", defaults.layout)
-            .nick("Layout")
-            .blurb("Layout of the model's output (C classes, N boxes). Can be changed in NULL and READY")
-            .mutable_ready()
-            .build(),
-    ]
-}
-
-/// Properties of detections and statistics.
-fn detection_properties(defaults: &Settings) -> Vec<glib::ParamSpec> {
-    vec![
-        glib::ParamSpecString::builder("object-class")
-            .nick("Object class")
-            .blurb("Class names to detect, separated by commas. Not set: person, or the model's own name for people (pedestrian, human, …). Empty: all classes. Can be changed in NULL and READY")
-            .default_value(Some(PERSON))
-            .mutable_ready()
-            .build(),
-        glib::ParamSpecFloat::builder("threshold")
-            .nick("Threshold")
-            .blurb("Minimum score of a detection, 0 to 1. Can be changed in PLAYING")
-            .minimum(0.0)
-            .maximum(1.0)
-            .default_value(defaults.threshold)
-            .mutable_playing()
-            .build(),
-        glib::ParamSpecFloat::builder("iou-threshold")
-            .nick("IoU threshold")
-            .blurb("Maximum overlap (intersection over union, 0 to 1) of two boxes of a class; above it the one with the lower score is dropped. No effect on models with built-in non-maximum suppression. Can be changed in PLAYING")
-            .minimum(0.0)
-            .maximum(1.0)
-            .default_value(defaults.iou_threshold)
-            .mutable_playing()
-            .build(),
-        glib::ParamSpecUInt::builder("max-detections")
-            .nick("Max detections")
-            .blurb("Maximum number of detections per frame, highest scores first, 1 to 10000. Can be changed in PLAYING")
-            .minimum(1)
-            .maximum(MAX_DETECTIONS)
-            .default_value(defaults.max_detections)
-            .mutable_playing()
-            .build(),
-        glib::ParamSpecUInt::builder("inference-interval")
-            .nick("Inference interval")
-            .blurb("Runs inference on every Nth frame, 1 or more frames. The others pass without detections; reidtrack predicts them. Can be changed in PLAYING")
-            .minimum(1)
-            .default_value(defaults.inference_interval)
-            .mutable_playing()
-            .build(),
-        glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
-            .nick("Statistics")
-            .blurb("Counters since the start (frames, late: passed without inference because they came too late, inferences, detections, not-finite, implausible), last-best-score 0 to 1, mean times in ms (preprocess-ms, inference-ms, decode-ms), whole frames in ms (p50-ms, p95-ms, p99-ms of the last 256)")
-            .read_only()
-            .build(),
-    ]
 }
 
 impl GstObjectImpl for YoloDetect {}
@@ -276,6 +125,7 @@ impl BaseTransformImpl for YoloDetect {
     fn start(&self) -> Result<(), gst::ErrorMessage> {
         refuse_swallowed_links(&*self.obj())?;
         let settings = self.settings().clone();
+        let in_flight = settings.in_flight();
         let worker = Config::try_from(settings)
             .and_then(Worker::open)
             .map_err(|error| error.to_message())?;
@@ -294,16 +144,31 @@ impl BaseTransformImpl for YoloDetect {
         }
         *self.stats() = Stats::default();
         self.live.reset();
+        *lock(&self.flow) = None;
         let notes = Notes {
+            model: worker.detector.info().path.display().to_string(),
+            sanity: SanityCheck::default(),
             skipped: u32::MAX,
             has_said_rotation: false,
         };
-        *self.state() = Some(State::new(worker, notes));
+        let element = self.obj().downgrade();
+        let deliver = move |done| {
+            if let Some(element) = element.upgrade() {
+                element.imp().deliver(done);
+            }
+        };
+        let flight = Flight::new(worker, in_flight, Box::new(deliver)).map_err(|error| {
+            gst::error_msg!(
+                gst::ResourceError::Failed,
+                ("no thread for inference: {error}. Are there too many processes?")
+            )
+        })?;
+        *self.state() = Some(State::new(Arc::new(flight), notes));
         Ok(())
     }
 
     fn stop(&self) -> Result<(), gst::ErrorMessage> {
-        // Dropped outside the lock: freeing a model takes a while.
+        // Dropped outside the lock: threads end, and freeing a model takes a while.
         let state = self.state().take();
         drop(state);
         Ok(())
@@ -320,6 +185,11 @@ impl BaseTransformImpl for YoloDetect {
     }
 
     fn sink_event(&self, event: gst::Event) -> bool {
+        if event.type_() == gst::EventType::FlushStop {
+            self.discard();
+        } else if event.is_serialized() {
+            self.drain();
+        }
         if let gst::EventView::Tag(tags) = event.view() {
             self.warn_of_rotation(tags.tag());
         }
@@ -350,7 +220,12 @@ impl BaseTransformImpl for YoloDetect {
             gst::QueryViewMut::Latency(latency) if direction == gst::PadDirection::Src => {
                 self.live.answer_latency(&*self.obj(), latency)
             }
-            _ => BaseTransformImplExt::parent_query(self, direction, query),
+            _ => {
+                if direction == gst::PadDirection::Sink && query.is_serialized() {
+                    self.drain();
+                }
+                BaseTransformImplExt::parent_query(self, direction, query)
+            }
         }
     }
 
@@ -363,32 +238,21 @@ impl BaseTransformImpl for YoloDetect {
         crate::elements::shared::ask_downstream(&CAT, self.obj().src_pad(), query)
     }
 
-    fn transform_ip(
+    fn submit_input_buffer(
         &self,
-        buffer: &mut gst::BufferRef,
+        is_discont: bool,
+        buffer: gst::Buffer,
     ) -> Result<gst::FlowSuccess, gst::FlowError> {
-        let settings = self.settings().clone();
-        let Some(Job { mut worker, info }) = self.take_job(buffer, &settings)? else {
-            return Ok(gst::FlowSuccess::Ok);
-        };
-        let params = DetectParams {
-            threshold: settings.threshold,
-            iou_threshold: settings.iou_threshold,
-            limit: settings.max_detections as usize,
-        };
-        let begun = Instant::now();
-        let result = worker.look(buffer, &info, &params);
-        self.live.note_time(&*self.obj(), begun.elapsed());
-        if let Ok(outcome) = &result {
-            self.note(&mut worker, outcome, params.threshold);
+        self.parent_submit_input_buffer(is_discont, buffer)?;
+        match self.take_queued_buffer() {
+            Some(buffer) => self.enter(buffer),
+            None => Ok(gst::FlowSuccess::Ok),
         }
-        if let Some(state) = self.state().as_mut() {
-            state.put_back(worker);
-        }
-        match result {
-            Ok(_) => Ok(gst::FlowSuccess::Ok),
-            Err(fault) => Err(fault.post(&*self.obj())),
-        }
+    }
+
+    /// Frames leave from the threads that looked at them.
+    fn generate_output(&self) -> Result<GenerateOutputSuccess, gst::FlowError> {
+        Ok(GenerateOutputSuccess::NoOutput)
     }
 }
 
@@ -405,12 +269,69 @@ impl YoloDetect {
         lock(&self.stats)
     }
 
-    /// The worker and the caps, if inference runs on this frame.
-    fn take_job(
+    fn flight(&self) -> Option<Arc<Flight<Worker>>> {
+        self.state().as_mut()?.worker_mut().cloned()
+    }
+
+    /// Waits until all frames have left.
+    fn drain(&self) {
+        if let Some(flight) = self.flight() {
+            flight.drain();
+        }
+    }
+
+    /// Forgets frames that have not left, and what became of others.
+    fn discard(&self) {
+        if let Some(flight) = self.flight() {
+            flight.discard();
+        }
+        *lock(&self.flow) = None;
+    }
+
+    /// Sends a frame on its way.
+    fn enter(&self, buffer: gst::Buffer) -> Result<gst::FlowSuccess, gst::FlowError> {
+        if let Some(error) = lock(&self.flow).take() {
+            return Err(error);
+        }
+        let came = Instant::now();
+        let settings = self.settings().clone();
+        let info = self.info_if_wanted(&buffer, &settings)?;
+        let flight = self.flight().ok_or(gst::FlowError::Flushing)?;
+        match info {
+            Some(info) => flight.work(Frame {
+                buffer,
+                info,
+                params: settings.params(),
+                came,
+            }),
+            None => flight.pass(Done::Passed(buffer)),
+        }
+        Ok(gst::FlowSuccess::Ok)
+    }
+
+    /// Pushes a frame that is done; called for one at a time, in order.
+    fn deliver(&self, done: Done) {
+        let buffer = match done {
+            Done::Passed(buffer) => Ok(buffer),
+            Done::Looked(buffer, found, took) => {
+                self.live.note_time(&*self.obj(), took);
+                self.note(&found);
+                Ok(buffer)
+            }
+            Done::Failed(fault) => Err(fault.post(&*self.obj())),
+        };
+        let pushed = buffer.and_then(|buffer| self.obj().src_pad().push(buffer));
+        if let Err(error) = pushed {
+            *lock(&self.flow) = Some(error);
+        }
+    }
+
+    /// What the frame is like, if inference runs on it.
+    fn info_if_wanted(
         &self,
         buffer: &gst::BufferRef,
         settings: &Settings,
-    ) -> Result<Option<Job<Worker>>, gst::FlowError> {
+    ) -> Result<Option<Arc<gst_video::VideoInfo>>, gst::FlowError> {
         if !self.is_due(buffer, settings)? {
             return Ok(None);
         }
@@ -421,7 +342,7 @@ impl YoloDetect {
         let mut state = self.state();
         let state = state.as_mut().ok_or(gst::FlowError::Flushing)?;
         state.notes.skipped = 0;
-        state.take_job().map(Some)
+        state.info().map(Some)
     }
 
     /// Counts a frame. Whether the interval wants it inferred.
@@ -463,32 +384,30 @@ impl YoloDetect {
     }
 
     /// Updates the statistics and posts warnings.
-    fn note(&self, worker: &mut Worker, outcome: &DetectOutcome, threshold: f32) {
-        let found = worker.detector.detections().len();
-        self.stats().add(outcome, found);
-        gst::trace!(CAT, imp = self, "{found} found, {outcome:?}");
-        if let Some(warning) = worker.sanity.note(&outcome.decoded, found, threshold) {
-            self.warn(&worker.detector, &warning);
-        }
+    fn note(&self, found: &Found) {
+        let Found {
+            outcome,
+            boxes,
+            threshold,
+        } = found;
+        self.stats().add(outcome, *boxes);
+        gst::trace!(CAT, imp = self, "{boxes} found, {outcome:?}");
+        self.warn(|sanity| sanity.note(&outcome.decoded, *boxes, *threshold));
     }
 
     /// Says at the end of a short stream that nothing was found in it.
     fn note_end(&self) {
-        let worker = self.state().as_mut().and_then(State::take_worker);
-        let Some(mut worker) = worker else { return };
-        if let Some(warning) = worker.sanity.at_end() {
-            self.warn(&worker.detector, &warning);
-        }
-        if let Some(state) = self.state().as_mut() {
-            state.put_back(worker);
-        }
+        self.warn(SanityCheck::at_end);
     }
 
-    fn warn(&self, detector: &Detector, warning: &Warning) {
-        gst::element_imp_warning!(
-            self,
-            gst::StreamError::Failed,
-            ("{}: {warning}", detector.info().path.display())
-        );
+    /// Posts what the sanity check says, if anything.
+    fn warn(&self, check: impl FnOnce(&mut SanityCheck) -> Option<Warning>) {
+        let said = self.state().as_mut().and_then(|state| {
+            let warning = check(&mut state.notes.sanity)?;
+            Some((state.notes.model.clone(), warning))
+        });
+        if let Some((model, warning)) = said {
+            gst::element_imp_warning!(self, gst::StreamError::Failed, ("{model}: {warning}"));
+        }
     }
 }

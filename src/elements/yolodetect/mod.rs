@@ -29,6 +29,7 @@ use crate::core::yolo::Layout;
 
 mod imp;
 mod rotation;
+mod settings;
 mod worker;
 
 glib::wrapper! {

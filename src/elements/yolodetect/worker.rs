@@ -1,13 +1,14 @@
 //! Processes a frame: the detector, and the conversion of its boxes to people.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use crate::{
-    core::{
-        person::Person,
-        yolo::{Detection, SanityCheck},
-    },
-    elements::model::FrameFault,
+    core::{person::Person, yolo::Detection},
+    elements::model::{Crew, FrameFault, Make},
     inference::{DetectOutcome, DetectParams, Detector, DetectorRequest, InferenceError},
     media::{self, FrameSize, MappedFrame, roi::Origin},
 };
@@ -23,7 +24,6 @@ pub struct Worker {
     pub detector: Detector,
     labels: Vec<Arc<str>>,
     origin: Origin,
-    pub sanity: SanityCheck,
 }
 
 impl Worker {
@@ -43,25 +43,29 @@ impl Worker {
                 detector: name,
                 ..Origin::default()
             },
-            sanity: SanityCheck::default(),
             detector,
         })
     }
 
     /// Looks at a frame and attaches what it finds.
-    pub fn look(
+    fn look(
         &mut self,
         buffer: &mut gst::BufferRef,
         info: &gst_video::VideoInfo,
         params: &DetectParams,
-    ) -> Result<DetectOutcome, FrameFault> {
+    ) -> Result<Found, FrameFault> {
         let frame = MappedFrame::readable(buffer, info)?;
         let outcome = self.detector.detect(&frame.view()?, params)?;
         drop(frame);
         let people = self.detector.detections().iter().map(|d| self.person(d));
-        let people = people.collect();
+        let people: Vec<Person> = people.collect();
+        let found = Found {
+            outcome,
+            boxes: people.len(),
+            threshold: params.threshold,
+        };
         media::write_people(buffer, FrameSize::from(info), people, &self.origin);
-        Ok(outcome)
+        Ok(found)
     }
 
     fn person(&self, detection: &Detection) -> Person {
@@ -71,6 +75,63 @@ impl Worker {
         };
         let label_id = i32::try_from(detection.class_id).unwrap_or(i32::MAX);
         Person::detected(detection.rect, detection.score, label, label_id)
+    }
+}
+
+/// A frame that inference runs on.
+pub struct Frame {
+    pub buffer: gst::Buffer,
+    pub info: Arc<gst_video::VideoInfo>,
+    pub params: DetectParams,
+    /// When it came.
+    pub came: Instant,
+}
+
+/// What was found in a frame.
+pub struct Found {
+    pub outcome: DetectOutcome,
+    pub boxes: usize,
+    pub threshold: f32,
+}
+
+/// A frame that is done.
+pub enum Done {
+    /// Inference did not run on it.
+    Passed(gst::Buffer),
+    /// Looked at; how long it took.
+    Looked(gst::Buffer, Found, Duration),
+    /// It cannot be looked at.
+    Failed(FrameFault),
+}
+
+impl Crew for Worker {
+    type Job = Frame;
+    type Done = Done;
+
+    fn work(&mut self, mut frame: Frame) -> Done {
+        match self.look(frame.buffer.make_mut(), &frame.info, &frame.params) {
+            Ok(found) => Done::Looked(frame.buffer, found, frame.came.elapsed()),
+            Err(fault) => Done::Failed(fault),
+        }
+    }
+
+    fn another(&self) -> Make<Self> {
+        let detector = self.detector.for_another();
+        let (labels, origin) = (self.labels.clone(), self.origin.clone());
+        Box::new(move || {
+            let detector = detector.open().inspect_err(|error| {
+                gst::warning!(super::imp::CAT, "no further session: {error}");
+            });
+            Some(Self {
+                detector: detector.ok()?,
+                labels,
+                origin,
+            })
+        })
+    }
+
+    fn lost() -> Done {
+        Done::Failed(FrameFault::Unreadable("inference panicked".into()))
     }
 }
 
