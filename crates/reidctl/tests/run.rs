@@ -6,6 +6,8 @@ mod cameras;
 mod common;
 #[path = "run/file.rs"]
 mod file;
+#[path = "run/find.rs"]
+mod find;
 #[path = "run/page.rs"]
 mod page;
 #[path = "run/program.rs"]

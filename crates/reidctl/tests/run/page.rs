@@ -21,7 +21,7 @@ use crate::{
 const TOKEN: &str = "a-token-of-24-characters";
 
 /// Two cameras whose people are told apart by a small embedder, and their page.
-fn running(arguments: &[&str]) -> (TempDir, Program, u16) {
+pub fn running(arguments: &[&str]) -> (TempDir, Program, u16) {
     let folder = tempfile::tempdir().unwrap();
     let models = json!({ "detector": "none", "embedder": root().join("models/reid-compact.onnx") });
     let gallery = format!("sqlite://{}", folder.path().join("people.db").display());
@@ -45,7 +45,7 @@ fn running(arguments: &[&str]) -> (TempDir, Program, u16) {
 }
 
 /// Asks again until the answer is as wanted.
-fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
         if let Some(found) = look() {
@@ -59,7 +59,7 @@ fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-fn people(port: u16) -> Vec<Value> {
+pub fn people(port: u16) -> Vec<Value> {
     let answer = get(port, "/api/people?sort=id").json();
     answer["people"].as_array().unwrap().clone()
 }
@@ -70,7 +70,7 @@ fn description() -> Value {
 }
 
 /// Checks an answer against the description of its address.
-fn as_described(path: &str, method: &str, status: u16, answer: &Value) {
+pub fn as_described(path: &str, method: &str, status: u16, answer: &Value) {
     let root = description();
     let mut response = &root["paths"][path][method]["responses"][status.to_string()];
     if let Some(name) = response["$ref"].as_str() {
@@ -188,7 +188,10 @@ fn pages_show_people_and_forms_change_them() {
     }
     for path in [
         "/people",
+        "/find",
         "/health",
+        "/favicon.ico",
+        "/assets/icon.svg",
         "/assets/style.css",
         "/assets/app.js",
         "/people?camera=door&sort=name&hours=24",
@@ -228,6 +231,112 @@ fn pages_show_people_and_forms_change_them() {
 }
 
 #[test]
+fn a_person_has_evidence_and_people_who_are_alike() {
+    let (_folder, program, port) = running(&[]);
+    let (id, event) = until("somebody recognised against somebody else", || {
+        people(port).iter().find_map(|person| {
+            let id = person["id"].as_u64().unwrap();
+            let about = get(port, &format!("/api/people/{id}")).json();
+            let events = about["events"].as_array().unwrap().clone();
+            let event = events.into_iter().find(|e| e["against"].is_u64())?;
+            Some((id, event))
+        })
+    });
+    assert_eq!(event["event"], "identity-matched");
+    assert!(event["score"].is_f64() && event["margin"].is_f64() && event["against"] != id);
+    let about = get(port, &format!("/api/people/{id}")).json();
+    as_described("/api/people/{id}", "get", 200, &about);
+    let alike = about["alike"].as_array().unwrap();
+    assert!(
+        !alike.is_empty() && alike.iter().all(|one| one["id"] != id),
+        "{about:#}"
+    );
+    let cosines: Vec<f64> = alike
+        .iter()
+        .map(|one| one["cosine"].as_f64().unwrap())
+        .collect();
+    assert!(cosines.is_sorted_by(|a, b| a >= b), "{cosines:?}");
+    let same = alike[0]["same_person"].as_f64().unwrap();
+    assert!((0.0..=1.0).contains(&same));
+    let page = get(port, &format!("/people/{id}")).text();
+    for part in ["recognised as", "Next best", "Most alike", "<meter"] {
+        assert!(page.contains(part), "no {part} in {page}");
+    }
+    let forgotten = ask(port, &format!("DELETE /api/people/{id}"), &[], "");
+    assert_eq!(forgotten.status, 200);
+    let events = get(port, "/api/people").text();
+    assert!(!events.contains(&format!("\"id\":{id},")), "{events}");
+    program.signal("TERM");
+    program.end();
+}
+
+#[test]
+fn the_report_is_one_file() {
+    let (_folder, program, port) = running(&[]);
+    let id = until("somebody with a picture", || {
+        let mut ids = people(port).into_iter().map(|p| p["id"].as_u64().unwrap());
+        ids.find(|id| get(port, &format!("/api/people/{id}/picture")).status == 200)
+    });
+    let answer = get(port, "/report.html?camera=door&sort=id");
+    assert_eq!(answer.status, 200);
+    assert!(
+        answer
+            .head
+            .contains("content-disposition: attachment; filename=\"people-")
+    );
+    let text = get(port, "/report.html").text();
+    assert!(text.contains(&format!("id=\"P{id}\"")) && text.contains("data:image/jpeg;base64,"));
+    for outside in ["http:", "https:", "src=\"/", "href=\"/", "<script"] {
+        assert!(!text.contains(outside), "{outside}");
+    }
+    let nobody = get(port, "/report.html?text=nobody%20at%20all").text();
+    assert!(nobody.contains("0 people of"), "{nobody}");
+    program.signal("TERM");
+    program.end();
+}
+
+#[test]
+fn no_page_tells_a_password() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut cameras = [test_camera("door", 0), test_camera("street", 1)];
+    // Nobody listens there.
+    cameras[1]["source"] = "rtsp://ada:hunter2@127.0.0.1:9/live?key=opensesame".into();
+    let file = cameras_file(folder.path(), &cameras, json!({}));
+    let mut program = Program::start(&file, &["--listen", "127.0.0.1:0"]);
+    let port = program.port();
+    program.wait_for("the failure", |value| {
+        value["camera"] == "street" && value["state"] == "waiting"
+    });
+    for path in [
+        "/",
+        "/people",
+        "/find",
+        "/health",
+        "/report.html",
+        "/metrics",
+        "/api/cameras",
+        "/api/health",
+        "/api/history",
+        "/api/openapi.json",
+        "/api/cameras/street/picture",
+        "/nowhere",
+    ] {
+        let answer = get(port, path);
+        for secret in ["hunter2", "opensesame"] {
+            assert!(!answer.text().contains(secret), "{path} tells {secret}");
+        }
+    }
+    assert!(
+        get(port, "/health").text().contains("rtsp://"),
+        "the address itself is shown"
+    );
+    let said = serde_json::to_string(&program.said()).unwrap();
+    program.signal("TERM");
+    let errors = program.end();
+    assert!(!said.contains("hunter2") && !errors.contains("hunter2"));
+}
+
+#[test]
 fn pictures_events_and_metrics_come_live() {
     let (_folder, program, port) = running(&[]);
     let picture = get(port, "/api/cameras/back%20yard/picture");
@@ -259,7 +368,7 @@ fn pictures_events_and_metrics_come_live() {
 }
 
 /// A request whose answer does not end.
-fn opened(port: u16, path: &str) -> TcpStream {
+pub fn opened(port: u16, path: &str) -> TcpStream {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     stream
         .set_read_timeout(Some(Duration::from_secs(30)))
@@ -278,6 +387,8 @@ fn the_token_opens_and_nothing_else_does() {
     let closed = [
         "/",
         "/people",
+        "/find",
+        "/report.html",
         "/health",
         "/metrics",
         "/api/cameras",
@@ -392,7 +503,7 @@ fn foreign_pages_odd_paths_and_large_requests_are_refused() {
     for header in [
         "content-security-policy: default-src 'none'",
         "x-content-type-options: nosniff",
-        "referrer-policy: no-referrer",
+        "referrer-policy: same-origin",
     ] {
         assert!(answer.head.contains(header), "{}", answer.head);
     }
@@ -430,6 +541,18 @@ fn two_hundred_viewers_and_slow_clients_disturb_nobody() {
         door.any(|c| c["frames"].as_u64() > before.map(|n| n + 20))
     });
     drop(viewers);
+    // Half a head is not waited for longer than ten seconds.
+    let cut = Instant::now();
+    slow[0]
+        .set_read_timeout(Some(Duration::from_secs(30)))
+        .unwrap();
+    let mut rest = Vec::new();
+    let _ = slow[0].read_to_end(&mut rest);
+    assert!(
+        cut.elapsed() < Duration::from_secs(25),
+        "{:?}",
+        cut.elapsed()
+    );
     until("a free place", || {
         let mut line = String::new();
         let stream = opened(port, "/api/cameras/door/stream");
