@@ -25,7 +25,7 @@ test: ## Everything that can be checked without PyTorch
 	@scripts/test.sh
 
 test-page: ## Walk through the page of reidctl run with Chromium; screenshots in out/page/
-	@scripts/setup.sh build
+	@scripts/setup.sh page
 	@scripts/test-page.sh
 
 test-debian13: ## The tests with GStreamer 1.26, in a Debian 13 folder that debootstrap makes; needs root
