@@ -1,5 +1,7 @@
 //! `reidctl run`: cameras from a file that fail, stall, end and change while others go on; and the page, with who may see it.
 
+#[path = "run/access.rs"]
+mod access;
 #[path = "run/cameras.rs"]
 mod cameras;
 #[path = "../../../tests/common/mod.rs"]

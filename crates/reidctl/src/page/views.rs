@@ -21,7 +21,9 @@ use super::{
 use crate::{
     find::Candidate,
     gallery::date,
-    people::{Card, Place, STYLE, cards as small_cards, dot, of_cameras, of_people, small, visits},
+    people::{
+        Card, Place, STYLE, cards as small_cards, count, dot, of_cameras, of_people, small, visits,
+    },
     run::{
         board::{Note, Status, now_ns},
         percent::encoded,
@@ -186,7 +188,7 @@ pub async fn people(
     let body = html! {
         (done.shown(None))
         (filters(&filter, &cameras))
-        p { (total) " people" @if total > cards.len() { ", " (cards.len()) " shown" } "." }
+        p { (count(total)) @if total > cards.len() { ", " (cards.len()) " shown" } "." }
         h2 { "Time line" }
         (of_people(&cards))
         h2 { "Cards" }

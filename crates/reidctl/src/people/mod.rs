@@ -11,7 +11,7 @@ use gstreid::store::{KeptPerson, KeptSighting};
 use serde::Serialize;
 
 pub use report::{Pictures, report};
-pub use templates::{Place, STYLE, cards, dot, small, visits};
+pub use templates::{Place, STYLE, cards, count, dot, small, visits};
 pub use timeline::{of_cameras, of_people};
 
 use crate::run::{board::colour, visits::Visit};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use maud::{Markup, html};
 
-use super::{Card, Place, STYLE, cards, of_people};
+use super::{Card, Place, STYLE, cards, count, of_people};
 use crate::{gallery::date, html::page_with};
 
 /// JPEG files, by id.
@@ -14,7 +14,7 @@ pub type Pictures = BTreeMap<u32, Vec<u8>>;
 pub fn report(people: &[Card], pictures: &Pictures, location: &str, now_ns: i64) -> Markup {
     let body = html! { main {
         h1 { "People" }
-        p { (people.len()) " people of " (location) " on " (date(now_ns)) ". Protect this file as you protect the gallery." }
+        p { (count(people.len())) " of " (location) " on " (date(now_ns)) ". Protect this file as you protect the gallery." }
         h2 { "Time line" }
         (of_people(people))
         h2 { "Cards" }
@@ -57,6 +57,7 @@ mod tests {
             "id=\"P7\"",
             "1970-01-01 01:00:00Z",
             "Visits: 1",
+            "1 person of sqlite:///people.db",
             "<rect",
         ] {
             assert!(text.contains(part), "no {part} in {text}");

@@ -37,6 +37,14 @@ impl Place<'_> {
     }
 }
 
+/// How many people.
+pub fn count(people: usize) -> String {
+    match people {
+        1 => "1 person".into(),
+        _ => format!("{people} people"),
+    }
+}
+
 /// A dot in a person's colour.
 pub fn dot(colour: &str) -> Markup {
     html! {
