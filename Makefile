@@ -3,7 +3,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 PLUGIN := target/gst-plugin/libgstreid.so
 
-.PHONY: help build env demo test test-debian13 lint deb bench bench-code test-training clean
+.PHONY: help build env demo test test-page test-debian13 lint deb bench bench-code test-training clean
 help: ## This list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
@@ -23,6 +23,10 @@ demo: ## Two cameras side by side into out/demo.mp4; CAM0=a.mp4 CAM1=rtsp://... 
 test: ## Everything that can be checked without PyTorch
 	@scripts/setup.sh test
 	@scripts/test.sh
+
+test-page: ## Walk through the page of reidctl run with Chromium; screenshots in out/page/
+	@scripts/setup.sh page
+	@scripts/test-page.sh
 
 test-debian13: ## The tests with GStreamer 1.26, in a Debian 13 folder that debootstrap makes; needs root
 	@scripts/test-debian13.sh $(ARGS)

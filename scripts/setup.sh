@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what building, running and testing need, and says what and why. Safe to run again: looks before it acts.
 #
-#   scripts/setup.sh build|demo|test
+#   scripts/setup.sh build|demo|page|test
 #
 # System packages come through apt, ONNX Runtime from the PyPI wheel or the system's own library.
 set -euo pipefail
@@ -33,6 +33,11 @@ gstreamer1.0-plugins-ugly x264enc, for recording
 gstreamer1.0-libav decoders for H.264, H.265 and more
 LIST
 }
+page_packages() { # what is there from elsewhere is taken as it is
+    command -v chromium >/dev/null || echo "chromium the browser that walks through the page of reidctl run"
+    command -v node >/dev/null || echo "nodejs drives the browser (Playwright, from 20 on)"
+    command -v npm >/dev/null || echo "npm fetches Playwright and axe-core"
+}
 test_packages() {
     cat <<'LIST'
 python3-gi the Python example
@@ -50,6 +55,7 @@ LIST
 wanted() {
     build_packages
     [ "$purpose" = build ] || demo_packages
+    [ "$purpose" != page ] || page_packages
     [ "$purpose" != test ] || test_packages
 }
 

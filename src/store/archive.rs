@@ -63,6 +63,11 @@ impl Archive {
             .ok_or(ArchiveError::NoThumbnail(id))
     }
 
+    /// The picture of a person who was listed, the bytes of a JPEG file, if one is kept.
+    pub fn thumbnail_if_kept(&mut self, id: u32) -> Result<Option<Vec<u8>>, ArchiveError> {
+        Ok(self.records.thumbnail(id)?)
+    }
+
     /// Everybody with a vector of the same model, the most similar first, with the cosine of their nearest vector.
     pub fn similar(&mut self, vector: &Embedding) -> Result<Vec<(KeptPerson, f32)>, ArchiveError> {
         let people = self.records.list()?;

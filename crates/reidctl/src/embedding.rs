@@ -17,7 +17,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::pictures::{Entry, Picture};
 
 /// Which model, and how it runs.
-#[derive(clap::Args)]
+#[derive(Clone, Debug, PartialEq, clap::Args)]
 pub struct ModelArguments {
     /// Model: a file, or the name of a shipped model. Default: the element's default.
     #[arg(long, value_name = "FILE")]
@@ -98,14 +98,20 @@ pub struct PictureEmbedder {
 impl PictureEmbedder {
     /// Loads the model; what its user should know about it goes to stderr.
     pub fn open(arguments: &ModelArguments) -> Result<Self, Box<dyn Error>> {
-        let mut embedder = Embedder::open(&EmbedderRequest {
+        let mut opened = Self::open_quietly(arguments)?;
+        if let Some(warning) = opened.embedder.take_warning() {
+            eprintln!("reidctl: {warning}");
+        }
+        Ok(opened)
+    }
+
+    /// Loads the model, of which somebody else has said already what its user should know.
+    pub fn open_quietly(arguments: &ModelArguments) -> Result<Self, Box<dyn Error>> {
+        let embedder = Embedder::open(&EmbedderRequest {
             model: arguments.request(models::DEFAULT_EMBEDDER)?,
             instance_id: None,
             batch: 1,
         })?;
-        if let Some(warning) = embedder.take_warning() {
-            eprintln!("reidctl: {warning}");
-        }
         Ok(Self {
             embedder,
             spent: Duration::ZERO,

@@ -2,6 +2,7 @@
 
 use std::{
     error::Error,
+    fmt::Display,
     fs,
     io::{self, Write},
     path::{Path, PathBuf},
@@ -16,8 +17,10 @@ use serde_json::json;
 
 use crate::{
     embedding::{ModelArguments, PictureEmbedder},
+    find::{self, Candidate},
     outcome::Outcome,
-    pictures::Picture,
+    people::{self, Card, Pictures},
+    run::{board::now_ns, secrets::masked},
 };
 
 #[derive(clap::Args)]
@@ -102,12 +105,15 @@ enum Command {
         #[arg(value_parser = number)]
         id: u32,
     },
-    /// List all sightings in order of time.
+    /// List all sightings in order of time, or write people and time line as one HTML file.
     Report {
         location: String,
         /// Print JSON.
         #[arg(long)]
         json: bool,
+        /// Write a page that needs nothing else: people, with their pictures if kept, and a time line of their visits.
+        #[arg(long, value_name = "FILE", conflicts_with = "json")]
+        html: Option<PathBuf>,
     },
 }
 
@@ -165,7 +171,12 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Outcome {
             open(location, Purpose::Correct)?.forget(*id)?;
             writeln!(out, "P{id} is forgotten")?;
         }
-        Command::Report { location, json } => {
+        Command::Report {
+            location,
+            html: Some(file),
+            ..
+        } => write_report(location, file)?,
+        Command::Report { location, json, .. } => {
             report(&open(location, Purpose::Look)?.sightings()?, *json, out)?;
         }
     }
@@ -176,8 +187,7 @@ fn open(location: &str, purpose: Purpose) -> Result<Archive, gstreid::store::Sto
     Archive::open(&Location::parse(location)?, purpose)
 }
 
-/// Prints who is most similar to the person on a photo. The probability is that of two pictures with this cosine, with a prior of
-/// 50 %, as `compare` gives it: it does not account for how many people the gallery knows.
+/// Prints who is most similar to the person on a photo.
 fn find(
     photo: &Path,
     location: &str,
@@ -186,51 +196,75 @@ fn find(
     model: &ModelArguments,
     out: &mut dyn Write,
 ) -> Result<(), Box<dyn Error>> {
+    let unreadable = |error: &dyn Display| format!("{}: {error}", photo.display());
     let mut archive = open(location, Purpose::Look)?;
     let mut embedder = PictureEmbedder::open(model)?;
-    let vector = embedder.embed(&Picture::open(photo)?)??;
-    let found = archive.similar(&vector)?;
+    let file = fs::read(photo).map_err(|error| unreadable(&error))?;
+    let query = find::query(&file, &mut embedder).map_err(|error| unreadable(&error))?;
+    let found = archive.similar(&query.vector)?;
     if found.is_empty() {
-        let people = archive.list()?.len();
-        return Err(match people {
-            0 => "the gallery is empty".into(),
-            _ => format!(
-                "none of {people} people has a vector of the model {}: give the gallery's own with --model",
-                embedder.model()
-            )
-            .into(),
-        });
+        find::check(false, archive.list()?.len(), &embedder)?;
     }
-    let scores = embedder.calibration().map(|measured| measured.numbers());
-    let rows = found.iter().take(top).map(|(person, cosine)| {
-        let probability = scores.as_ref().map(|scores| scores.same_person(*cosine));
-        (person, *cosine, probability)
-    });
+    let scores = find::calibration(&embedder);
+    let cosines: Vec<f32> = found.iter().map(|(_, cosine)| *cosine).collect();
+    let shares = find::shares(&cosines, scores.as_ref());
+    let candidates: Vec<Candidate> = found
+        .into_iter()
+        .zip(shares)
+        .take(top)
+        .map(|((person, cosine), probability)| Candidate {
+            id: person.id,
+            name: person.name,
+            cosine,
+            same_person: scores.as_ref().map(|scores| scores.same_person(cosine)),
+            probability,
+            cameras: person.cameras,
+            last_seen_ns: Some(person.last_seen_ns),
+        })
+        .collect();
     if json {
-        let people: Vec<_> = rows
-            .map(|(person, cosine, probability)| {
-                json!({ "id": person.id, "name": person.name, "cosine": cosine, "same_person": probability,
-                    "cameras": person.cameras, "last_seen_ns": person.last_seen_ns })
-            })
-            .collect();
-        return Ok(print_json(&json!({ "people": people }), out)?);
+        return Ok(print_json(&json!({ "people": candidates }), out)?);
     }
+    Ok(print_candidates(&candidates, out)?)
+}
+
+fn print_candidates(candidates: &[Candidate], out: &mut dyn Write) -> io::Result<()> {
     writeln!(
         out,
-        "{:<10} {:<20} {:>8} {:>12} {:<28} {:<20}",
-        "identity", "name", "cosine", "same person", "cameras", "last seen"
+        "{:<10} {:<20} {:>8} {:>12} {:>12} {:<28} {:<20}",
+        "identity", "name", "cosine", "same person", "probability", "cameras", "last seen"
     )?;
-    for (person, cosine, probability) in rows {
+    for candidate in candidates {
+        let percent =
+            |p: Option<f64>| p.map_or_else(|| "–".to_owned(), |p| format!("{:.0} %", 100.0 * p));
         writeln!(
             out,
-            "{:<10} {:<20} {cosine:>8.4} {:>12} {:<28} {:<20}",
-            format!("P{}", person.id),
-            person.name.as_deref().unwrap_or(""),
-            probability.map_or_else(|| "–".to_owned(), |p| format!("{:.0} %", 100.0 * p)),
-            person.cameras.join(", "),
-            date(person.last_seen_ns)
+            "{:<10} {:<20} {:>8.4} {:>12} {:>12} {:<28} {:<20}",
+            format!("P{}", candidate.id),
+            candidate.name.as_deref().unwrap_or(""),
+            candidate.cosine,
+            percent(candidate.same_person),
+            percent(candidate.probability),
+            candidate.cameras.join(", "),
+            candidate.last_seen_ns.map(date).unwrap_or_default()
         )?;
     }
+    Ok(())
+}
+
+/// Writes the people and their visits into one HTML file.
+fn write_report(location: &str, file: &Path) -> Result<(), Box<dyn Error>> {
+    let mut archive = open(location, Purpose::Look)?;
+    let people = Card::of_stored(archive.list()?, archive.sightings()?);
+    let mut pictures = Pictures::new();
+    for card in &people {
+        let picture = archive.thumbnail_if_kept(card.id)?;
+        pictures.extend(picture.map(|jpeg| (card.id, jpeg)));
+    }
+    let shown = masked(&Location::parse(location)?.shown());
+    let report = people::report(&people, &pictures, &shown, now_ns());
+    fs::write(file, report.into_string())
+        .map_err(|error| format!("{} cannot be written: {error}", file.display()))?;
     Ok(())
 }
 

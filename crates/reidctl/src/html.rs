@@ -16,6 +16,11 @@ figure.hit img{border-color:#0072b2}figure.wrong img{border-color:#d55e00;border
 
 /// A page.
 pub fn page(title: &str, body: &Markup) -> Markup {
+    page_with(title, STYLE, &html! { h1 { (title) } (body) })
+}
+
+/// A page that looks otherwise.
+pub fn page_with(title: &str, style: &str, body: &Markup) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -23,9 +28,10 @@ pub fn page(title: &str, body: &Markup) -> Markup {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width,initial-scale=1";
                 title { (title) }
-                style { (PreEscaped(STYLE)) }
+                link rel="icon" href="data:,";
+                style { (PreEscaped(style)) }
             }
-            body { h1 { (title) } (body) }
+            body { (body) }
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `reidctl gallery find`: a photo of somebody whom a pipeline has seen, looked up in the kept gallery.
+//! `reidctl gallery find`: a photo of somebody whom a pipeline has seen, looked up in the kept gallery; and its report.
 #![cfg(feature = "sqlite")]
 
 #[path = "../../../tests/common/mod.rs"]
@@ -122,4 +122,31 @@ fn what_cannot_be_found_is_said() {
         "{}",
         text(&output)
     );
+}
+
+#[test]
+fn the_report_is_one_file_with_everybody() {
+    let folder = tempfile::tempdir().unwrap();
+    let location = kept(folder.path());
+    let list = run_well(gallery(&location, &["list", "--json"]), LIMIT);
+    let list: Value = serde_json::from_slice(&list.stdout).unwrap();
+    let id = list["people"][0]["id"].to_string();
+    run_well(gallery(&location, &["rename", &id, "Ada <i>"]), LIMIT);
+    let page = folder.path().join("out.html");
+    let write = |file: &Path| gallery(&location, &["report", "--html", file.to_str().unwrap()]);
+    run_well(write(&page), LIMIT);
+    let text = std::fs::read_to_string(&page).unwrap();
+    assert!(text.contains("Ada &lt;i&gt;") && !text.contains("Ada <i>"));
+    for person in list["people"].as_array().unwrap() {
+        let card = format!("id=\"P{}\"", person["id"]);
+        assert!(text.contains(&card), "no {card}");
+    }
+    for part in ["data:image/jpeg;base64,", "<rect", "hall"] {
+        assert!(text.contains(part), "no {part}");
+    }
+    for outside in ["http:", "https:", "src=\"/", "href=\"/", "<script"] {
+        assert!(!text.contains(outside), "{outside}");
+    }
+    let output = run(write(&folder.path().join("no/such/folder.html")), LIMIT);
+    assert!(!output.status.success() && common::text(&output).contains("cannot be written"));
 }

@@ -26,11 +26,13 @@ pub fn of_event(event: &Event, news: &News) -> gst::Structure {
             track,
             score,
             margin,
+            against,
         } => named("reid-identity-matched")
             .field("id", id.0)
             .field("track", track.0)
             .field("score", f64::from(*score))
             .field("margin", f64::from(*margin))
+            .field_if_some("against", against.map(|other| other.0))
             .build(),
         Event::Merged { from, into } => named("reid-identity-merged")
             .field("from", from.0)

@@ -115,6 +115,8 @@ pub enum Event {
         score: f32,
         /// Score less that of the runner-up.
         margin: f32,
+        /// The runner-up, if there was anybody else.
+        against: Option<IdentityId>,
     },
     /// Two numbers turned out to be one person.
     Merged {

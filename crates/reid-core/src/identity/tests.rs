@@ -201,6 +201,52 @@ fn somebody_who_comes_back_is_recognised_and_told() {
 }
 
 #[test]
+fn a_vector_finds_its_person_and_a_match_says_against_whom_it_was_decided() {
+    let mut noise = Noise(11);
+    let mut gallery = Gallery::new(GalleryConfig::default());
+    let camera = gallery.attach("door", true);
+    let who = |person: u64, noise: &mut Noise| Some(crop(person, 0.3, 0.2, noise));
+    for n in 0..40 {
+        let people: Vec<_> = (0..5)
+            .map(|p| (p + 1, who(u64::from(p), &mut noise)))
+            .collect();
+        frame(&mut gallery, camera, n * FRAME_NS, &people);
+    }
+    end(&mut gallery, camera, 41 * FRAME_NS, &[1, 2, 3, 4, 5]);
+    for person in 0..5_u32 {
+        let photo = who(u64::from(person), &mut noise).unwrap();
+        let found = gallery.similar(&photo, 3);
+        assert_eq!((found.len(), found[0].0), (3, IdentityId(person + 1)));
+        assert!(found.is_sorted_by(|a, b| a.1 >= b.1), "{found:?}");
+        assert!(found[0].1 > 0.8 && found[1].1 < 0.7, "{found:?}");
+    }
+    let raw: Vec<f32> = (0..DIMENSION).map(|i| i as f32).collect();
+    let foreign = Embedding::normalised(&raw, OTHER_MODEL).unwrap();
+    assert!(gallery.similar(&foreign, 3).is_empty());
+    let alike = gallery.alike(IdentityId(2), 3);
+    assert_eq!(alike.len(), 3);
+    assert!(alike.iter().all(|(id, _)| *id != IdentityId(2)) && alike[0].1 < 0.7);
+    let decision = frame(
+        &mut gallery,
+        camera,
+        100 * FRAME_NS,
+        &[(9, who(1, &mut noise))],
+    );
+    let [
+        Event::Matched {
+            id,
+            margin,
+            against: Some(other),
+            ..
+        },
+    ] = decision.events[..]
+    else {
+        panic!("{:?}", decision.events);
+    };
+    assert!(id == IdentityId(2) && other != id && margin > 0.2);
+}
+
+#[test]
 fn a_lost_track_that_returns_while_another_carries_its_number_gives_way() {
     let mut noise = Noise(3);
     let mut gallery = Gallery::new(GalleryConfig::default());

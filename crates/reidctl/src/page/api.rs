@@ -1,5 +1,7 @@
 //! The REST API. `openapi.json` describes it; a test compares the two.
 
+use std::sync::Arc;
+
 use axum::{
     Extension, Json,
     extract::{Path, Query, State, rejection::JsonRejection},
@@ -12,13 +14,19 @@ use serde_json::{Value, json};
 use super::{
     Site,
     correct::{Change, apply},
+    find,
     guard::{Peer, refuse, who},
-    people::{self, Card, Filter},
+    people::{self, Filter},
 };
-use crate::run::board::now_ns;
+use crate::{
+    people::Card,
+    run::board::{Note, now_ns},
+};
 
 /// What describes this API.
 const DESCRIPTION: &str = include_str!("../../openapi.json");
+/// Decisions that are shown of a person, the newest.
+const EVIDENCE: usize = 100;
 
 /// Runs what may wait on a thread for it.
 pub async fn blocking<T: Send + 'static>(
@@ -46,38 +54,34 @@ pub async fn people(
     Ok(Json(json!({ "total": total, "people": people })))
 }
 
-/// One person, their visits and what was decided about them.
+/// One person, their visits, what was decided about them, and who is most alike.
 pub async fn person(
     State(site): State<Site>,
     Path(id): Path<u32>,
 ) -> Result<Json<Value>, Response> {
     let found = {
         let site = site.clone();
-        blocking(move || people::one(&site, id)).await?
+        blocking(move || {
+            let card = people::one(&site, id)?;
+            let alike = find::alike(&site, &card);
+            Some((card, alike))
+        })
+        .await?
     };
-    let card = found.ok_or_else(|| unknown(id))?;
-    let evidence = evidence(&site, &card);
+    let (card, alike) = found.ok_or_else(|| unknown(id))?;
+    let alike: Vec<_> = alike.iter().map(|(candidate, _)| candidate).collect();
+    let events = evidence(&site, &card);
+    let events: Vec<&Note> = events.iter().map(|note| &**note).collect();
     Ok(Json(
-        json!({ "person": card, "visits": card.visits, "events": evidence }),
+        json!({ "person": card, "visits": card.visits, "events": events, "alike": alike }),
     ))
 }
 
 /// What was decided about a person: recognitions, merges, splits, newest first.
-pub fn evidence(site: &Site, card: &Card) -> Vec<Value> {
-    let is_own = |value: &Value| {
-        value.as_u64().is_some_and(|id| {
-            id == u64::from(card.id) || card.previous_ids.iter().any(|p| u64::from(*p) == id)
-        })
-    };
-    let history = site.board.history();
-    let own = history.iter().rev().filter(|note| {
-        note.event.starts_with("identity-")
-            && ["id", "from", "into"]
-                .iter()
-                .any(|key| note.facts.get(*key).is_some_and(is_own))
-    });
-    own.filter_map(|note| serde_json::to_value(&**note).ok())
-        .collect()
+pub fn evidence(site: &Site, card: &Card) -> Vec<Arc<Note>> {
+    let is_own =
+        |id| id == u64::from(card.id) || card.previous_ids.iter().any(|p| u64::from(*p) == id);
+    site.board.decisions(is_own, EVIDENCE)
 }
 
 /// A person's picture.

@@ -15,8 +15,8 @@ use super::Site;
 
 /// How long an answer may take to begin.
 const ANSWER_TIME: Duration = Duration::from_secs(20);
-/// Only this program's own files; no frames, no plug-ins, nothing inline.
-const POLICY: &str = "default-src 'none'; img-src 'self'; style-src 'self'; script-src 'self'; connect-src 'self'; \
+/// Only this program's own files, and a photo that somebody has chosen; no frames, no plug-ins, nothing inline.
+const POLICY: &str = "default-src 'none'; img-src 'self' blob:; style-src 'self'; script-src 'self'; connect-src 'self'; \
                       form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
 /// Where a request comes from.
@@ -50,7 +50,8 @@ pub async fn protect(State(site): State<Site>, request: Request, next: Next) -> 
     for (name, value) in [
         (header::CONTENT_SECURITY_POLICY, POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
+        // With "no-referrer" browsers would send their own forms with the origin "null".
+        (header::REFERRER_POLICY, "same-origin"),
         (header::CACHE_CONTROL, "no-store"),
     ] {
         let headers = response.headers_mut();

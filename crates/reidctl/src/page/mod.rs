@@ -1,4 +1,5 @@
-//! The web page of `reidctl run`: people in view, known people, state of the cameras; the same as a REST API. Its assets are compiled in.
+//! The web page of `reidctl run`: people in view, known people, find by picture, state of the cameras; the same as a REST API. Its
+//! assets are compiled in.
 //!
 //! Slow work (the gallery's database, corrections that wait for the store) runs on threads for blocking work; no lock is held while
 //! waiting.
@@ -6,13 +7,13 @@
 mod access;
 mod api;
 mod correct;
+mod find;
 mod forms;
 mod guard;
 mod health;
 mod live;
 mod metrics;
 mod people;
-mod timeline;
 mod views;
 
 use std::{
@@ -21,8 +22,10 @@ use std::{
 };
 
 use axum::{
-    Router, middleware,
-    routing::{get, post},
+    Router,
+    extract::DefaultBodyLimit,
+    middleware,
+    routing::{MethodRouter, get, post},
 };
 use gstreid::store::registry::SharedGallery;
 use hyper::server::conn::http1;
@@ -61,6 +64,7 @@ struct Site {
     /// Streams that are open now: pictures and events.
     streams: Arc<AtomicU32>,
     kept: Arc<people::KeptCache>,
+    finder: Arc<find::Finder>,
 }
 
 impl Site {
@@ -69,11 +73,19 @@ impl Site {
     }
 }
 
+/// Takes longer bodies than other addresses do.
+fn with_photo(route: MethodRouter<Site>) -> MethodRouter<Site> {
+    // What surrounds the photo in a form is short.
+    route.layer(DefaultBodyLimit::max(find::MAX_PHOTO + MAX_BODY))
+}
+
 /// Every address, for the description in `openapi.json`, too.
 fn router(site: Site) -> Router {
     let open = Router::new()
         .route("/healthz", get(health::healthz))
         .route("/login", get(forms::login_form).post(forms::login))
+        .route("/favicon.ico", get(views::icon))
+        .route("/assets/icon.svg", get(views::icon))
         .route("/assets/style.css", get(views::style))
         .route("/assets/app.js", get(views::script));
     let closed = Router::new()
@@ -87,6 +99,8 @@ fn router(site: Site) -> Router {
         .route("/people/{id}/rename", post(forms::rename))
         .route("/people/{id}/merge", post(forms::merge))
         .route("/people/{id}/split", post(forms::split))
+        .route("/find", with_photo(get(find::form).post(find::show)))
+        .route("/report.html", get(views::report))
         .route("/health", get(views::health))
         .route("/metrics", get(metrics::metrics))
         .route("/api/cameras", get(api::cameras))
@@ -98,13 +112,14 @@ fn router(site: Site) -> Router {
         .route("/api/people/{id}/rename", post(api::rename))
         .route("/api/people/{id}/merge", post(api::merge))
         .route("/api/people/{id}/split", post(api::split))
+        .route("/api/find", with_photo(post(find::find)))
         .route("/api/history", get(api::history))
         .route("/api/events", get(live::events))
         .route("/api/health", get(health::health))
         .route("/api/openapi.json", get(api::description))
         .layer(middleware::from_fn_with_state(site.clone(), guard::admit));
     open.merge(closed)
-        .layer(axum::extract::DefaultBodyLimit::max(MAX_BODY))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(middleware::from_fn_with_state(site.clone(), guard::protect))
         .with_state(site)
 }
@@ -122,6 +137,7 @@ pub async fn serve(
         gallery,
         streams: Arc::default(),
         kept: Arc::default(),
+        finder: Arc::default(),
     });
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     // The semaphore is never closed.

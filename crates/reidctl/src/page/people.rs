@@ -14,12 +14,16 @@ use gstreid::store::{
     archive::{Archive, ArchiveError, Purpose},
     registry::SharedGallery,
 };
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::Site;
-use crate::run::{
-    board::{colour, lock},
-    visits::Visit,
+use crate::{
+    people::{Card, Pictures, visits_of},
+    run::{
+        board::{colour, lock},
+        percent::encoded,
+        visits::Visit,
+    },
 };
 
 /// For how long an answer of the database is used again.
@@ -27,39 +31,6 @@ const FRESH: Duration = Duration::from_secs(2);
 /// People on a page unless another number is asked for, and at most.
 const PAGE: usize = 100;
 const MAX_PAGE: usize = 1_000;
-
-/// A person.
-#[derive(Clone, Debug, Serialize)]
-pub struct Card {
-    /// The id.
-    pub id: u32,
-    /// The name, if one was given.
-    pub name: Option<String>,
-    /// The colour in every picture, `#rrggbb`.
-    pub colour: String,
-    /// In view of a camera now.
-    pub active: bool,
-    /// Cameras that saw the person.
-    pub cameras: BTreeSet<String>,
-    /// First seen, ns since 1970.
-    pub first_seen_ns: Option<i64>,
-    /// Last seen, ns since 1970.
-    pub last_seen_ns: Option<i64>,
-    /// Ids before merges, oldest first.
-    pub previous_ids: Vec<u32>,
-    /// Whether a picture may be kept.
-    pub has_picture: bool,
-    /// Where and when, oldest first.
-    #[serde(skip)]
-    pub visits: Vec<Visit>,
-}
-
-impl Card {
-    /// The name, else the id.
-    pub fn title(&self) -> String {
-        self.name.clone().unwrap_or_else(|| format!("P{}", self.id))
-    }
-}
 
 /// Which people, and in which order.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -96,8 +67,22 @@ impl Filter {
         (text.is_empty() || is_named) && is_there && is_new
     }
 
-    /// Those whom it takes, in order, and how many there are before the limit.
-    pub fn select(&self, mut cards: Vec<Card>, now_ns: i64) -> (Vec<Card>, usize) {
+    /// As the query of an address, without offset and limit.
+    pub fn query(&self) -> String {
+        let mut query = format!(
+            "sort={}&text={}&camera={}",
+            encoded(&self.sort),
+            encoded(&self.text),
+            encoded(&self.camera)
+        );
+        if let Some(hours) = self.hours {
+            query += &format!("&hours={hours}");
+        }
+        query
+    }
+
+    /// Those whom it takes, in order.
+    pub fn sorted(&self, mut cards: Vec<Card>, now_ns: i64) -> Vec<Card> {
         cards.retain(|card| self.takes(card, now_ns));
         match self.sort.as_str() {
             "id" => cards.sort_by_key(|card| card.id),
@@ -108,6 +93,12 @@ impl Filter {
             _ => cards
                 .sort_by_key(|card| std::cmp::Reverse((card.active, card.last_seen_ns, card.id))),
         }
+        cards
+    }
+
+    /// Likewise, within `offset` and `limit`; and how many there are.
+    pub fn select(&self, cards: Vec<Card>, now_ns: i64) -> (Vec<Card>, usize) {
+        let cards = self.sorted(cards, now_ns);
         let total = cards.len();
         let limit = self.limit.unwrap_or(PAGE).min(MAX_PAGE);
         let page = cards.into_iter().skip(self.offset).take(limit).collect();
@@ -163,13 +154,7 @@ fn read(location: &Location) -> Result<Kept, ArchiveError> {
     for person in archive.list()? {
         kept.people.insert(person.id, person);
     }
-    for sighting in archive.sightings()? {
-        kept.visits.entry(sighting.id).or_default().push(Visit {
-            camera: sighting.camera.into(),
-            from_ns: sighting.from_ns,
-            to_ns: sighting.to_ns,
-        });
-    }
+    kept.visits = visits_of(archive.sightings()?);
     Ok(kept)
 }
 
@@ -231,6 +216,22 @@ pub fn picture(site: &Site, id: u32) -> Option<Vec<u8>> {
     }
     let mut archive = Archive::open(gallery.location(), Purpose::Look).ok()?;
     archive.thumbnail(id).ok()
+}
+
+/// The pictures that are kept of these people. Blocks.
+pub fn pictures(site: &Site, cards: &[Card]) -> Pictures {
+    let gallery = site.gallery();
+    let has_pictures = site.board.setup().thumbnails && *gallery.location() != Location::Memory;
+    let archive = has_pictures.then(|| Archive::open(gallery.location(), Purpose::Look));
+    // A database that cannot be read now costs the report its pictures only.
+    let Some(Ok(mut archive)) = archive else {
+        return Pictures::new();
+    };
+    let picture = |card: &Card| {
+        let jpeg = archive.thumbnail_if_kept(card.id).ok()??;
+        Some((card.id, jpeg))
+    };
+    cards.iter().filter_map(picture).collect()
 }
 
 #[cfg(test)]

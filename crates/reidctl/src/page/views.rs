@@ -1,5 +1,7 @@
 //! The HTML pages. They work without scripts; the script only refreshes them.
 
+use std::sync::Arc;
+
 use axum::{
     extract::{Path, Query, State},
     http::{StatusCode, header},
@@ -7,27 +9,30 @@ use axum::{
 };
 use maud::{DOCTYPE, Markup, html};
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::{
     Site,
     api::{blocking, evidence},
     correct::Refusal,
-    health,
-    people::{self, Card, Filter},
-    timeline,
+    find, health,
+    people::{self, Filter},
 };
 use crate::{
+    find::Candidate,
     gallery::date,
+    people::{
+        Card, Place, STYLE, cards as small_cards, count, dot, of_cameras, of_people, small, visits,
+    },
     run::{
-        board::{Status, now_ns},
+        board::{Note, Status, now_ns},
         percent::encoded,
+        secrets::masked,
     },
 };
 
-const STYLE: &str = include_str!("assets/style.css");
+const ICON: &str = include_str!("assets/icon.svg");
 const SCRIPT: &str = include_str!("assets/app.js");
-/// Events about a person on their page.
-const EVENTS: usize = 50;
 
 /// The style sheet.
 pub async fn style() -> Response {
@@ -39,6 +44,11 @@ pub async fn script() -> Response {
     asset("text/javascript; charset=utf-8", SCRIPT)
 }
 
+/// The icon of the browser's tab.
+pub async fn icon() -> Response {
+    asset("image/svg+xml", ICON)
+}
+
 fn asset(kind: &'static str, text: &'static str) -> Response {
     let headers = [
         (header::CONTENT_TYPE, kind),
@@ -48,8 +58,13 @@ fn asset(kind: &'static str, text: &'static str) -> Response {
 }
 
 /// The frame of every page. `here` is the address of its part.
-fn page(title: &str, here: &str, body: Markup) -> Markup {
-    let parts = [("/", "Live"), ("/people", "People"), ("/health", "Health")];
+pub(super) fn page(title: &str, here: &str, body: Markup) -> Markup {
+    let parts = [
+        ("/", "Live"),
+        ("/people", "People"),
+        ("/find", "Find"),
+        ("/health", "Health"),
+    ];
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -57,6 +72,7 @@ fn page(title: &str, here: &str, body: Markup) -> Markup {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width,initial-scale=1";
                 title { (title) " – reidctl" }
+                link rel="icon" href="/assets/icon.svg" type="image/svg+xml";
                 link rel="stylesheet" href="/assets/style.css";
                 script src="/assets/app.js" defer {}
             }
@@ -72,13 +88,6 @@ fn page(title: &str, here: &str, body: Markup) -> Markup {
                 main #main { h1 { (title) } (body) }
             }
         }
-    }
-}
-
-/// A dot in a person's colour.
-fn dot(colour: &str) -> Markup {
-    html! {
-        svg.dot viewBox="0 0 10 10" aria-hidden="true" { circle cx="5" cy="5" r="5" fill=(colour) {} }
     }
 }
 
@@ -179,12 +188,13 @@ pub async fn people(
     let body = html! {
         (done.shown(None))
         (filters(&filter, &cameras))
-        p { (total) " people" @if total > cards.len() { ", " (cards.len()) " shown" } "." }
+        p { (count(total)) @if total > cards.len() { ", " (cards.len()) " shown" } "." }
         h2 { "Time line" }
-        (timeline::of_people(&cards))
+        (of_people(&cards))
         h2 { "Cards" }
-        div.cards { @for card in &cards { (small(card)) } }
+        (small_cards(&cards, Place::Page))
         (pages(&filter, total, cards.len()))
+        p { a href=(format!("/report.html?{}", filter.query())) download { "Download as one file" } }
     };
     Ok(page("People", "/people", body))
 }
@@ -226,18 +236,7 @@ fn filters(filter: &Filter, cameras: &[Status]) -> Markup {
 
 /// Links to the people before and after.
 fn pages(filter: &Filter, total: usize, shown: usize) -> Markup {
-    let address = |offset: usize| {
-        let mut address = format!(
-            "/people?offset={offset}&sort={}&text={}&camera={}",
-            encoded(&filter.sort),
-            encoded(&filter.text),
-            encoded(&filter.camera)
-        );
-        if let Some(hours) = filter.hours {
-            address += &format!("&hours={hours}");
-        }
-        address
-    };
+    let address = |offset: usize| format!("/people?offset={offset}&{}", filter.query());
     let next = filter.offset.saturating_add(shown);
     html! {
         nav aria-label="More people" {
@@ -247,22 +246,28 @@ fn pages(filter: &Filter, total: usize, shown: usize) -> Markup {
     }
 }
 
-fn small(card: &Card) -> Markup {
-    let cameras: Vec<&str> = card.cameras.iter().map(String::as_str).collect();
-    html! {
-        article.card {
-            @if card.has_picture {
-                img src=(format!("/api/people/{}/picture", card.id)) alt="" width="48" height="96" loading="lazy";
-            }
-            div {
-                h3 { (dot(&card.colour)) a href=(format!("/people/{}", card.id)) { (card.title()) } }
-                @if card.name.is_some() { p { "P" (card.id) } }
-                p { (cameras.join(", ")) }
-                p { @if card.active { "in view" } @else if let Some(last) = card.last_seen_ns { "last " (date(last)) } }
-                @if let Some(first) = card.first_seen_ns { p { "first " (date(first)) } }
-            }
-        }
-    }
+/// The people of a filter as one file.
+pub async fn report(
+    State(site): State<Site>,
+    Query(filter): Query<Filter>,
+) -> Result<Response, Response> {
+    let now = now_ns();
+    let report = blocking(move || {
+        let cards = filter.sorted(people::all(&site), now);
+        let pictures = people::pictures(&site, &cards);
+        let location = masked(&site.gallery().location().shown());
+        crate::people::report(&cards, &pictures, &location, now).into_string()
+    })
+    .await?;
+    let name = date(now).replace([':', ' '], "-");
+    let headers = [
+        (header::CONTENT_TYPE, "text/html; charset=utf-8".to_owned()),
+        (
+            header::CONTENT_DISPOSITION,
+            format!("attachment; filename=\"people-{name}.html\""),
+        ),
+    ];
+    Ok((headers, report).into_response())
 }
 
 /// One person.
@@ -273,15 +278,20 @@ pub async fn person(
 ) -> Result<Response, Response> {
     let found = {
         let site = site.clone();
-        blocking(move || people::one(&site, id)).await?
+        blocking(move || {
+            let card = people::one(&site, id)?;
+            let alike = find::alike(&site, &card);
+            Some((card, alike))
+        })
+        .await?
     };
-    let Some(card) = found else {
+    let Some((card, alike)) = found else {
         let body =
             html! { p { "Nobody is known as P" (id) ". " a href="/people" { "Everybody" } } };
         let shown = page("Unknown person", "/people", body);
         return Ok((StatusCode::NOT_FOUND, shown).into_response());
     };
-    let events = evidence(&site, &card);
+    let decisions = evidence(&site, &card);
     let previous: Vec<String> = card
         .previous_ids
         .iter()
@@ -289,59 +299,107 @@ pub async fn person(
         .collect();
     let body = html! {
         (done.shown(Some(card.id)))
-        (small(&card))
+        h2 { "Seen" }
+        (small(&card, Place::Page))
         @if !previous.is_empty() { p { "Once " (previous.join(", ")) "." } }
         h2 { "Visits" }
-        (timeline::of_cameras(&card))
+        (of_cameras(&card))
         (visits(&card))
         h2 { "Evidence" }
-        (decisions(&events))
+        (decided(&decisions))
+        h2 { "Most alike" }
+        @if alike.is_empty() { p { "Nobody else is known by appearance." } } @else { (likeness(&alike)) }
         h2 { "Correct" }
         (corrections(&card))
     };
     Ok(page(&card.title(), "/people", body).into_response())
 }
 
-fn visits(card: &Card) -> Markup {
+/// What was decided, with score, and margin over whom.
+fn decided(notes: &[Arc<Note>]) -> Markup {
+    let number = |note: &Note, key: &str| {
+        let value = note.facts.get(key).and_then(Value::as_f64);
+        value.map(|value| format!("{value:.2}"))
+    };
+    let text = |note: &Note, key: &str| {
+        let value = note.facts.get(key).and_then(Value::as_str);
+        value.map(str::to_owned)
+    };
     html! {
-        div.wide { table {
-            thead { tr { th { "From" } th { "To" } th { "Camera" } th { "Seconds" } } }
+        @if notes.is_empty() { p { "Nothing since the program started." } }
+        @else { div.wide tabindex="0" role="region" aria-label="Evidence" { table {
+            thead { tr { th { "When" } th { "What" } th { "Camera" } th { "Score" } th { "Margin" } th { "Next best" } } }
             tbody {
-                @for visit in card.visits.iter().rev() {
+                @for note in notes {
                     tr {
-                        td { (date(visit.from_ns)) } td { (date(visit.to_ns)) } td { (visit.camera) }
-                        td { (format!("{:.1}", (visit.to_ns - visit.from_ns) as f64 / 1e9)) }
+                        td { (date(note.time_ns)) }
+                        td { (what(note)) @if let Some(by) = text(note, "by") { " by " (by) } }
+                        td { (note.camera.as_deref().unwrap_or_default()) }
+                        td { (number(note, "score").unwrap_or_default()) }
+                        td { (number(note, "margin").unwrap_or_default()) }
+                        td { @if let Some(id) = id_of(note, "against") { (link(id)) } }
                     }
                 }
             }
         } }
+        p.facts { "Score: mean cosine with the person's other crops, without what cameras add. Margin: score less that of the next best." } }
     }
 }
 
-/// What was decided, with score and margin over the next best.
-fn decisions(events: &[serde_json::Value]) -> Markup {
-    let number = |value: &serde_json::Value| value.as_f64().map(|n| format!("{n:.2}"));
+fn id_of(note: &Note, key: &str) -> Option<u64> {
+    note.facts.get(key)?.as_u64()
+}
+
+fn link(id: u64) -> Markup {
+    html! { a href=(format!("/people/{id}")) { "P" (id) } }
+}
+
+/// What happened, in words.
+fn what(note: &Note) -> Markup {
+    let id = |key: &str| id_of(note, key).map(link).unwrap_or_default();
+    let change = note.facts.get("change").and_then(Value::as_str);
+    let kind = change.unwrap_or_else(|| note.event.trim_start_matches("identity-"));
     html! {
-        @if events.is_empty() { p { "Nothing since the program started." } }
-        @else { div.wide { table {
-            thead { tr { th { "When" } th { "What" } th { "Camera" } th { "Score" } th { "Margin" } th { "Ids" } } }
-            tbody {
-                @for event in events.iter().take(EVENTS) {
-                    tr {
-                        td { (event["time_ns"].as_i64().map(date).unwrap_or_default()) }
-                        td { (event["event"].as_str().unwrap_or_default().trim_start_matches("identity-")) }
-                        td { (event["camera"].as_str().unwrap_or_default()) }
-                        td { (number(&event["score"]).unwrap_or_default()) }
-                        td { (number(&event["margin"]).unwrap_or_default()) }
-                        td {
-                            @for key in ["id", "from", "into"] {
-                                @if let Some(id) = event[key].as_u64() { "P" (id) " " }
-                            }
-                        }
+        @match kind {
+            "new" => { "first seen" },
+            "matched" => { "recognised as " (id("id")) },
+            "merged" | "merge" => { (id("from")) " is " (id("into")) },
+            "split" => { (id("into")) " split from " (id("from")) (id("id")) },
+            "corrected" => { "is " (id("into")) " instead of " (id("from")) },
+            "rename" => { "renamed" },
+            other => { (other) },
+        }
+        @if note.facts.contains_key("refused") { " (refused)" }
+    }
+}
+
+/// People with how alike they are.
+pub(super) fn likeness(people: &[(Candidate, Card)]) -> Markup {
+    let percent = |share: f64| format!("{:.0} %", 100.0 * share);
+    let is_looked_up = people.iter().any(|(one, _)| one.probability.is_some());
+    html! {
+        ol.alike {
+            @for (one, card) in people {
+                li {
+                    (small(card, Place::Page))
+                    @if let Some(share) = one.probability.or(one.same_person) {
+                        p { meter min="0" max="1" value=(format!("{share:.3}")) aria-label="Probability" { (percent(share)) } " " (percent(share)) }
+                    }
+                    p.facts {
+                        (format!("cosine {:.2}", one.cosine))
+                        @if let (Some(_), Some(same)) = (one.probability, one.same_person) { ", compared alone " (percent(same)) }
                     }
                 }
             }
-        } } }
+        }
+        p.facts {
+            @if is_looked_up {
+                "Probability that the photo shows this person, when everybody here and nobody of them are equally likely beforehand; "
+                "compared alone: that two pictures with this cosine show one person."
+            } @else {
+                "Probability that two pictures with this cosine show one person, when one person and two are equally likely beforehand."
+            }
+        }
     }
 }
 
@@ -388,7 +446,7 @@ pub async fn health(State(site): State<Site>) -> Result<Markup, Response> {
         p { "Running for " (health.uptime_seconds) " s. People are kept in " (health.gallery) ": " (health.people) "." }
         @if let Some(error) = &health.database_error { p.error { (error) } }
         h2 { "Cameras" }
-        div.wide { table {
+        div.wide tabindex="0" role="region" aria-label="Cameras" { table {
             thead { tr {
                 th { "Camera" } th { "State" } th { "Frames/s" } th { "Latency" } th { "Restarts" } th { "Queues" } th { "Source" } th { "Why" }
             } }

@@ -4,7 +4,7 @@
 //! Locks: cameras, then an entry's, then events or visits; each is held briefly.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::BTreeMap,
     path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -19,10 +19,10 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use tokio::sync::{broadcast, watch};
 
-use super::{line::TRACK, shared_text, visits::Visits};
+pub use super::notes::Note;
+use super::{line::TRACK, notes::History, shared_text, visits::Visits};
+use crate::embedding::ModelArguments;
 
-/// Events kept for those who come later.
-const KEPT_EVENTS: usize = 1_000;
 /// Events that a slow reader may be behind before it misses some.
 const EVENTS_AHEAD: usize = 256;
 /// Time over which frames are counted for their rate.
@@ -257,21 +257,6 @@ impl Entry {
     }
 }
 
-/// Something that happened.
-#[derive(Clone, Debug, Serialize)]
-pub struct Note {
-    /// ns since 1970.
-    pub time_ns: i64,
-    /// What, such as `identity-matched` or `camera`.
-    pub event: &'static str,
-    /// Where.
-    #[serde(serialize_with = "shared_text::some")]
-    pub camera: Option<Arc<str>>,
-    /// The rest.
-    #[serde(flatten)]
-    pub facts: Map<String, Value>,
-}
-
 /// What the page must know of the cameras file.
 #[derive(Clone, Debug, Default)]
 pub struct Setup {
@@ -279,13 +264,15 @@ pub struct Setup {
     pub thumbnails: bool,
     /// Folders of recordings and texts.
     pub folders: Vec<PathBuf>,
+    /// What describes people, if anything does.
+    pub embedder: Option<ModelArguments>,
 }
 
 /// What everybody may look at.
 #[derive(Debug)]
 pub struct Board {
     cameras: Mutex<BTreeMap<Arc<str>, Arc<Entry>>>,
-    history: Mutex<VecDeque<Arc<Note>>>,
+    history: Mutex<History>,
     events: broadcast::Sender<Arc<Note>>,
     pub visits: Mutex<Visits>,
     setup: Mutex<Setup>,
@@ -395,13 +382,7 @@ impl Board {
             camera: camera.cloned(),
             facts,
         });
-        {
-            let mut history = lock(&self.history);
-            if history.len() >= KEPT_EVENTS {
-                history.pop_front();
-            }
-            history.push_back(note.clone());
-        }
+        lock(&self.history).add(&note);
         // Nobody may be listening.
         let _ = self.events.send(note);
     }
@@ -413,7 +394,12 @@ impl Board {
 
     /// The last events, oldest first.
     pub fn history(&self) -> Vec<Arc<Note>> {
-        lock(&self.history).iter().cloned().collect()
+        lock(&self.history).events().cloned().collect()
+    }
+
+    /// What was decided about whom `is_own` accepts, newest first, `most` at most.
+    pub fn decisions(&self, is_own: impl Fn(u64) -> bool, most: usize) -> Vec<Arc<Note>> {
+        lock(&self.history).decisions(is_own, most)
     }
 
     /// How long the program has run.
@@ -427,7 +413,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn states_are_told_once_and_events_are_bounded() {
+    fn states_are_told_once() {
         let board = Board::default();
         let mut heard = board.listen();
         let door = board.add("door", "test:0".into());
@@ -438,10 +424,6 @@ mod tests {
         assert_eq!(note.facts["error"], "no route");
         assert!(heard.try_recv().is_err());
         assert_eq!(board.statuses()[0].restarts, 1);
-        for _ in 0..2 * KEPT_EVENTS {
-            board.tell("test", None, Map::new());
-        }
-        assert_eq!(board.history().len(), KEPT_EVENTS);
     }
 
     #[test]

@@ -231,7 +231,7 @@ impl Job {
             _ => return,
         };
         let mut facts = Map::new();
-        for field in ["id", "from", "into", "track"] {
+        for field in ["id", "from", "into", "track", "against"] {
             facts.extend(number(field).map(|value| (field.to_owned(), value.into())));
         }
         for field in ["score", "margin"] {

@@ -9,6 +9,7 @@ mod config;
 mod line;
 mod load;
 mod locate;
+mod notes;
 mod notify;
 mod output;
 pub mod percent;

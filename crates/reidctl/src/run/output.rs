@@ -117,7 +117,7 @@ pub fn plain(note: &Note) -> String {
             Value::Number(number) if number.is_f64() => {
                 write!(line, " {key}={:.2}", number.as_f64().unwrap_or_default())
             }
-            Value::Number(id) if matches!(key.as_str(), "id" | "from" | "into") => {
+            Value::Number(id) if matches!(key.as_str(), "id" | "from" | "into" | "against") => {
                 write!(line, " {key}=P{id}")
             }
             other => write!(line, " {key}={other}"),

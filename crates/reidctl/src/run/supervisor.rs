@@ -12,6 +12,7 @@ use std::{
 
 use gstreid::{
     core::identity::GalleryConfig,
+    inference::Precision,
     store::{
         Location, StoreError,
         registry::{self, SharedGallery},
@@ -21,8 +22,9 @@ use gstreid::{
 use super::{
     board::{Board, Condition, Setup},
     camera::Job,
-    config::{Camera, Config, Options},
+    config::{Camera, Config, Models, Options},
 };
+use crate::embedding::ModelArguments;
 
 /// How long a camera may take to stop.
 const STOP: Duration = Duration::from_secs(10);
@@ -175,6 +177,7 @@ impl Supervisor {
         self.board.set_up(Setup {
             thumbnails: config.gallery.thumbnails,
             folders,
+            embedder: embedder(&config.models),
         });
     }
 
@@ -238,6 +241,17 @@ fn wait_for(threads: &[JoinHandle<()>], limit: Duration) -> bool {
         thread::sleep(POLL);
     }
     true
+}
+
+/// The embedder as the cameras run it, so that its sessions are shared.
+fn embedder(models: &Models) -> Option<ModelArguments> {
+    let is_none = models.embedder.as_deref() == Some("none");
+    (!is_none).then(|| ModelArguments {
+        model: models.embedder.clone(),
+        device: models.device.clone().unwrap_or_else(|| "cpu".into()),
+        threads: models.threads,
+        precision: Precision::Auto,
+    })
 }
 
 /// What all cameras share.

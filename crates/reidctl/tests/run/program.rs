@@ -187,6 +187,11 @@ impl Answer {
 
 /// Sends a request with the lines of `head` added and reads the whole answer.
 pub fn ask(port: u16, request: &str, head: &[&str], body: &str) -> Answer {
+    ask_with(port, request, head, body.as_bytes())
+}
+
+/// The same with a body of any bytes.
+pub fn ask_with(port: u16, request: &str, head: &[&str], body: &[u8]) -> Answer {
     let mut text = format!("{request} HTTP/1.1\r\nConnection: close\r\n");
     if !head.iter().any(|line| line.starts_with("Host:")) {
         text += &format!("Host: 127.0.0.1:{port}\r\n");
@@ -198,8 +203,7 @@ pub fn ask(port: u16, request: &str, head: &[&str], body: &str) -> Answer {
         text += &format!("Content-Length: {}\r\n", body.len());
     }
     text += "\r\n";
-    text += body;
-    raw(port, text.as_bytes())
+    raw(port, &[text.as_bytes(), body].concat())
 }
 
 /// Sends bytes as they are. A server that closes early is no failure of the test.

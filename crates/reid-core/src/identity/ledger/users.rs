@@ -1,4 +1,4 @@
-//! What users ask of a gallery: rename, merge, split, forget, list. What they say outweighs all evidence.
+//! What users ask of a gallery: rename, merge, split, forget, list, who is alike. What they say outweighs all evidence.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,10 @@ use crate::identity::{
     people::PersonFacts,
     visit::{Binding, TrackKey},
 };
-use crate::person::IdentityId;
+use crate::{embedding::Embedding, person::IdentityId};
+
+/// So many times more people than asked for are compared exactly, of those that the shortlist finds.
+const CANDIDATES: usize = 4;
 
 impl Gallery {
     /// Gives a person a name; an empty one takes it away.
@@ -166,10 +169,51 @@ impl Gallery {
         list
     }
 
+    /// The people most similar to a vector, with the cosine of their most similar prototype, -1..=1: the most similar first,
+    /// `most` at most. Empty where nobody has a prototype of the vector's model. Large galleries compare a shortlist only.
+    pub fn similar(&self, vector: &Embedding, most: usize) -> Vec<(IdentityId, f32)> {
+        let Some(space) = self.spaces.iter().find(|space| space.takes(vector)) else {
+            return Vec::new();
+        };
+        let query = vector.values();
+        let candidates = space.nearest(query, most.saturating_mul(CANDIDATES), |_| true);
+        let found = candidates
+            .into_iter()
+            .filter_map(|id| Some((id, space.best(id, query)?)));
+        ranked(found.collect(), most)
+    }
+
+    /// The people whose prototypes are most similar to a person's, with their mean cosine, -1..=1: the most similar first, `most`
+    /// at most.
+    pub fn alike(&self, id: IdentityId, most: usize) -> Vec<(IdentityId, f32)> {
+        let mut found = Vec::new();
+        for space in &self.spaces {
+            let wanted = most.saturating_mul(CANDIDATES);
+            let near = space
+                .rows(id)
+                .flat_map(|(_, values)| space.nearest(&values, wanted, |other| other != id));
+            let others: BTreeSet<IdentityId> = near.collect();
+            found.extend(others.into_iter().filter_map(|other| {
+                let (score, _) = space.score(id, other, true)?;
+                Some((other, score.clamp(-1.0, 1.0)))
+            }));
+        }
+        ranked(found, most)
+    }
+
     /// A user says that a number is one person: its tracks keep it.
     fn trust(&mut self, id: IdentityId) {
         let own = self.bindings.values_mut();
         own.filter(|b| b.identity == Some(id))
             .for_each(|b| b.trusted = true);
     }
+}
+
+/// The most similar first, each person once.
+fn ranked(mut found: Vec<(IdentityId, f32)>, most: usize) -> Vec<(IdentityId, f32)> {
+    found.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    let mut seen = BTreeSet::new();
+    found.retain(|(id, _)| seen.insert(*id));
+    found.truncate(most);
+    found
 }

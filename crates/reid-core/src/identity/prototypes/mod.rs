@@ -170,6 +170,15 @@ impl Space {
         0.5 * (best + sum / total.max(f32::MIN_POSITIVE))
     }
 
+    /// The cosine of a vector and the most similar prototype of a person, -1..=1; `None` where they have none.
+    pub fn best(&self, id: IdentityId, query: &[f32]) -> Option<f32> {
+        let slot = *self.by_owner.get(&id)?;
+        let rows = 0..self.slots[slot].rows.len();
+        let cosines = rows.map(|row| self.values.dot(place(slot, row), query));
+        let best = cosines.max_by(f32::total_cmp)?;
+        Some(best.clamp(-1.0, 1.0))
+    }
+
     /// Brings the first look at a slot up to date.
     fn summarise(&mut self, slot: usize) {
         let mut mean = vec![0.0; self.dimension];

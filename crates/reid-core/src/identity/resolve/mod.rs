@@ -291,9 +291,12 @@ impl Gallery {
         let groups = Groups::of(scene, labels);
         for (i, node) in scene.nodes.iter().enumerate() {
             let Some(key) = node.track() else { continue };
-            let Some((score, margin)) = groups.fit(scene, labels, i) else {
+            let Some(fit) = groups.fit(scene, labels, i) else {
                 continue;
             };
+            let against = fit
+                .against
+                .and_then(|label| self.shown(scene, labels, label));
             let Some(id) = self.bindings.get(&key).and_then(|b| b.identity) else {
                 continue;
             };
@@ -303,17 +306,27 @@ impl Gallery {
             };
             let again = binding.state == IdentityState::Matched && node.id == id;
             let basis = if again { binding.basis.take() } else { basis };
-            binding.matched(basis, score, margin);
+            binding.matched(basis, fit.score, fit.margin);
             if !again {
-                let track = key.track;
                 self.events.push(Event::Matched {
                     id,
-                    track,
-                    score,
-                    margin,
+                    track: key.track,
+                    score: fit.score,
+                    margin: fit.margin,
+                    against: against.filter(|other| *other != id),
                 });
             }
         }
+    }
+
+    /// The identity that a group of a scene has by now.
+    fn shown(&self, scene: &Scene, labels: &[usize], group: usize) -> Option<IdentityId> {
+        let nodes = scene.nodes.iter().zip(labels);
+        let mut own = nodes.filter(|(_, label)| **label == group);
+        own.find_map(|(node, _)| match node.track() {
+            Some(key) => self.bindings.get(&key)?.identity,
+            None => self.people.contains_key(&node.id).then_some(node.id),
+        })
     }
 
     /// Decides which tracks that are alone in their group are somebody new, and which may still turn out to be somebody known.
@@ -404,6 +417,16 @@ fn group(scene: &Scene, likeness: &Likeness) -> Vec<usize> {
     clusters(likeness, &cameras, &visible)
 }
 
+/// How well a node fits its group.
+struct Fit {
+    /// What it scores with the others of its group.
+    score: f32,
+    /// That less what it scores with the next best group.
+    margin: f32,
+    /// The next best group.
+    against: Option<usize>,
+}
+
 /// The groups of a scene, with the weighted sums of their vectors.
 struct Groups {
     sums: BTreeMap<usize, (f32, Vec<f32>)>,
@@ -424,9 +447,8 @@ impl Groups {
         Self { sums }
     }
 
-    /// What a node scores with the others of its group, and less what it scores with the next best; `None` of a node that is
-    /// alone.
-    fn fit(&self, scene: &Scene, labels: &[usize], node: usize) -> Option<(f32, f32)> {
+    /// How well a node fits the others of its group; `None` of a node that is alone.
+    fn fit(&self, scene: &Scene, labels: &[usize], node: usize) -> Option<Fit> {
         let (vector, own) = (scene.vector(node), labels[node]);
         let weight = scene.nodes[node].weight;
         let mean = |label: usize| {
@@ -440,7 +462,13 @@ impl Groups {
         };
         let score = mean(own)?;
         let others = self.sums.keys().filter(|l| **l != own);
-        let second = others.filter_map(|l| mean(*l)).fold(-1.0, f32::max);
-        Some((score, score - second))
+        let second = others
+            .filter_map(|l| Some((*l, mean(*l)?)))
+            .max_by(|a, b| a.1.total_cmp(&b.1));
+        Some(Fit {
+            score,
+            margin: score - second.map_or(-1.0, |(_, second)| second.max(-1.0)),
+            against: second.map(|(label, _)| label),
+        })
     }
 }

@@ -1,5 +1,5 @@
 "use strict";
-// Keeps the page "Live" fresh. Pictures are asked for only while they can be seen, so that nothing is encoded for nobody.
+// Keeps the page "Live" fresh, and takes dropped photos. Pictures are asked for only while they can be seen, so that nothing is encoded for nobody.
 
 const PAUSE = 150, RETRY = 2000, STATES = 1000, EVENTS = 20;
 
@@ -59,12 +59,18 @@ function show(camera) {
   }));
 }
 
+// As the server writes it.
+function fact([key, value]) {
+  if (["id", "from", "into", "against"].includes(key)) return `${key}=P${value}`;
+  if (typeof value === "string") return ["text", "state"].includes(key) ? value : `${key}: ${value}`;
+  return `${key}=${Number.isInteger(value) || typeof value !== "number" ? value : value.toFixed(2)}`;
+}
+
 function events(list) {
   const source = new EventSource("/api/events");
   const add = message => {
     const note = JSON.parse(message.data);
-    const facts = Object.entries(note).filter(([key]) => !["time_ns", "event", "camera"].includes(key))
-      .map(([key, value]) => `${key}=${typeof value === "number" ? +value.toFixed(2) : value}`);
+    const facts = Object.entries(note).filter(([key]) => !["time_ns", "event", "camera"].includes(key)).map(fact);
     const when = new Date(note.time_ns / 1e6).toISOString().slice(0, 19).replace("T", " ") + "Z";
     list.prepend(element("li", [when, note.camera, note.event, ...facts].filter(Boolean).join(" ")));
     while (list.children.length > EVENTS) list.lastChild.remove();
@@ -73,11 +79,52 @@ function events(list) {
     "identity-split", "identity-corrected", "identity-lost", "identity-left"]) source.addEventListener(kind, add);
 }
 
+// Photos are dropped or chosen; the answer comes without leaving the page, so that the photo stays beside it.
+function finder(form) {
+  const input = form.elements.photo, preview = form.querySelector(".preview"), found = document.getElementById("found");
+  const say = text => found.replaceChildren(element("p", text, { class: "error", role: "alert" }));
+  const show = () => {
+    URL.revokeObjectURL(preview.src);
+    const [file] = input.files;
+    preview.hidden = !file;
+    if (file) preview.src = URL.createObjectURL(file);
+  };
+  const find = async event => {
+    event.preventDefault();
+    show();
+    const [file] = input.files;
+    if (!file) return;
+    if (file.size > form.dataset.most) { say(form.dataset.tooLarge); return; }
+    found.replaceChildren(element("p", "Looking …"));
+    const answer = await fetch("/find", { method: "POST", body: new FormData(form) }).catch(() => null);
+    if (!answer) { say("The program does not answer."); return; }
+    if (answer.status === 401) { location.href = "/login"; return; }
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("found");
+    if (page) found.replaceChildren(...page.childNodes); else say(`The program refuses: ${answer.status}.`);
+    hidePictures(found);
+  };
+  const over = is => event => { event.preventDefault(); form.classList.toggle("over", is); };
+  form.querySelector(".drop").hidden = false;
+  form.addEventListener("submit", find);
+  input.addEventListener("change", show);
+  form.addEventListener("dragover", over(true));
+  form.addEventListener("dragleave", over(false));
+  form.addEventListener("drop", event => {
+    over(false)(event);
+    if (event.dataTransfer.files.length) { input.files = event.dataTransfer.files; form.requestSubmit(); }
+  });
+}
+
 // Of some people no picture is kept.
-document.querySelectorAll(".card img").forEach(image => {
-  if (image.complete && !image.naturalWidth) image.remove();
-  image.addEventListener("error", () => image.remove());
-});
+function hidePictures(where) {
+  where.querySelectorAll(".card img").forEach(image => {
+    if (image.complete && !image.naturalWidth) image.remove();
+    image.addEventListener("error", () => image.remove());
+  });
+}
+
+hidePictures(document);
 document.querySelectorAll("img[data-picture]").forEach(follow);
+document.querySelectorAll("form.find").forEach(finder);
 const list = document.getElementById("events");
 if (list) { states(); events(list); }

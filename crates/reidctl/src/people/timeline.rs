@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::people::Card;
+use super::Card;
 use crate::gallery::date;
 
 /// Width of the drawing, and of the names at its left, units.
@@ -63,7 +63,7 @@ fn draw(lines: &[Line]) -> Markup {
     let x = |ns: i64| LABEL + (ns - from) as f64 * scale;
     let height = (lines.len() as f64 + 1.0) * ROW;
     html! {
-        div.wide {
+        div.wide tabindex="0" role="region" aria-label="Time line" {
             svg.timeline viewBox=(format!("0 0 {WIDTH} {height}")) role="img"
                 aria-label=(format!("Visits from {} to {}", date(from), date(to))) {
                 @for (row, line) in lines.iter().enumerate() {
