@@ -1,5 +1,7 @@
 //! `reidctl run`: cameras from a file that fail, stall, end and change while others go on; and the page, with who may see it.
 
+#[path = "../../../tests/common/broker.rs"]
+mod broker;
 #[path = "run/cameras.rs"]
 mod cameras;
 #[path = "../../../tests/common/mod.rs"]
@@ -10,5 +12,7 @@ mod file;
 mod page;
 #[path = "run/program.rs"]
 mod program;
+#[path = "run/record.rs"]
+mod record;
 #[path = "run/schema.rs"]
 mod schema;
