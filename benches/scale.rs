@@ -279,7 +279,7 @@ fn watch(
                 rect: Rect::new(90.0 * place as f32, 100.0, 80.0, 220.0),
                 // As `reidembed` does: about a vector a second once a person is known.
                 embedding: Some(&crops[frame as usize % 4])
-                    .filter(|_| (frame + place as u64) % 8 == 0),
+                    .filter(|_| (frame + place as u64).is_multiple_of(8)),
                 quality: 0.9,
             });
         let seen: Vec<Sighting<'_>> = seen.collect();

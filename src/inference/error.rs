@@ -18,6 +18,10 @@ pub enum InferenceError {
         "model '{name}' was not found. Searched:\n{tried}Set the property 'model' to a file, or GST_REID_MODELS to the folder that contains it"
     )]
     ModelNotFound { name: String, tried: String },
+    #[error(
+        "model '{name}' is known, but not here: fetch it with 'reidctl models get {name}', or give its file to 'reidctl models import FILE --name {name}'. Searched:\n{tried}"
+    )]
+    ModelNotFetched { name: String, tried: String },
     #[error("model '{path}' {reason}: check the property 'model'")]
     ModelUnreadable { path: PathBuf, reason: String },
     #[error("model '{path}' could not be loaded: {reason}")]
@@ -42,7 +46,9 @@ impl InferenceError {
     /// The GStreamer error that says the same: domain and code for applications, text for people.
     pub fn to_message(&self) -> gst::ErrorMessage {
         match self {
-            Self::RuntimeNotFound { .. } | Self::ModelNotFound { .. } => {
+            Self::RuntimeNotFound { .. }
+            | Self::ModelNotFound { .. }
+            | Self::ModelNotFetched { .. } => {
                 gst::error_msg!(gst::ResourceError::NotFound, ("{self}"))
             }
             Self::RuntimeInit { .. } => gst::error_msg!(gst::LibraryError::Init, ("{self}")),

@@ -1,5 +1,6 @@
 //! ONNX Runtime: finding the library and the models, model specs, devices, and the pool of sessions that cameras share.
 
+pub mod catalogue;
 pub mod detector;
 pub mod device;
 pub mod embedder;

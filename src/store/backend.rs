@@ -25,12 +25,14 @@ pub(super) trait Database: Send {
 pub(super) trait Records {
     /// Some people.
     fn load(&mut self, only: &[IdentityId]) -> Result<Saved, StoreError>;
-    /// Reserves an id for a new person, where other processes assign ids too.
-    fn reserve(&mut self) -> Result<Option<Range<u32>>, StoreError> {
+    /// Reserves ids for new people, where other processes assign ids too.
+    fn reserve(&mut self, _count: u32) -> Result<Option<Range<u32>>, StoreError> {
         Ok(None)
     }
     /// Writes a user's corrections in one transaction.
     fn write(&mut self, changes: &Changes) -> Result<(), StoreError>;
+    /// Writes people who come from another gallery, in one transaction. `next_number` of the changes is reserved, too.
+    fn import(&mut self, changes: &Changes) -> Result<(), StoreError>;
     /// Everybody, in order of their numbers, without vectors.
     fn list(&mut self) -> Result<Vec<KeptPerson>, StoreError>;
     /// Who was where, in order of time; of everybody or of one.

@@ -18,6 +18,7 @@ use serde_json::json;
 use crate::{
     embedding::{ModelArguments, PictureEmbedder},
     find::{self, Candidate},
+    gallery_file,
     outcome::Outcome,
     people::{self, Card, Pictures},
     run::{board::now_ns, secrets::masked},
@@ -105,6 +106,21 @@ enum Command {
         #[arg(value_parser = number)]
         id: u32,
     },
+    /// Write people, names, merges and sightings as JSON to standard output, without pictures.
+    Export {
+        location: String,
+        /// Also the appearance vectors, without which nobody is recognised. They are biometric data.
+        #[arg(long)]
+        with_vectors: bool,
+    },
+    /// Read a file of `export` into an empty gallery, which is created if it is missing.
+    Import {
+        file: PathBuf,
+        location: String,
+        /// The gallery may hold people: everybody of the file becomes a new person with a new id.
+        #[arg(long)]
+        add: bool,
+    },
     /// List all sightings in order of time, or write people and time line as one HTML file.
     Report {
         location: String,
@@ -170,6 +186,21 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Outcome {
         Command::Forget { location, id } => {
             open(location, Purpose::Correct)?.forget(*id)?;
             writeln!(out, "P{id} is forgotten")?;
+        }
+        Command::Export {
+            location,
+            with_vectors,
+        } => gallery_file::export(location, *with_vectors, out)?,
+        Command::Import {
+            file,
+            location,
+            add,
+        } => {
+            let (renumbered, people) = gallery_file::import(file, location, *add)?;
+            for (old, new) in renumbered {
+                writeln!(out, "P{old} is P{new} here")?;
+            }
+            writeln!(out, "{people} people were imported")?;
         }
         Command::Report {
             location,

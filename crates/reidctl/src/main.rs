@@ -8,8 +8,10 @@ mod embedding;
 mod eval;
 mod find;
 mod gallery;
+mod gallery_file;
 mod html;
 mod manual;
+mod models;
 mod montage;
 mod outcome;
 mod page;
@@ -57,8 +59,10 @@ enum Command {
     Search(search::Arguments),
     /// Classify pictures as one of a few known people: train, predict, evaluate.
     Classify(classify::Arguments),
-    /// Inspect and correct a gallery: list, show, thumbnail, report; rename, merge, split, forget.
+    /// Inspect and correct a gallery: list, show, find, thumbnail, report; rename, merge, split, forget; export, import.
     Gallery(gallery::Arguments),
+    /// List, import and fetch models that the elements find by name.
+    Models(models::Arguments),
     /// Write manual pages and shell completions into a folder.
     #[command(hide = true)]
     Manual(manual::Arguments),
@@ -76,6 +80,7 @@ fn main() -> ExitCode {
         Command::Compare(arguments) => compare::run(&arguments, &mut out),
         Command::Search(arguments) => search::run(&arguments, &mut out),
         Command::Classify(arguments) => classify::run(&arguments, &mut out),
+        Command::Models(arguments) => models::run(&arguments, &mut out),
         Command::Manual(arguments) => manual::run(&arguments, &mut out),
         Command::Gallery(arguments) => gallery::run(&arguments, &mut out),
     };

@@ -2,6 +2,8 @@
 
 #[path = "run/access.rs"]
 mod access;
+#[path = "../../../tests/common/broker.rs"]
+mod broker;
 #[path = "run/cameras.rs"]
 mod cameras;
 #[path = "../../../tests/common/mod.rs"]
@@ -14,5 +16,7 @@ mod find;
 mod page;
 #[path = "run/program.rs"]
 mod program;
+#[path = "run/record.rs"]
+mod record;
 #[path = "run/schema.rs"]
 mod schema;

@@ -47,7 +47,13 @@ fn help() {
         "gallery merge",
         "gallery split",
         "gallery forget",
+        "gallery export",
+        "gallery import",
         "gallery report",
+        "models",
+        "models list",
+        "models import",
+        "models get",
     ];
     let mut all = String::new();
     for command in commands {

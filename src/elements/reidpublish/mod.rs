@@ -57,6 +57,20 @@ pub enum PublishFormat {
     DeepstreamMinimal,
 }
 
+/// Checks a value of `location` that begins with `mqtt://`, and the password that the environment gives, without connecting. The error
+/// says what is wrong, without the password.
+pub fn check_broker(location: &str) -> Result<(), String> {
+    #[cfg(feature = "mqtt")]
+    return address::Address::read(location, |name| std::env::var(name).ok())
+        .map(drop)
+        .map_err(|error| error.to_string());
+    #[cfg(not(feature = "mqtt"))]
+    Err(format!(
+        "{} needs MQTT, which is not built in; build with --features mqtt",
+        crate::store::without_password(location)
+    ))
+}
+
 /// Registers `reidpublish`.
 pub(crate) fn register(plugin: &gst::Plugin) -> Result<(), glib::BoolError> {
     PublishFormat::static_type().mark_as_plugin_api(gst::PluginAPIFlags::empty());

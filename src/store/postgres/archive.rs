@@ -7,7 +7,7 @@ use postgres::{Client, Transaction};
 use super::{
     erase::{self, Deletion, NotErased},
     layout, records, rows,
-    session::{USER, check, prepare, reserve, told},
+    session::{USER, check, prepare, raise_number, reserve, told},
     target::Target,
 };
 use crate::{
@@ -68,10 +68,23 @@ impl Records for Archive {
         })
     }
 
-    fn reserve(&mut self) -> Result<Option<Range<u32>>, StoreError> {
+    fn reserve(&mut self, count: u32) -> Result<Option<Range<u32>>, StoreError> {
         self.within(|transaction| {
             layout::take_turn(transaction)?;
-            reserve(transaction, 1).map(Some)
+            reserve(transaction, count.into()).map(Some)
+        })
+    }
+
+    fn import(&mut self, changes: &Changes) -> Result<(), StoreError> {
+        self.within(|transaction| {
+            layout::take_turn(transaction)?;
+            if let Some(scale) = changes.scales.first() {
+                records::claim_model(transaction, scale.model)?;
+            }
+            raise_number(transaction, changes.next_number)?;
+            records::write(transaction, changes, USER)?;
+            transaction.execute("SELECT pg_notify('reid', '0')", &[])?;
+            Ok(())
         })
     }
 

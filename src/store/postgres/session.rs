@@ -79,6 +79,18 @@ fn refuse_newer(found: i64, target: &Target) -> Result<(), Fault> {
     Ok(())
 }
 
+/// Sees to it that no id below `next` will be given again.
+pub(super) fn raise_number(
+    transaction: &mut Transaction<'_>,
+    next: u32,
+) -> Result<(), postgres::Error> {
+    transaction.execute(
+        "UPDATE reid_facts SET value = greatest(value::bigint, $1)::text WHERE name = 'next_number'",
+        &[&i64::from(next)],
+    )?;
+    Ok(())
+}
+
 /// Numbers that nobody else will ever be given.
 pub(super) fn reserve(
     transaction: &mut Transaction<'_>,

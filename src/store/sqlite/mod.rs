@@ -318,6 +318,18 @@ impl Records for Sqlite {
         self.empty_log()
     }
 
+    fn import(&mut self, changes: &Changes) -> Result<(), StoreError> {
+        let kept = read::facts(&self.connection).map_err(|error| fault(&self.location, error))?;
+        let next = kept.next_number.unwrap_or(1).max(changes.next_number);
+        Records::write(
+            self,
+            &Changes {
+                next_number: next,
+                ..changes.clone()
+            },
+        )
+    }
+
     fn list(&mut self) -> Result<Vec<KeptPerson>, StoreError> {
         read::list(&self.connection).map_err(|error| fault(&self.location, error))
     }

@@ -20,7 +20,7 @@ use serde_json::{Map, Value};
 use tokio::sync::{broadcast, watch};
 
 pub use super::notes::Note;
-use super::{line::TRACK, notes::History, shared_text, visits::Visits};
+use super::{line::TRACK, mosaic::Tile, notes::History, shared_text, visits::Visits};
 use crate::embedding::ModelArguments;
 
 /// Events that a slow reader may be behind before it misses some.
@@ -134,6 +134,8 @@ pub struct Entry {
     /// The newest picture for the page, a JPEG file, and how many look.
     pub picture: watch::Sender<Option<Arc<[u8]>>>,
     pub viewers: AtomicU32,
+    /// The newest picture for the mosaic; the last one stays while the camera is away.
+    pub tile: Mutex<Option<Tile>>,
 }
 
 /// When frames came.
@@ -158,6 +160,7 @@ impl Entry {
             pipeline: glib::WeakRef::new(),
             picture: watch::Sender::new(None),
             viewers: AtomicU32::new(0),
+            tile: Mutex::default(),
         }
     }
 
@@ -222,6 +225,14 @@ impl Entry {
     /// Who is in view now.
     pub fn show(&self, people: Vec<InView>) {
         *lock(&self.people) = people;
+    }
+
+    /// How the camera is.
+    pub fn condition(&self) -> Condition {
+        let state = lock(&self.state);
+        state
+            .as_ref()
+            .map_or(Condition::Starting, |(state, _)| *state)
     }
 
     /// Frames since the program started.

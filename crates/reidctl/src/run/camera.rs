@@ -1,16 +1,18 @@
 //! One camera: its thread builds the pipeline, watches it and restarts it. Independent of other cameras.
 
 use std::{
+    cell::RefCell,
     fs,
     sync::{
         Arc,
         atomic::Ordering,
         mpsc::{Receiver, RecvTimeoutError, TryRecvError},
     },
+    thread,
     time::{Duration, Instant},
 };
 
-use gst::prelude::*;
+use gst::{glib, prelude::*};
 use serde_json::{Map, Value};
 
 use super::{
@@ -38,10 +40,14 @@ pub struct Job {
     pub camera: Camera,
     pub options: Options,
     pub has_page: bool,
+    /// Whether the camera is part of a mosaic.
+    pub has_mosaic: bool,
     pub board: Arc<Board>,
     pub entry: Arc<Entry>,
     /// Its other end is dropped when the camera is to stop.
     pub stop: Receiver<()>,
+    /// The stamp of the last pipeline's files.
+    pub last_stamp: RefCell<String>,
 }
 
 /// Why a pipeline is over.
@@ -110,7 +116,10 @@ impl Job {
     fn build(&self) -> Result<gst::Pipeline, String> {
         let folders = [
             self.options.record.as_ref().map(|r| &r.folder),
-            self.options.publish.as_ref().map(|p| &p.folder),
+            self.options
+                .publish
+                .as_ref()
+                .and_then(|p| p.folder.as_ref()),
         ];
         for folder in folders.into_iter().flatten() {
             fs::create_dir_all(folder).map_err(|error| {
@@ -122,8 +131,9 @@ impl Job {
             name: &self.camera.name,
             source: &self.camera.source,
             options: &self.options,
-            stamp: &stamp(now_ns()),
+            stamp: &self.stamp(),
             has_page: self.has_page,
+            mosaic: self.has_mosaic.then_some(&self.config.mosaic),
         };
         let line = plan.line();
         let element =
@@ -141,12 +151,30 @@ impl Job {
         Ok(pipeline)
     }
 
+    /// A stamp that no earlier pipeline of this camera had: two that start within a second would write the same files.
+    fn stamp(&self) -> String {
+        let mut last = self.last_stamp.borrow_mut();
+        while *last == stamp(now_ns()) {
+            thread::sleep(TICK);
+        }
+        *last = stamp(now_ns());
+        last.clone()
+    }
+
     fn scrub(&self, text: &str) -> String {
-        let (Source::Rtsp { address, .. } | Source::Http { address }) = &self.camera.source else {
-            return Secrets::of(&self.config.gallery.location).scrub(text);
+        let camera = match &self.camera.source {
+            Source::Rtsp { address, .. } | Source::Http { address } => Some(address),
+            _ => None,
         };
-        let text = Secrets::of(address).scrub(text);
-        Secrets::of(&self.config.gallery.location).scrub(&text)
+        let broker = self.options.publish.as_ref();
+        let broker = broker.and_then(|publish| publish.mqtt.as_ref());
+        let addresses = [Some(&self.config.gallery.location), camera, broker];
+        addresses
+            .into_iter()
+            .flatten()
+            .fold(text.to_owned(), |text, address| {
+                Secrets::of(address).scrub(&text)
+            })
     }
 
     /// Follows a pipeline until something ends it.
@@ -185,7 +213,9 @@ impl Job {
         match message.view() {
             gst::MessageView::Eos(_) => Some(End::Ended),
             gst::MessageView::Error(error) => {
-                Some(End::Failed(self.scrub(&error.error().to_string())))
+                let error = error.error();
+                let reason = self.scrub(&error.to_string());
+                Some(End::Failed(reason + self.remedy(&error)))
             }
             gst::MessageView::Warning(warning) => {
                 let text = self.scrub(&warning.error().to_string());
@@ -204,6 +234,23 @@ impl Job {
                 None
             }
             _ => None,
+        }
+    }
+
+    /// What else may be the reason of an error.
+    fn remedy(&self, error: &glib::Error) -> &'static str {
+        let is_received = self
+            .options
+            .record
+            .as_ref()
+            .is_some_and(|record| record.what.is_received());
+        let is_first = self.entry.last_frame().is_none();
+        let is_stream = error.is::<gst::StreamError>() || error.is::<gst::CoreError>();
+        match is_received && is_first && is_stream {
+            true => {
+                "; a source of raw pictures cannot be recorded as received: set its record.what to \"plain\" or \"annotated\""
+            }
+            false => "",
         }
     }
 
@@ -310,7 +357,7 @@ impl Look {
 }
 
 /// A time as part of a file's name: `20261130T081500Z`.
-fn stamp(ns: i64) -> String {
+pub fn stamp(ns: i64) -> String {
     crate::gallery::date(ns)
         .replace(['-', ':'], "")
         .replace(' ', "T")

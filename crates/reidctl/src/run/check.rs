@@ -6,10 +6,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use gstreid::{core::identity::topology::Topology, inference::device::Device, store::Location};
+use gstreid::{
+    core::identity::topology::Topology,
+    elements::reidpublish::check_broker,
+    inference::{device::Device, models},
+    store::Location,
+};
 
 use super::{
-    config::{Blur, Camera, Config, MAX_CAMERAS, Options, Recorded},
+    config::{Blur, Camera, Config, MAX_CAMERAS, Options, Publish, Recorded},
     load::Mistake,
     source::Source,
 };
@@ -18,6 +23,8 @@ use super::{
 const LONGEST_NAME: usize = 64;
 /// Most cameras of one world of the test source.
 const MAX_VIEWS: u32 = 64;
+/// Longest side of the mosaic, px: beyond it H.264 decoders give up.
+const MAX_MOSAIC_PX: u64 = 8192;
 /// What the test source knows.
 const PATTERNS: [&str; 5] = ["walk", "crossing", "crowd", "similar", "empty"];
 const ATTACHED: [&str; 3] = ["truth", "detections", "none"];
@@ -29,7 +36,11 @@ impl Config {
         self.topology.iter_mut().for_each(whole);
         let models = [&mut self.models.detector, &mut self.models.embedder];
         for model in models.into_iter().flatten().filter(|m| *m != "none") {
-            *model = folder.join(&*model).display().to_string();
+            let file = folder.join(&*model);
+            // Another bare name is looked for among the models, as the elements do.
+            if file.is_file() || model.contains('/') || model.ends_with(".onnx") {
+                *model = file.display().to_string();
+            }
         }
         let own = self.cameras.iter_mut().map(|camera| &mut camera.options);
         for options in own.chain([&mut self.options]) {
@@ -37,11 +48,12 @@ impl Config {
                 .record
                 .iter_mut()
                 .for_each(|record| whole(&mut record.folder));
-            options
-                .publish
-                .iter_mut()
-                .for_each(|publish| whole(&mut publish.folder));
+            let publish = options.publish.iter_mut();
+            publish
+                .flat_map(|publish| &mut publish.folder)
+                .for_each(whole);
         }
+        self.mosaic.folder.iter_mut().for_each(whole);
         for camera in &mut self.cameras {
             if let Source::File { path, .. } = &mut camera.source {
                 whole(path);
@@ -55,13 +67,16 @@ pub fn check(config: &Config) -> Vec<Mistake> {
     let mut found = Found(Vec::new());
     found.whole_file(config);
     found.models(config);
+    found.mosaic(config);
     let mut names = HashSet::new();
     for (i, camera) in config.cameras.iter().enumerate() {
         let at = format!("cameras[{i}]");
         found.name(camera, &at, &mut names);
         found.source(camera, &at);
         let key = format!("{at}.options");
-        found.options(&camera.options.or(&config.options), &key);
+        let options = camera.options.or(&config.options);
+        found.options(&options, &key);
+        found.received(&camera.source, &options, &key);
     }
     found.0
 }
@@ -149,26 +164,31 @@ impl Found {
                 );
             }
         }
-        let models = &config.models;
-        for (key, model) in [
-            ("detector", &models.detector),
-            ("embedder", &models.embedder),
-        ] {
+        let used = &config.models;
+        for (key, model) in [("detector", &used.detector), ("embedder", &used.embedder)] {
             let Some(model) = model.as_ref().filter(|m| *m != "none") else {
                 continue;
             };
-            if !Path::new(model).is_file() {
-                self.add(
+            let found =
+                models::resolve(Some(model.as_str()), model).map_err(|error| error.to_string());
+            match found {
+                Ok(path) if path.is_file() => {}
+                Ok(_) => self.add(
                     &format!("models.{key}"),
                     format!("there is no file {model}"),
-                    "give an .onnx file, or leave it out for the model that ships",
-                );
+                    "give an .onnx file, the name of a model (reidctl models list), or leave it out for the model that ships",
+                ),
+                Err(error) => self.add(
+                    &format!("models.{key}"),
+                    error,
+                    "or leave it out for the model that ships",
+                ),
             }
         }
-        if let Some(Err(error)) = models.device.as_deref().map(Device::parse) {
+        if let Some(Err(error)) = used.device.as_deref().map(Device::parse) {
             self.add("models.device", error.to_string(), "leave it out for cpu");
         }
-        if models.threads > 1024 {
+        if used.threads > 1024 {
             self.add("models.threads", "is above 1024", "leave it out");
         }
     }
@@ -268,14 +288,73 @@ impl Found {
                 "give the person's id, such as P5",
             );
         }
+        if let Some(publish) = &options.publish {
+            self.publish(publish, &key("publish"));
+        }
         let Some(record) = &options.record else {
             return;
         };
-        if record.what == Recorded::Received && options.hides() {
+        if record.what != Recorded::Annotated && options.hides() {
             self.add(
                 &key("record"),
-                "the picture as received is not blurred, but blur is set",
+                "only the annotated picture is blurred, but blur is set",
                 "set record.what to \"annotated\", or blur to \"none\"",
+            );
+        }
+    }
+
+    fn publish(&mut self, publish: &Publish, key: &str) {
+        if publish.folder.is_none() && publish.mqtt.is_none() {
+            self.add(
+                key,
+                "it goes nowhere",
+                "add `folder` for files, `mqtt` for a broker, or both",
+            );
+        }
+        if let Some(Err(error)) = publish.mqtt.as_deref().map(check_broker) {
+            self.add(
+                &format!("{key}.mqtt"),
+                error,
+                "a camera's topic is this one, / and its name",
+            );
+        }
+    }
+
+    /// A recording of the stream needs one.
+    fn received(&mut self, source: &Source, options: &Options, at: &str) {
+        let record = options.record.as_ref();
+        let is_received = record.is_some_and(|record| record.what.is_received());
+        if is_received && matches!(source, Source::Test(_)) {
+            self.add(
+                &format!("{at}.record"),
+                "the test source makes raw pictures: there is no stream to record as received",
+                "set record.what of this camera to \"annotated\" or \"plain\"",
+            );
+        }
+    }
+
+    fn mosaic(&mut self, config: &Config) {
+        let mosaic = &config.mosaic;
+        let is_side = |px: u32| (16..=4096).contains(&px) && px.is_multiple_of(2);
+        if !is_side(mosaic.tile_width) || !is_side(mosaic.tile_height) {
+            self.add(
+                "mosaic",
+                "tile-width and tile-height are even, 16 to 4096 px",
+                "leave them out for 480 x 270",
+            );
+        }
+        if !(1..=60).contains(&mosaic.rate) {
+            self.add("mosaic.rate", "is not from 1 to 60", "leave it out for 10");
+        }
+        let cameras = config.cameras.iter().filter(|camera| camera.enabled);
+        let [columns, rows] = mosaic.grid(cameras.count());
+        let side = |tiles: usize, px: u32| tiles as u64 * u64::from(px);
+        let longest = side(columns, mosaic.tile_width).max(side(rows, mosaic.tile_height));
+        if mosaic.folder.is_some() && longest > MAX_MOSAIC_PX {
+            self.add(
+                "mosaic",
+                format!("it would be {longest} px long, more than {MAX_MOSAIC_PX}"),
+                "make tile-width and tile-height smaller, or set columns",
             );
         }
     }

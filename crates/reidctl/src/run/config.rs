@@ -1,6 +1,6 @@
 //! The contents of a cameras file. Every key is checked: an unknown one is an error.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -31,6 +31,8 @@ pub struct Config {
     pub retention: Retention,
     /// Options of every camera that does not set them itself.
     pub options: Options,
+    /// All cameras side by side: in a recording, and in the window.
+    pub mosaic: Mosaic,
     /// When a camera is restarted.
     pub restart: Restart,
 }
@@ -179,7 +181,7 @@ impl Blur {
     }
 }
 
-/// Video files of a camera: `FOLDER/CAMERA-TIME-00000.mp4` and on.
+/// Video files of a camera: `FOLDER/CAMERA-TIME-00000.mp4` and on; as received, `FOLDER/CAMERA-TIME-received-00000.mkv`.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Record {
@@ -199,23 +201,132 @@ pub struct Record {
     pub max_files: u32,
 }
 
+impl Record {
+    /// When a new file begins.
+    pub fn segments(&self) -> Segments<'_> {
+        Segments {
+            folder: &self.folder,
+            seconds: self.segment_seconds,
+            megabytes: self.segment_megabytes,
+            max_files: self.max_files,
+        }
+    }
+}
+
 /// What a recording shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Recorded {
-    /// Boxes and names drawn.
+    /// The picture with boxes and names drawn, encoded as H.264.
     #[default]
     Annotated,
-    /// The picture alone.
+    /// The picture alone, encoded as H.264.
+    Plain,
+    /// The stream as the camera or file encoded it, bit for bit. Sources of raw pictures have none.
     Received,
+    /// Annotated and received, in files of their own.
+    Both,
 }
 
-/// Text files of who was seen: `FOLDER/CAMERA-TIME.jsonl`, or `.txt` for MOT.
+impl Recorded {
+    /// Whether the stream of the source is kept.
+    pub const fn is_received(self) -> bool {
+        matches!(self, Self::Received | Self::Both)
+    }
+
+    /// Whether pictures are encoded.
+    pub const fn is_encoded(self) -> bool {
+        !matches!(self, Self::Received)
+    }
+
+    /// Whether people are drawn.
+    pub const fn is_annotated(self) -> bool {
+        matches!(self, Self::Annotated | Self::Both)
+    }
+}
+
+/// A series of video files.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Segments<'a> {
+    pub folder: &'a Path,
+    /// 0: no limit.
+    pub seconds: u32,
+    /// 0: no limit.
+    pub megabytes: u32,
+    /// 0: all are kept.
+    pub max_files: u32,
+}
+
+/// All cameras side by side, with boxes and names drawn and people blurred as the cameras' options say.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Mosaic {
+    /// Where recordings of the mosaic go, `FOLDER/mosaic-TIME-00000.mp4` and on; not set: none are made.
+    pub folder: Option<PathBuf>,
+    /// A new file begins after this many seconds; 0: never.
+    pub segment_seconds: u32,
+    /// A new file begins after this many megabytes (10^6 bytes); 0: never.
+    pub segment_megabytes: u32,
+    /// Number of files kept since the recording started, the oldest is deleted; 0: all.
+    pub max_files: u32,
+    /// Cameras in a row; 0: as many as there are rows, or one more.
+    pub columns: u32,
+    /// Width of a camera's tile, an even number of px.
+    pub tile_width: u32,
+    /// Height of a camera's tile, an even number of px.
+    pub tile_height: u32,
+    /// Pictures a second.
+    pub rate: u32,
+}
+
+impl Default for Mosaic {
+    fn default() -> Self {
+        Self {
+            folder: None,
+            segment_seconds: 0,
+            segment_megabytes: 0,
+            max_files: 0,
+            columns: 0,
+            tile_width: 480,
+            tile_height: 270,
+            rate: 10,
+        }
+    }
+}
+
+impl Mosaic {
+    /// The recording, if there is one.
+    pub fn segments(&self) -> Option<Segments<'_>> {
+        Some(Segments {
+            folder: self.folder.as_deref()?,
+            seconds: self.segment_seconds,
+            megabytes: self.segment_megabytes,
+            max_files: self.max_files,
+        })
+    }
+
+    /// Columns and rows for so many cameras.
+    pub fn grid(&self, cameras: usize) -> [usize; 2] {
+        let square = || (1..=cameras).find(|side| side * side >= cameras);
+        let columns = match self.columns {
+            0 => square().unwrap_or(1),
+            columns => (columns as usize).min(cameras.max(1)),
+        };
+        [columns, cameras.div_ceil(columns).max(1)]
+    }
+}
+
+/// Who was seen: text files `FOLDER/CAMERA-TIME.jsonl` (`.txt` for MOT), messages to an MQTT broker, or both.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Publish {
     /// Where the files go; made when it is missing.
-    pub folder: PathBuf,
+    #[serde(default)]
+    pub folder: Option<PathBuf>,
+    /// MQTT broker and topic, `mqtt://[user@]host[:port]/topic`. A camera's messages go to TOPIC/CAMERA. The password comes from
+    /// the environment variable GST_REID_MQTT_PASSWORD, or from the file that GST_REID_MQTT_PASSWORD_FILE names.
+    #[serde(default)]
+    pub mqtt: Option<String>,
     /// How they are written.
     #[serde(default)]
     pub format: PublishFormat,
@@ -267,4 +378,18 @@ impl Default for Restart {
 /// The JSON Schema of the file.
 pub fn schema() -> serde_json::Value {
     schemars::schema_for!(Config).to_value()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mosaics_are_nearly_square() {
+        let mut mosaic = Mosaic::default();
+        let grids = [0, 1, 2, 5, 8, 10].map(|cameras| mosaic.grid(cameras));
+        assert_eq!(grids, [[1, 1], [1, 1], [2, 1], [3, 2], [3, 3], [4, 3]]);
+        mosaic.columns = 4;
+        assert_eq!([mosaic.grid(3), mosaic.grid(9)], [[3, 1], [4, 3]]);
+    }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{
     check::file_stem,
-    config::{Config, Models, Options, Publish, Record, Recorded},
+    config::{Config, Models, Mosaic, Options, Publish, Segments},
     secrets::masked,
     source::{AtEnd, Source, TestSource, Transport},
 };
@@ -15,6 +15,15 @@ pub const TRACK: &str = "track";
 pub const LOOK: &str = "look";
 /// Where the page's pictures end.
 pub const EYE: &str = "eye";
+/// Where the mosaic's pictures end.
+pub const TILE: &str = "tile";
+/// Where the mosaic's own line begins.
+pub const WALL: &str = "wall";
+/// The stream as the source encoded it.
+const ENCODED: &str = "encoded";
+/// Encoded video that Matroska can hold: sound, subtitles and raw pictures are left out.
+const ENCODED_VIDEO: &str = "video/x-h264;video/x-h265;video/x-vp8;video/x-vp9;video/x-av1;\
+video/mpeg,systemstream=false;image/jpeg";
 /// Width of the page's pictures, px.
 const PAGE_WIDTH: u32 = 480;
 /// Pictures a second on the page.
@@ -53,13 +62,16 @@ pub struct Plan<'a> {
     pub stamp: &'a str,
     /// Whether there is a page.
     pub has_page: bool,
+    /// The mosaic, if one is shown or recorded.
+    pub mosaic: Option<&'a Mosaic>,
 }
 
 impl Plan<'_> {
     /// The camera's line.
     pub fn line(&self) -> Line {
         let mut line = Line::default();
-        line.source(self.source);
+        let record = self.options.record.as_ref();
+        line.source(self.source, record.is_some_and(|r| r.what.is_received()));
         line.pad("queue");
         if self.source.is_live() {
             line.plain(FRESH);
@@ -68,8 +80,8 @@ impl Plan<'_> {
         if let Some(publish) = &self.options.publish {
             line.publish(publish, self);
         }
-        let branches = self.options.record.is_some() || self.has_page;
-        if branches {
+        let encoded = record.filter(|record| record.what.is_encoded());
+        if encoded.is_some() || self.has_page || self.mosaic.is_some() {
             line.pad("tee");
             line.plain(["name=all"]);
             line.pad("queue");
@@ -77,15 +89,64 @@ impl Plan<'_> {
         line.pad("fakesink");
         let is_paced = !self.source.is_live();
         line.set("sync", if is_paced { "true" } else { "false" });
-        if let Some(record) = &self.options.record {
+        if let Some(record) = record.filter(|record| record.what.is_received()) {
+            line.plain(["encoded.", "!", "queue"]);
+            line.files(
+                record.segments(),
+                &self.stem("-received"),
+                Container::Matroska,
+            );
+        }
+        if let Some(record) = encoded {
             line.plain(["all.", "!", "queue"]);
-            line.record(record, self);
+            if record.what.is_annotated() {
+                line.overlay(self.options);
+            }
+            line.h264();
+            line.files(record.segments(), &self.stem(""), Container::Mp4);
         }
         if self.has_page {
             line.page(self.options);
         }
+        if let Some(mosaic) = self.mosaic {
+            line.tile(mosaic, self.options);
+        }
         line
     }
+
+    /// Begin of the names of the camera's files.
+    fn stem(&self, suffix: &str) -> String {
+        format!("{}-{}{suffix}", file_stem(self.name), self.stamp)
+    }
+}
+
+/// The line that records the mosaic, whose pictures the program makes.
+pub fn recorded_mosaic(mosaic: &Mosaic, cameras: usize, stamp: &str) -> Option<Line> {
+    let segments = mosaic.segments()?;
+    let mut line = Line::default();
+    line.wall(mosaic, cameras);
+    line.h264();
+    line.files(segments, &format!("mosaic-{stamp}"), Container::Mp4);
+    Some(line)
+}
+
+/// The line that shows the mosaic in a window.
+pub fn shown_mosaic(mosaic: &Mosaic, cameras: usize) -> Line {
+    let mut line = Line::default();
+    line.wall(mosaic, cameras);
+    line.pad("videoconvert");
+    line.pad("autovideosink");
+    line.plain(["name=window", "sync=false"]);
+    line
+}
+
+/// Format of video files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Container {
+    /// Of H.264.
+    Mp4,
+    /// Takes every codec; can be read when its end is missing.
+    Matroska,
 }
 
 impl Line {
@@ -140,12 +201,12 @@ impl Line {
         });
     }
 
-    fn source(&mut self, source: &Source) {
+    /// The video of a source; `is_kept`: the encoded stream can also be had from `encoded`.
+    fn source(&mut self, source: &Source, is_kept: bool) {
         match source {
             Source::File { path, .. } => {
                 self.pad("filesrc");
                 self.set("location", path.display());
-                self.pad("decodebin");
             }
             Source::Rtsp {
                 address,
@@ -163,18 +224,33 @@ impl Line {
                 }
                 // A camera's sound is another stream.
                 self.pad("application/x-rtp,media=video");
-                self.pad("decodebin");
             }
             Source::Http { address } => {
-                self.pad("uridecodebin");
+                self.pad(if is_kept {
+                    "urisourcebin"
+                } else {
+                    "uridecodebin"
+                });
                 self.set_secret("uri", address, &masked(address));
             }
             Source::V4l2 { device } => {
                 self.pad("v4l2src");
                 self.set("device", device.display());
-                self.pad("decodebin");
+                if is_kept {
+                    self.pad(ENCODED_VIDEO);
+                }
             }
             Source::Test(test) => return self.test_source(test),
+        }
+        if is_kept {
+            self.pad("parsebin");
+            self.pad(ENCODED_VIDEO);
+            self.pad("tee");
+            self.set("name", ENCODED);
+            self.pad("queue");
+        }
+        if is_kept || !matches!(source, Source::Http { .. }) {
+            self.pad("decodebin");
         }
         // Takes the pictures of whatever is in a file, in every format.
         self.pad("videoconvert");
@@ -258,10 +334,18 @@ impl Line {
 
     fn publish(&mut self, publish: &Publish, plan: &Plan) {
         let (format, ending) = publish.format.nick_and_ending();
-        let file = format!("{}-{}.{ending}", file_stem(plan.name), plan.stamp);
-        self.pad("reidpublish");
-        self.set("format", format);
-        self.set("location", publish.folder.join(file).display());
+        if let Some(folder) = &publish.folder {
+            self.pad("reidpublish");
+            self.set("format", format);
+            let file = format!("{}.{ending}", plan.stem(""));
+            self.set("location", folder.join(file).display());
+        }
+        if let Some(broker) = &publish.mqtt {
+            self.pad("reidpublish");
+            self.set("format", format);
+            let location = format!("{}/{}", broker.trim_end_matches('/'), file_stem(plan.name));
+            self.set_secret("location", &location, &masked(&location));
+        }
     }
 
     fn overlay(&mut self, options: &Options) {
@@ -272,10 +356,7 @@ impl Line {
         }
     }
 
-    fn record(&mut self, record: &Record, plan: &Plan) {
-        if record.what == Recorded::Annotated {
-            self.overlay(plan.options);
-        }
+    fn h264(&mut self) {
         self.pad("videoconvert");
         self.pad("x264enc");
         self.plain([
@@ -284,20 +365,71 @@ impl Line {
             "key-int-max=50",
         ]);
         self.pad("h264parse");
+    }
+
+    /// Video files, whose names begin with `stem`.
+    fn files(&mut self, segments: Segments, stem: &str, container: Container) {
         self.pad("splitmuxsink");
+        let ending = match container {
+            Container::Mp4 => "mp4",
+            Container::Matroska => {
+                self.set("muxer-factory", "matroskamux");
+                "mkv"
+            }
+        };
         // The sink fills in the number of the file where the percent sign stands.
-        let folder = record.folder.display().to_string().replace('%', "%%");
-        let file = format!("{}-{}-%05d.mp4", file_stem(plan.name), plan.stamp);
-        self.set("location", Path::new(&folder).join(file).display());
-        self.set(
-            "max-size-time",
-            u64::from(record.segment_seconds) * 1_000_000_000,
+        let folder = segments.folder.display().to_string().replace('%', "%%");
+        let file = Path::new(&folder).join(format!("{stem}-%05d.{ending}"));
+        self.set("location", file.display());
+        self.set("max-size-time", u64::from(segments.seconds) * 1_000_000_000);
+        self.set("max-size-bytes", u64::from(segments.megabytes) * 1_000_000);
+        self.set("max-files", segments.max_files);
+        if container == Container::Mp4 && segments.seconds > 0 && segments.megabytes == 0 {
+            // The encoder here gives a key frame when one is wanted.
+            self.set("send-keyframe-requests", true);
+        }
+    }
+
+    /// The camera's part of the mosaic.
+    fn tile(&mut self, mosaic: &Mosaic, options: &Options) {
+        self.plain(["all.", "!", "queue"]);
+        self.plain(FRESH);
+        self.pad("videorate");
+        self.set("drop-only", true);
+        self.set("max-rate", mosaic.rate);
+        self.pad("videoconvertscale");
+        self.pad(&format!(
+            "video/x-raw,format=I420,width={},height={},pixel-aspect-ratio=1/1,colorimetry=bt601",
+            mosaic.tile_width, mosaic.tile_height
+        ));
+        self.overlay(options);
+        self.pad("fakesink");
+        self.set("name", TILE);
+        self.plain(["sync=false", "async=false"]);
+    }
+
+    /// Where the pictures of the mosaic come in.
+    fn wall(&mut self, mosaic: &Mosaic, cameras: usize) {
+        let [columns, rows] = mosaic.grid(cameras);
+        self.pad("appsrc");
+        self.set("name", WALL);
+        // A sink that is slow misses pictures, not memory.
+        self.plain([
+            "is-live=true",
+            "do-timestamp=true",
+            "format=time",
+            "max-buffers=4",
+            "leaky-type=downstream",
+        ]);
+        let caps = format!(
+            "video/x-raw,format=I420,width={},height={},framerate={}/1,pixel-aspect-ratio=1/1,colorimetry=bt601,interlace-mode=progressive",
+            columns * mosaic.tile_width as usize,
+            rows * mosaic.tile_height as usize,
+            mosaic.rate
         );
-        self.set(
-            "max-size-bytes",
-            u64::from(record.segment_megabytes) * 1_000_000,
-        );
-        self.set("max-files", record.max_files);
+        self.set("caps", caps);
+        self.pad("queue");
+        self.plain(FRESH);
     }
 
     fn page(&mut self, options: &Options) {
@@ -399,6 +531,7 @@ mod tests {
             options: &Options::default(),
             stamp: "TIME",
             has_page: false,
+            mosaic: None,
         }
         .line();
         let shown = line.shown();

@@ -9,6 +9,7 @@ mod config;
 mod line;
 mod load;
 mod locate;
+mod mosaic;
 mod notes;
 mod notify;
 mod output;
@@ -87,6 +88,44 @@ pub struct Arguments {
     /// File with the token of the web page, at least 16 characters. Default: the environment variable REIDCTL_TOKEN.
     #[arg(long, requires = "listen")]
     token_file: Option<PathBuf>,
+    /// Show all cameras in a window. auto: where the output is a terminal with a display, and there is no --listen and no --json.
+    #[arg(
+        long,
+        value_enum,
+        default_value_t = Window::Auto,
+        default_missing_value = "yes",
+        num_args = 0..=1,
+        require_equals = true
+    )]
+    window: Window,
+}
+
+/// When the mosaic is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Window {
+    Auto,
+    Yes,
+    No,
+}
+
+impl Window {
+    /// Whether there is a window. `is_watched`: somebody sits at a terminal and sees the cameras nowhere else.
+    fn is_open(self, is_watched: bool, variable: impl Fn(&str) -> bool) -> Result<bool, String> {
+        let has_display = variable("DISPLAY") || variable("WAYLAND_DISPLAY");
+        let is_service = variable("NOTIFY_SOCKET");
+        match self {
+            Self::No => Ok(false),
+            Self::Auto => Ok(is_watched && has_display && !is_service),
+            Self::Yes if is_service => {
+                Err("--window: a service has no window; look at the page instead (--listen)".into())
+            }
+            Self::Yes if !has_display => Err(
+                "--window: there is no display (DISPLAY and WAYLAND_DISPLAY are not set); start it in a graphical session, or look at the page (--listen)"
+                    .into(),
+            ),
+            Self::Yes => Ok(true),
+        }
+    }
 }
 
 /// Runs the command.
@@ -100,6 +139,8 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Outcome {
         .file
         .as_deref()
         .ok_or("the cameras file is missing")?;
+    // Models that the file names are looked for beside the plugin.
+    gst::init()?;
     let config = load(file)?;
     if arguments.check {
         let count = config.cameras.len();
@@ -114,7 +155,6 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Outcome {
         .listen
         .map(|address| page::Access::new(address, arguments.token_file.as_deref()))
         .transpose()?;
-    gst::init()?;
     // The elements that this program was built with, whatever GStreamer finds elsewhere.
     gstreid::plugin_register_static()?;
     Program::start(arguments, file, config, access)?.run(out)
@@ -131,8 +171,21 @@ fn print(config: &Config, out: &mut dyn Write) -> io::Result<()> {
             options: &options,
             stamp: "TIME",
             has_page: false,
+            mosaic: config.mosaic.folder.is_some().then_some(&config.mosaic),
         };
         writeln!(out, "# {}\n{}", camera.name, plan.line().shown())?;
+    }
+    let cameras = config
+        .cameras
+        .iter()
+        .filter(|camera| camera.enabled)
+        .count();
+    if let Some(line) = line::recorded_mosaic(&config.mosaic, cameras, "TIME") {
+        writeln!(
+            out,
+            "# mosaic, whose pictures reidctl makes\n{}",
+            line.shown()
+        )?;
     }
     Ok(())
 }
@@ -165,6 +218,9 @@ impl<'a> Program<'a> {
             Duration::from_secs(arguments.interval),
             &board,
         );
+        let is_watched = !arguments.json && access.is_none() && io::stdout().is_terminal();
+        let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let has_window = arguments.window.is_open(is_watched, is_set)?;
         let (orders_in, orders) = mpsc::channel();
         let has_page = access.is_some();
         // Signals first: whoever stops the program while models load is heard.
@@ -174,7 +230,7 @@ impl<'a> Program<'a> {
             facts.insert("text".into(), format!("http://{address}/").into());
             board.tell("page", None, facts);
         }
-        let supervisor = Supervisor::start(config, board.clone(), has_page)?;
+        let supervisor = Supervisor::start(config, board.clone(), has_page, has_window)?;
         let gallery = Arc::new(Mutex::new(supervisor.gallery().clone()));
         service.start(board.clone(), gallery.clone(), orders_in)?;
         Ok(Self {

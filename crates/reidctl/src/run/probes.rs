@@ -1,13 +1,14 @@
 //! Reads passing buffers: frames, latency, people in view, pictures for the page.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use gst::prelude::*;
 use gstreid::media::PeopleMeta;
 
 use super::{
     board::{Board, Entry, InView, colour, lock, now_ns},
-    line::{EYE, TRACK},
+    line::{EYE, TILE, TRACK},
+    mosaic::Tile,
 };
 
 /// Puts the probes into a camera's pipeline.
@@ -34,6 +35,21 @@ pub fn install(
         eye.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
             if let Some(map) = info.buffer().and_then(|buffer| buffer.map_readable().ok()) {
                 entry.picture.send_replace(Some(Arc::from(map.as_slice())));
+            }
+            gst::PadProbeReturn::Ok
+        });
+    }
+    if let Some(tile) = pad(TILE, "sink") {
+        let entry = entry.clone();
+        tile.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+            let caps = pad.current_caps();
+            let video = caps.and_then(|caps| gst_video::VideoInfo::from_caps(&caps).ok());
+            if let (Some(gst::PadProbeData::Buffer(buffer)), Some(video)) = (&info.data, video) {
+                *lock(&entry.tile) = Some(Tile {
+                    buffer: buffer.clone(),
+                    info: video,
+                    at: Instant::now(),
+                });
             }
             gst::PadProbeReturn::Ok
         });

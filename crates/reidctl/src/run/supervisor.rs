@@ -1,6 +1,7 @@
 //! The cameras of a file: one thread each, started, stopped and changed as the file says.
 
 use std::{
+    cell::RefCell,
     collections::BTreeMap,
     sync::{
         Arc,
@@ -23,6 +24,7 @@ use super::{
     board::{Board, Condition, Setup},
     camera::Job,
     config::{Camera, Config, Models, Options},
+    mosaic::Wall,
 };
 use crate::embedding::ModelArguments;
 
@@ -36,6 +38,8 @@ pub struct Supervisor {
     board: Arc<Board>,
     config: Arc<Config>,
     has_page: bool,
+    has_window: bool,
+    wall: Option<Hung>,
     /// Held, so that a gallery in memory outlives every restart of a camera.
     gallery: Arc<SharedGallery>,
     cameras: BTreeMap<String, Running>,
@@ -52,6 +56,15 @@ struct Running {
     thread: JoinHandle<()>,
 }
 
+/// The mosaic with its thread.
+struct Hung {
+    /// Names of the cameras in it.
+    cameras: Vec<String>,
+    /// Dropped when the mosaic is to stop.
+    stop: Sender<()>,
+    thread: JoinHandle<()>,
+}
+
 /// What a reload came to.
 #[derive(Debug, Default, PartialEq)]
 pub struct Changed {
@@ -61,13 +74,20 @@ pub struct Changed {
 }
 
 impl Supervisor {
-    /// Starts every camera of `config`.
-    pub fn start(config: Config, board: Arc<Board>, has_page: bool) -> Result<Self, StoreError> {
+    /// Starts every camera of `config`, and the mosaic where it is recorded or shown.
+    pub fn start(
+        config: Config,
+        board: Arc<Board>,
+        has_page: bool,
+        has_window: bool,
+    ) -> Result<Self, StoreError> {
         let gallery = open_gallery(&config)?;
         let mut supervisor = Self {
             board,
             config: Arc::new(config),
             has_page,
+            has_window,
+            wall: None,
             gallery,
             cameras: BTreeMap::new(),
             leaving: Vec::new(),
@@ -77,7 +97,51 @@ impl Supervisor {
         for camera in config.cameras.iter().filter(|camera| camera.enabled) {
             supervisor.launch(camera, None);
         }
+        supervisor.hang();
         Ok(supervisor)
+    }
+
+    /// Whether there is a mosaic.
+    fn has_mosaic(&self) -> bool {
+        self.has_window || self.config.mosaic.folder.is_some()
+    }
+
+    /// Starts the mosaic, where there is one.
+    fn hang(&mut self) {
+        if !self.has_mosaic() {
+            return;
+        }
+        let (stop, stopped) = mpsc::channel();
+        let wall = Wall {
+            config: self.config.clone(),
+            board: self.board.clone(),
+            has_window: self.has_window,
+            stop: stopped,
+        };
+        let thread = thread::Builder::new().name("mosaic".into());
+        match thread.spawn(move || wall.drive()) {
+            Ok(thread) => {
+                self.wall = Some(Hung {
+                    cameras: names(&self.config),
+                    stop,
+                    thread,
+                });
+            }
+            Err(error) => {
+                let mut facts = serde_json::Map::new();
+                facts.insert("text".into(), format!("no thread: {error}").into());
+                self.board.tell("warning", None, facts);
+            }
+        }
+    }
+
+    /// Ends the mosaic; its file is whole afterwards, unless that takes too long.
+    fn take_down(&mut self) -> bool {
+        let Some(wall) = self.wall.take() else {
+            return true;
+        };
+        drop(wall.stop);
+        wait_for(&[wall.thread], STOP)
     }
 
     /// The gallery of the cameras.
@@ -99,6 +163,11 @@ impl Supervisor {
         if !is_shared_same {
             self.gallery = open_gallery(&config)?;
             self.pause();
+        }
+        let hung = self.wall.as_ref().map(|wall| &wall.cameras);
+        let is_other_wall = !is_shared_same || hung.is_some_and(|hung| *hung != names(&config));
+        if is_other_wall {
+            self.take_down();
         }
         self.config = Arc::new(config);
         self.set_up();
@@ -142,6 +211,9 @@ impl Supervisor {
                 }
             }
         }
+        if is_other_wall {
+            self.hang();
+        }
         Ok(changed)
     }
 
@@ -169,9 +241,10 @@ impl Supervisor {
             let record = options.record.map(|record| record.folder);
             record
                 .into_iter()
-                .chain(options.publish.map(|publish| publish.folder))
+                .chain(options.publish.and_then(|publish| publish.folder))
         };
         let mut folders: Vec<_> = config.cameras.iter().flat_map(of).collect();
+        folders.extend(config.mosaic.folder.clone());
         folders.sort();
         folders.dedup();
         self.board.set_up(Setup {
@@ -190,9 +263,11 @@ impl Supervisor {
             camera: camera.clone(),
             options: options.clone(),
             has_page: self.has_page,
+            has_mosaic: self.has_mosaic(),
             board: self.board.clone(),
             entry: self.board.add(&camera.name, camera.source.shown()),
             stop: stopped,
+            last_stamp: RefCell::default(),
         };
         let thread = thread::Builder::new().name("camera".into()).spawn(move || {
             if let Some(predecessor) = predecessor {
@@ -222,14 +297,21 @@ impl Supervisor {
     }
 
     /// Stops all cameras; their files are whole afterwards. False when some did not stop in time.
-    pub fn stop(self) -> bool {
+    pub fn stop(mut self) -> bool {
+        let is_mosaic_whole = self.take_down();
         let cameras = self.cameras.into_values().map(|running| {
             drop(running.stop);
             running.thread
         });
         let threads: Vec<JoinHandle<()>> = cameras.chain(self.leaving).collect();
-        wait_for(&threads, STOP)
+        wait_for(&threads, STOP) && is_mosaic_whole
     }
+}
+
+/// The cameras that run.
+fn names(config: &Config) -> Vec<String> {
+    let enabled = config.cameras.iter().filter(|camera| camera.enabled);
+    enabled.map(|camera| camera.name.clone()).collect()
 }
 
 fn wait_for(threads: &[JoinHandle<()>], limit: Duration) -> bool {
@@ -262,6 +344,7 @@ fn shared(config: &Config) -> impl PartialEq + '_ {
         &config.models,
         &config.retention,
         &config.restart,
+        &config.mosaic,
     )
 }
 

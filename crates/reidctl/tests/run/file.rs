@@ -44,7 +44,7 @@ fn the_first_projects_file_is_taken_as_it_is() {
 
 #[test]
 fn mistakes_come_with_line_key_and_remedy() {
-    let cases: [(&str, &str, &[&str]); 10] = [
+    let cases: [(&str, &str, &[&str]); 14] = [
         (
             "a.json",
             "{\n\"cameras\": [\n{\"name\": \"a\", \"sorce\": 0}]}",
@@ -90,6 +90,30 @@ fn mistakes_come_with_line_key_and_remedy() {
             "a.toml",
             "[[cameras]]\nname = 'a'\nsource = 'test'\n[options]\nblur = 'all'\nrecord = { folder = 'r', what = 'received' }\n",
             &["cameras[0].options", "not blurred"],
+        ),
+        (
+            "a.toml",
+            "[[cameras]]\nname = 'a'\nsource = 'test'\n[options]\nrecord = { folder = 'r', what = 'received' }\n",
+            &["cameras[0].options.record", "raw pictures", "plain"],
+        ),
+        (
+            "a.toml",
+            "[[cameras]]\nname = 'a'\nsource = 'test'\n[options]\npublish = {}\n",
+            &["cameras[0].options.publish: it goes nowhere"],
+        ),
+        (
+            "a.toml",
+            "[[cameras]]\nname = 'a'\nsource = 'test'\noptions = { publish = { mqtt = 'mqtts://host/t' } }\n[models]\ndetector = 'rtmdet-nano'\n",
+            &[
+                "a.toml:4: cameras[0].options.publish.mqtt",
+                "without TLS",
+                "reidctl models get rtmdet-nano",
+            ],
+        ),
+        (
+            "a.toml",
+            "[[cameras]]\nname = 'a'\nsource = 'test'\n[mosaic]\ntile-width = 17\nrate = 0\n",
+            &["a.toml:4: mosaic: tile-width", "a.toml:6: mosaic.rate"],
         ),
         ("a.toml", "[[cameras]\n", &["a.toml:1"]),
         (
