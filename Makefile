@@ -3,7 +3,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 PLUGIN := target/gst-plugin/libgstreid.so
 
-.PHONY: help build env demo test test-page test-debian13 lint deb bench bench-code test-training clean
+.PHONY: help build env demo test test-page test-debian test-debian13 test-container lint deb release bench bench-code test-training clean
 help: ## This list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
@@ -28,8 +28,14 @@ test-page: ## Walk through the page of reidctl run with Chromium; screenshots in
 	@scripts/setup.sh page
 	@scripts/test-page.sh
 
-test-debian13: ## The tests with GStreamer 1.26, in a Debian 13 folder that debootstrap makes; needs root
-	@scripts/test-debian13.sh $(ARGS)
+test-debian: ## The tests in a folder of another Debian: SUITE=trixie (GStreamer 1.26) or forky (1.28); needs root
+	@SUITE=$(or $(SUITE),trixie) scripts/test-debian.sh $(ARGS)
+
+test-debian13: ## The same with SUITE=trixie
+	@SUITE=trixie scripts/test-debian.sh $(ARGS)
+
+test-container: ## The steps of the Containerfile in bare Debian 13 folders; needs root. ARGS=FILE.deb installs a package
+	@scripts/test-container.sh $(ARGS)
 
 lint: ## rustfmt and clippy with default, all and no features
 	@scripts/lint.sh
@@ -37,6 +43,9 @@ lint: ## rustfmt and clippy with default, all and no features
 deb: ## A Debian package in target/debian, for this Debian
 	@$(MAKE) --no-print-directory build
 	@scripts/deb.sh
+
+release: ## Check everything that a release needs: version, changelog, clean tree, lint, tests, package
+	@scripts/release.sh $(ARGS)
 
 bench: ## Measure whole pipelines on this machine; the table goes into docs/benchmarks.md
 	@scripts/setup.sh demo

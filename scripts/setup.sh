@@ -47,6 +47,8 @@ postgresql a throw-away server for the tests of shared galleries
 openssl a certificate for that server
 mosquitto a throw-away broker for the tests of MQTT
 mosquitto-clients reads what was sent to it
+gstreamer1.0-x textoverlay, whose drawings are compared
+gstreamer1.0-plugins-base-apps gst-discoverer-1.0 reads recordings
 python3-jsonschema checks JSON lines by their schema
 gir1.2-gst-rtsp-server-1.0 a camera to connect to in the RTSP test
 LIST

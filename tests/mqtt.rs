@@ -215,3 +215,80 @@ fn whoever_dies_is_reported_by_the_last_will() {
             .is_some_and(|status| status.contains("offline"))
     });
 }
+
+/// A live publisher to the broker's encrypted port with these properties.
+fn encrypted(broker: &Broker, host: &str, properties: &str) -> gst::Pipeline {
+    played::parse(&format!(
+        "reidtestsrc is-live=true attach=detections pattern=crowd ! video/x-raw,width=64,height=48,framerate=25/1 \
+         ! queue ! reidtrack camera=door motion-only=true ! reidpublish name=publisher add-empty=true {properties} \
+         location=mqtts://{USER}:{PASSWORD}@{host}:{}/reid/door ! fakesink",
+        broker.tls_port
+    ))
+}
+
+/// The warning that it begins with.
+fn warning_of(pipeline: &gst::Pipeline) -> String {
+    pipeline.set_state(gst::State::Playing).unwrap();
+    let kinds = [gst::MessageType::Warning, gst::MessageType::Error];
+    let bus = pipeline.bus().unwrap();
+    let message = bus.timed_pop_filtered(gst::ClockTime::from_seconds(60), &kinds);
+    pipeline.set_state(gst::State::Null).unwrap();
+    match message.as_ref().map(|message| message.view()) {
+        Some(gst::MessageView::Warning(warning)) => warning.error().to_string(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn encrypted_messages_arrive_and_only_known_brokers_are_believed() {
+    let Some(mut broker) = Broker::prepare_with_tls(false) else {
+        return;
+    };
+    broker.start();
+    let reader = broker.reader("encrypted");
+    let authority = format!("ca-file={}", broker.file("ca.pem"));
+    let pipeline = encrypted(&broker, "localhost", &authority);
+    let publisher = pipeline.by_name("publisher").unwrap();
+    assert!(!publisher.property::<String>("location").contains(PASSWORD));
+    pipeline.set_state(gst::State::Playing).unwrap();
+    wait_for("frames at the reader", || reader.of("reid/door").len() > 5);
+    pipeline.set_state(gst::State::Null).unwrap();
+    wait_for("the last will", || reader.of("reid/door/status").len() == 2);
+    schema::check(&reader.of("reid/door").join("\n"));
+    // Another authority, the system's, and a name that the certificate does not have.
+    let other = format!("ca-file={}", broker.file("other.pem"));
+    for (host, properties, remedy) in [
+        ("localhost", other.as_str(), "set ca-file"),
+        ("localhost", "", "set ca-file"),
+        ("127.0.0.1", authority.as_str(), "the host's name"),
+    ] {
+        let text = warning_of(&encrypted(&broker, host, properties));
+        let is_said = text.contains("certificate verify failed") && text.contains(remedy);
+        assert!(
+            is_said && !text.contains(PASSWORD),
+            "{host} {properties}: {text}"
+        );
+    }
+}
+
+#[test]
+fn a_broker_may_want_a_certificate() {
+    let Some(mut broker) = Broker::prepare_with_tls(true) else {
+        return;
+    };
+    broker.start();
+    let reader = broker.reader("certified");
+    let authority = format!("ca-file={}", broker.file("ca.pem"));
+    let text = warning_of(&encrypted(&broker, "localhost", &authority));
+    assert!(text.contains("cannot be reached"), "{text}");
+    assert!(reader.of("reid/door").is_empty());
+    let certified = format!(
+        "{authority} certificate-file={} key-file={}",
+        broker.file("camera.pem"),
+        broker.file("camera.key")
+    );
+    let pipeline = encrypted(&broker, "localhost", &certified);
+    pipeline.set_state(gst::State::Playing).unwrap();
+    wait_for("frames at the reader", || reader.of("reid/door").len() > 5);
+    pipeline.set_state(gst::State::Null).unwrap();
+}

@@ -134,6 +134,34 @@ fn mot_counts_frames_from_one() {
     );
 }
 
+#[test]
+fn deepstream_minimal_counts_frames_from_zero() {
+    let text = written("format=deepstream-minimal add-empty=true");
+    let messages: Vec<serde_json::Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let ids: Vec<_> = messages.iter().map(|m| m["id"].as_u64()).collect();
+    assert_eq!(ids, [Some(0), Some(1), Some(2)], "{text}");
+    let mut first = messages[0].clone();
+    // A harness is live: the clock says when.
+    let time = first["@timestamp"].take();
+    assert!(
+        time.as_str()
+            .is_some_and(|time| time.len() == 24 && time.ends_with('Z')),
+        "{text}"
+    );
+    let expected = serde_json::json!({
+        "version": "4.0", "id": 0, "@timestamp": null, "sensorId": "door",
+        "objects": ["17|64|48|128|288|person|#||||||0.5"],
+    });
+    assert_eq!(first, expected);
+    assert_eq!(messages[1]["objects"], serde_json::json!([]));
+    // The schema has no line for a change of identities.
+    let told = written("format=deepstream-minimal");
+    assert_eq!(told.lines().count(), 1, "{told}");
+}
+
 /// The error that a pipeline with this publisher ends with.
 fn error_of(publisher: &str) -> String {
     init();
@@ -172,10 +200,6 @@ fn what_cannot_be_written_is_said_with_the_remedy() {
             },
         ),
         ("reidpublish location=http://host/x", "is not a file"),
-        (
-            "reidpublish format=deepstream-minimal",
-            "use json-lines or mot",
-        ),
         (
             "reidpublish location=/dev/full",
             "/dev/full cannot be written: No space",

@@ -8,7 +8,10 @@ use std::{collections::BTreeSet, fs};
 
 use common::root;
 use gst_video::VideoRegionOfInterestMeta;
-use gstreid::media::PeopleMeta;
+use gstreid::{
+    core::geometry::Rect,
+    media::{self, FrameSize, PeopleMeta},
+};
 
 /// Element of the table, and what stands between tracker and sink to measure it.
 const ELEMENTS: &[(&str, &str)] = &[
@@ -100,6 +103,87 @@ fn measured(between: &str) -> Option<String> {
     } else {
         kept.join(", ")
     })
+}
+
+/// Where a box of a 640 × 480 px picture goes.
+type Way = fn(Rect) -> Rect;
+
+#[test]
+fn boxes_follow_elements_that_change_the_picture() {
+    played::init();
+    if gst::version() < (1, 28, 0, 0) {
+        eprintln!(
+            "skipped: {} does not say how pictures are changed",
+            gst::version_string()
+        );
+        return;
+    }
+    let changes: [(&str, (u32, u32), Way); 6] = [
+        ("videocrop left=100", (540, 480), |r| {
+            Rect::new(r.x - 100.0, r.y, r.w, r.h)
+        }),
+        ("videocrop top=50 bottom=10", (640, 420), |r| {
+            Rect::new(r.x, r.y - 50.0, r.w, r.h)
+        }),
+        ("videobox left=-20 top=-30", (660, 510), |r| {
+            Rect::new(r.x + 20.0, r.y + 30.0, r.w, r.h)
+        }),
+        ("videoflip video-direction=horiz", (640, 480), |r| {
+            Rect::new(640.0 - r.x - r.w, r.y, r.w, r.h)
+        }),
+        ("videoflip video-direction=90r", (480, 640), |r| {
+            Rect::new(480.0 - r.y - r.h, r.x, r.h, r.w)
+        }),
+        ("videoflip video-direction=180", (640, 480), |r| {
+            Rect::new(640.0 - r.x - r.w, 480.0 - r.y - r.h, r.w, r.h)
+        }),
+    ];
+    for (change, (width, height), way) in changes {
+        let launch = format!(
+            "reidtestsrc attach=detections pattern=crowd num-buffers=12 ! video/x-raw,format=I420,width=640,height=480,framerate=25/1 \
+             ! reidtrack motion-only=true name=track ! {change} ! fakesink name=end"
+        );
+        let pipeline = played::parse(&launch);
+        let before = played::collect(&pipeline, "track", move |buffer| {
+            boxes(buffer, 640, 480)
+                .into_iter()
+                .map(|(id, rect)| (id, way(rect)))
+                .collect::<Vec<_>>()
+        });
+        let after = played::collect(&pipeline, "end", move |buffer| boxes(buffer, width, height));
+        assert_eq!(played::play(&pipeline).error, None, "{launch}");
+        let (before, after) = (before.lock().unwrap(), after.lock().unwrap());
+        let mut compared = 0;
+        for (before, after) in before.iter().zip(after.iter()) {
+            for (id, is) in after {
+                let (_, should) = before.iter().find(|(theirs, _)| theirs == id).unwrap();
+                // Whoever is cut at the edge of the picture may be cut in the list.
+                let is_inside = should.x >= 0.0
+                    && should.y >= 0.0
+                    && should.right() <= width as f32
+                    && should.bottom() <= height as f32;
+                if is_inside {
+                    let near = |a: f32, b: f32| (a - b).abs() <= 2.0;
+                    let fits = near(is.x, should.x)
+                        && near(is.y, should.y)
+                        && near(is.w, should.w)
+                        && near(is.h, should.h);
+                    assert!(fits, "{change}: {is:?} instead of {should:?}");
+                    compared += 1;
+                }
+            }
+        }
+        assert!(compared > 20, "{change}: {compared}");
+    }
+}
+
+/// The people of a list, with their identities.
+fn boxes(buffer: &gst::BufferRef, width: u32, height: u32) -> Vec<(u32, Rect)> {
+    let people = media::read_people(buffer, FrameSize { width, height }).unwrap_or_default();
+    let known = people
+        .iter()
+        .filter_map(|p| Some((p.identity.as_ref()?.id.0, p.rect)));
+    known.collect()
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The mirror for GStreamer 1.24 and newer: `GstAnalyticsODMtd` for boxes, `GstAnalyticsTrackingMtd` for identities,
-//! `GstAnalyticsClsMtd` for the names that users give, both related from the box by `RELATE_TO`, as upstream's `objectdetectionoverlay` and `relationmeta2onvifmeta` read them.
+//! `GstAnalyticsClsMtd` for the names that users give, both related from the box by `RELATE_TO`, as upstream's `objectdetectionoverlay` and
+//! `relationmeta2onvifmeta` read them. With 1.28 embeddings, where they are wanted, are a `GstAnalyticsTensorMtd` each.
 
 use std::sync::Arc;
 
@@ -9,6 +10,8 @@ use gst_analytics::{
     AnalyticsRelationMetaTrackingExt, AnalyticsTrackingMtd, RelTypes,
 };
 
+#[cfg(feature = "v1_28")]
+use super::tensor;
 use super::{FrameSize, roi};
 use crate::core::{
     geometry::Rect,
@@ -23,6 +26,9 @@ struct Known {
     tracked: Vec<u64>,
     /// Classes of the classification entries that it relates to.
     classes: Vec<glib::Quark>,
+    /// Whether it relates to an embedding of ours.
+    #[cfg(feature = "v1_28")]
+    has_tensor: bool,
 }
 
 /// What is to be written for one person.
@@ -44,6 +50,7 @@ pub(super) fn mirror(
     frame: FrameSize,
     people: &[Person],
     before: Option<&[Rect]>,
+    embeddings: bool,
 ) {
     let entries = entries(buffer, frame, people, before);
     let now = buffer.pts().unwrap_or(gst::ClockTime::ZERO);
@@ -53,12 +60,18 @@ pub(super) fn mirror(
     let Some(mut meta) = buffer.meta_mut::<AnalyticsRelationMeta>() else {
         return;
     };
+    #[cfg(not(feature = "v1_28"))]
+    let _ = embeddings; // nothing here can hold them
     let mut last_seen = Vec::new();
     for entry in &entries {
         let Some(detection) = write_detection(&mut meta, entry) else {
             continue;
         };
         write_name(&mut meta, entry, detection);
+        #[cfg(feature = "v1_28")]
+        if embeddings {
+            write_embedding(&mut meta, entry, detection);
+        }
         if let Some(tracking) = write_identity(&mut meta, entry, detection, now) {
             let unseen = gst::ClockTime::from_nseconds(entry.person.unseen_ns());
             last_seen.push((tracking, now.saturating_sub(unseen)));
@@ -157,6 +170,28 @@ fn write_name(meta: &mut Writable<'_>, entry: &Entry<'_>, detection: u32) {
     }
 }
 
+/// Prefix of the ids of tensors that are embeddings; the fingerprint of the model follows.
+#[cfg(feature = "v1_28")]
+const TENSOR_PREFIX: &str = "reid-embedding-";
+
+/// The person's embedding as a tensor that the detection relates to: 32-bit floats, one dimension. It is there once: what is on the buffer
+/// already is of this frame.
+#[cfg(feature = "v1_28")]
+fn write_embedding(meta: &mut Writable<'_>, entry: &Entry<'_>, detection: u32) {
+    let Some(embedding) = &entry.person.embedding else {
+        return;
+    };
+    if entry.known.as_ref().is_some_and(|known| known.has_tensor) {
+        return;
+    }
+    // Ids are kept by GLib for the life of the process; there are as many as models.
+    let id = glib::Quark::from_str(format!("{TENSOR_PREFIX}{:016x}", embedding.model().0));
+    if let Some(tensor) = tensor::add(meta, id, embedding.values()) {
+        // Fails only for ids that are not there.
+        let _ = meta.set_relation(RelTypes::RELATE_TO, detection, tensor);
+    }
+}
+
 /// Tracking entries are made with one time for both the first and the last sighting.
 fn note_last_seen(buffer: &mut gst::BufferRef, tracking: u32, seen: gst::ClockTime) {
     let Some(mut meta) = buffer.meta_mut::<AnalyticsRelationMeta>() else {
@@ -212,6 +247,10 @@ fn known(buffer: &gst::BufferRef) -> Vec<Known> {
                 classes: classified
                     .flat_map(|c| (0..c.len()).map(|i| c.quark(i)).collect::<Vec<_>>())
                     .collect(),
+                #[cfg(feature = "v1_28")]
+                has_tensor: tensor::related(&meta, od.id())
+                    .iter()
+                    .any(|tensor| tensor.id().as_str().starts_with(TENSOR_PREFIX)),
             })
         })
         .collect()
@@ -235,7 +274,7 @@ mod tests {
         let mut person =
             Person::detected(Rect::new(10.0, 20.0, 50.0, 100.0), 0.75, "person".into(), 0);
         assert!(read_detections(buffer).is_none());
-        mirror(buffer, FRAME, std::slice::from_ref(&person), None);
+        mirror(buffer, FRAME, std::slice::from_ref(&person), None, false);
         assert_eq!(read_detections(buffer).unwrap(), [person.clone()]);
         person.identity = Some(Identity {
             id: IdentityId(7),
@@ -247,7 +286,7 @@ mod tests {
             name: Some("Ann".into()),
         });
         for _ in 0..2 {
-            mirror(buffer, FRAME, std::slice::from_ref(&person), None);
+            mirror(buffer, FRAME, std::slice::from_ref(&person), None, false);
         }
         let known = known(buffer);
         assert_eq!(known.len(), 1);
@@ -258,5 +297,43 @@ mod tests {
             .map(|class| class.as_str())
             .collect();
         assert_eq!(names, ["Ann"]);
+    }
+    #[cfg(feature = "v1_28")]
+    #[test]
+    fn embeddings_are_tensors_of_their_boxes_where_they_are_wanted() {
+        use crate::core::embedding::{Embedding, ModelFingerprint};
+        gst::init().unwrap();
+        let mut person =
+            Person::detected(Rect::new(10.0, 20.0, 50.0, 100.0), 0.75, "person".into(), 0);
+        let fingerprint = ModelFingerprint(0xabc);
+        person.embedding = Embedding::normalised(&[3.0, 0.0, 4.0], fingerprint).ok();
+        let people = [person];
+        let mut buffer = gst::Buffer::new();
+        let buffer = buffer.make_mut();
+        let tensors = |buffer: &gst::BufferRef| {
+            let meta = buffer.meta::<AnalyticsRelationMeta>().unwrap();
+            let ids: Vec<u32> = meta.iter::<AnalyticsODMtd>().map(|od| od.id()).collect();
+            assert_eq!(ids.len(), 1);
+            tensor::related(&meta, ids[0])
+        };
+        mirror(buffer, FRAME, &people, None, false);
+        assert!(tensors(buffer).is_empty());
+        for _ in 0..2 {
+            mirror(buffer, FRAME, &people, None, true);
+        }
+        // The copy that a tee makes has it, too.
+        let copy = buffer.copy();
+        let found = [tensors(buffer), tensors(&copy)].concat();
+        assert_eq!(found.len(), 2);
+        for tensor in found {
+            assert_eq!(tensor.id().as_str(), "reid-embedding-0000000000000abc");
+            assert_eq!(tensor.dims(), [3]);
+            let bytes = tensor.data().map_readable().unwrap().to_vec();
+            let values: Vec<f32> = bytes
+                .chunks_exact(4)
+                .map(|b| f32::from_ne_bytes([b[0], b[1], b[2], b[3]]))
+                .collect();
+            assert_eq!(values, [0.6, 0.0, 0.8]);
+        }
     }
 }

@@ -23,6 +23,8 @@ pub enum FrameError {
     Format(gst_video::VideoFormat),
     #[error(transparent)]
     Image(#[from] ImageError),
+    #[error("the drawing cannot be attached: {0}")]
+    Composition(glib::BoolError),
 }
 
 /// Which part of the picture in memory is seen, px.

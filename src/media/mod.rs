@@ -7,6 +7,8 @@ pub mod caps;
 pub mod frame;
 pub mod people;
 pub mod roi;
+#[cfg(feature = "v1_28")]
+mod tensor;
 mod transform;
 #[cfg(feature = "v1_24")]
 mod wire;
@@ -124,7 +126,7 @@ fn attach(
 ) {
     roi::mirror(buffer, frame, &people, before, origin);
     #[cfg(feature = "v1_24")]
-    analytics::mirror(buffer, frame, &people, before);
+    analytics::mirror(buffer, frame, &people, before, origin.embeddings);
     PeopleMeta::set(buffer, frame, people);
     if let Some(camera) = &origin.camera
         && let Some(mut meta) = buffer.meta_mut::<PeopleMeta>()

@@ -1,4 +1,5 @@
 //! A throw-away MQTT broker, and its own client to read along.
+#![allow(dead_code)] // each test program uses a part
 
 use std::{
     fs,
@@ -27,7 +28,43 @@ pub fn wait_for(what: &str, mut holds: impl FnMut() -> bool) {
 pub struct Broker {
     folder: tempfile::TempDir,
     pub port: u16,
+    /// Over TLS, where there are certificates.
+    pub tls_port: u16,
     server: Option<Child>,
+}
+
+/// A port that nobody listens on; free again when the listener is dropped.
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+/// Runs openssl in a folder; whether there is one.
+fn openssl(folder: &Path, arguments: &str) -> bool {
+    let done = Command::new("openssl")
+        .args(arguments.split_whitespace())
+        .current_dir(folder)
+        .stderr(Stdio::null())
+        .stdout(Stdio::null())
+        .status();
+    match done {
+        Ok(status) => {
+            assert!(status.success(), "openssl {arguments}");
+            true
+        }
+        Err(_) => false,
+    }
+}
+
+/// `NAME.pem` and `NAME.key`, a certificate that `ca` has signed.
+fn certify(folder: &Path, name: &str, ca: &str, subject: &str) {
+    let request = format!(
+        "req -newkey rsa:2048 -nodes -keyout {name}.key -out {name}.csr -subj /CN={subject} -addext subjectAltName=DNS:localhost"
+    );
+    let sign = format!(
+        "x509 -req -in {name}.csr -CA {ca}.pem -CAkey {ca}.key -CAcreateserial -out {name}.pem -days 2 -copy_extensions copy"
+    );
+    assert!(openssl(folder, &request) && openssl(folder, &sign));
 }
 
 impl Broker {
@@ -39,12 +76,7 @@ impl Broker {
             return None;
         }
         let folder = tempfile::tempdir().unwrap();
-        // The port is free again when the listener is dropped.
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+        let (port, tls_port) = (free_port(), free_port());
         let passwords = folder.path().join("passwords");
         let done = Command::new("mosquitto_passwd")
             .args(["-b", "-c"])
@@ -60,8 +92,43 @@ impl Broker {
         Some(Self {
             folder,
             port,
+            tls_port,
             server: None,
         })
+    }
+
+    /// The same with TLS besides, on `tls_port`, for the host `localhost`: `ca.pem` has signed the broker's certificate and
+    /// `camera.pem`, `other.pem` neither. `wants_certificates`: of clients.
+    pub fn prepare_with_tls(wants_certificates: bool) -> Option<Self> {
+        let broker = Self::prepare()?;
+        let folder = broker.folder.path();
+        for ca in ["ca", "other"] {
+            let make = format!(
+                "req -x509 -newkey rsa:2048 -nodes -keyout {ca}.key -out {ca}.pem -days 2 -subj /CN=authority-{ca}"
+            );
+            if !openssl(folder, &make) {
+                eprintln!("skipped: openssl is not installed (scripts/setup.sh test installs it)");
+                return None;
+            }
+        }
+        certify(folder, "broker", "ca", "localhost");
+        certify(folder, "camera", "ca", "camera");
+        let text = format!(
+            "listener {} 127.0.0.1\ncafile {ca}\ncertfile {certificate}\nkeyfile {key}\nrequire_certificate {wants_certificates}\n",
+            broker.tls_port,
+            ca = broker.file("ca.pem"),
+            certificate = broker.file("broker.pem"),
+            key = broker.file("broker.key"),
+        );
+        let conf = folder.join("conf");
+        let plain = fs::read_to_string(&conf).unwrap();
+        fs::write(conf, plain + &text).unwrap();
+        Some(broker)
+    }
+
+    /// The path of a file in the broker's folder.
+    pub fn file(&self, name: &str) -> String {
+        self.folder.path().join(name).display().to_string()
     }
 
     pub fn start(&mut self) {

@@ -1,7 +1,11 @@
 //! The output formats: the people of a frame as JSON for programs, or as MOT rows for scoring.
 //!
-//! The JSON is a superset of the output of Intel DL Streamer's `gvametaconvert`. Both formats omit tentative people, who have no
+//! The JSON is a superset of the output of Intel DL Streamer's `gvametaconvert`, or NVIDIA DeepStream's minimal schema. All formats omit tentative people, who have no
 //! identity yet. Detections without a tracker are written as they are.
+
+mod deepstream;
+
+pub use deepstream::deepstream_line;
 
 use serde::Serialize;
 
@@ -72,7 +76,19 @@ impl Timeline {
 
 /// A moment as RFC 3339 writes it, in UTC to the microsecond: `2026-11-30T03:46:23.123456Z`.
 fn rfc3339(utc_ns: u64) -> String {
-    let (seconds, ns) = (utc_ns / 1_000_000_000, utc_ns % 1_000_000_000);
+    let us = utc_ns % 1_000_000_000 / 1_000;
+    format!("{}.{us:06}Z", second_of(utc_ns))
+}
+
+/// The same to the millisecond: `2026-11-30T03:46:23.123Z`.
+fn rfc3339_ms(utc_ns: u64) -> String {
+    let ms = utc_ns % 1_000_000_000 / 1_000_000;
+    format!("{}.{ms:03}Z", second_of(utc_ns))
+}
+
+/// Date and time of day to the second, `2026-11-30T03:46:23`.
+fn second_of(utc_ns: u64) -> String {
+    let seconds = utc_ns / 1_000_000_000;
     let (days, second) = (seconds / 86_400, seconds % 86_400);
     // Howard Hinnant, "chrono-compatible low-level date algorithms", civil_from_days; days from 0000-03-01 on.
     let days = days + 719_468;
@@ -89,8 +105,7 @@ fn rfc3339(utc_ns: u64) -> String {
     };
     let year = era * 400 + year_of_era + u64::from(month <= 2);
     let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
-    let us = ns / 1_000;
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{us:06}Z")
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")
 }
 
 /// Published people: detections without a track, and confirmed tracks.

@@ -196,11 +196,11 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Outcome {
             location,
             add,
         } => {
-            let (renumbered, people) = gallery_file::import(file, location, *add)?;
-            for (old, new) in renumbered {
+            let imported = gallery_file::import(file, location, *add)?;
+            for (old, new) in imported.renumbered {
                 writeln!(out, "P{old} is P{new} here")?;
             }
-            writeln!(out, "{people} people were imported")?;
+            writeln!(out, "{} people were imported", imported.people)?;
         }
         Command::Report {
             location,

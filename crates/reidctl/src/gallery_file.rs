@@ -97,18 +97,21 @@ pub fn export(
     Ok(())
 }
 
-/// Reads a JSON file into a gallery. Returns which id became which, where they changed, and the number of people.
-pub fn import(
-    file: &Path,
-    location: &str,
-    added: bool,
-) -> Result<(Vec<(u32, u32)>, usize), Box<dyn Error>> {
+/// What came into a gallery.
+pub struct Imported {
+    /// Ids of the file, and what they became where that is another.
+    pub renumbered: Vec<(u32, u32)>,
+    pub people: usize,
+}
+
+/// Reads a JSON file into a gallery.
+pub fn import(file: &Path, location: &str, added: bool) -> Result<Imported, Box<dyn Error>> {
     let content = read(file)?;
     let people = content.saved.people.len();
     let location = Location::parse(location)?;
     Archive::prepare(&location)?;
     let renumbered = Archive::open(&location, Purpose::Correct)?.import(content, added)?;
-    Ok((renumbered, people))
+    Ok(Imported { renumbered, people })
 }
 
 fn to_file(content: &Content, with_vectors: bool) -> File {
@@ -268,7 +271,7 @@ fn person_of(
     let mut rows = Vec::with_capacity(person.vectors.len());
     for vector in person.vectors {
         let model = model.ok_or_else(|| wrong("there are vectors, but no model"))?;
-        rows.push(row_of(vector, model).map_err(|what| wrong(what))?);
+        rows.push(row_of(vector, model).map_err(wrong)?);
     }
     let apart = person.never_merge_with.into_iter();
     Ok(SavedPerson {

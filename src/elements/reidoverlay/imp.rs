@@ -10,7 +10,10 @@ use gst_base::{
     subclass::{base_transform::GenerateOutputSuccess, prelude::*},
 };
 
-use super::BlurMode;
+use super::{
+    BlurMode,
+    composition::{self, Sink},
+};
 use crate::{
     core::{
         overlay::{Blur, DEFAULT_FORMAT, FormatError, Overlay, Style},
@@ -100,6 +103,7 @@ struct State {
     time_ns: u64,
     /// Whether it was said that frames come without people.
     warned: bool,
+    sink: Sink,
 }
 
 #[derive(Default)]
@@ -203,7 +207,7 @@ impl ElementImpl for ReidOverlay {
 
     fn pad_templates() -> &'static [gst::PadTemplate] {
         static TEMPLATES: LazyLock<Vec<gst::PadTemplate>> =
-            LazyLock::new(|| caps::pad_templates(&caps::template()));
+            LazyLock::new(|| caps::pad_templates(&composition::template(&caps::template())));
         &TEMPLATES
     }
 }
@@ -226,6 +230,7 @@ impl BaseTransformImpl for ReidOverlay {
             info: None,
             time_ns: 0,
             warned: false,
+            sink: Sink::Unknown,
         });
         Ok(())
     }
@@ -239,10 +244,41 @@ impl BaseTransformImpl for ReidOverlay {
         let info = gst_video::VideoInfo::from_caps(incaps)
             .map_err(|_| gst::loggable_error!(CAT, "caps {incaps} are not raw video"))?;
         if let Some(state) = self.state().as_mut() {
+            // The same picture, when it is only renegotiated who draws.
+            if state.info.as_ref() != Some(&info) {
+                state.overlay.reset();
+            }
             state.info = Some(info);
-            state.overlay.reset();
+            if state.sink == Sink::Draws {
+                state.sink = Sink::Unknown;
+            }
         }
         Ok(())
+    }
+
+    fn transform_caps(
+        &self,
+        direction: gst::PadDirection,
+        caps: &gst::Caps,
+        filter: Option<&gst::Caps>,
+    ) -> Option<gst::Caps> {
+        let sink = self.state().as_ref().map(|state| state.sink);
+        let is_refused = sink == Some(Sink::Refuses);
+        let others = composition::transformed(direction, caps, is_refused);
+        Some(match filter {
+            Some(filter) => filter.intersect_with_mode(&others, gst::CapsIntersectMode::First),
+            None => others,
+        })
+    }
+
+    fn src_event(&self, event: gst::Event) -> bool {
+        // Another sink may draw itself.
+        if event.type_() == gst::EventType::Reconfigure
+            && let Some(state) = self.state().as_mut()
+        {
+            state.sink = Sink::Unknown;
+        }
+        self.parent_src_event(event)
     }
 
     fn sink_event(&self, event: gst::Event) -> bool {
@@ -280,6 +316,7 @@ impl BaseTransformImpl for ReidOverlay {
         let Some(buffer) = self.take_queued_buffer() else {
             return Ok(GenerateOutputSuccess::NoOutput);
         };
+        self.ask_sink();
         let (drawn, shows_everybody) = {
             let mut state = self.state();
             let state = state.as_mut().ok_or(gst::FlowError::Flushing)?;
@@ -328,13 +365,40 @@ impl ReidOverlay {
         if plan.is_empty() {
             return Ok(buffer);
         }
-        let mut frame = MappedFrameMut::writable(buffer.make_mut(), info)?;
         let people = people.as_deref().unwrap_or_default();
-        state
-            .overlay
-            .draw(&state.style, &plan, people, &mut frame.image()?);
-        drop(frame);
+        if state.sink != Sink::Draws {
+            let mut frame = MappedFrameMut::writable(buffer.make_mut(), info)?;
+            state
+                .overlay
+                .draw(&state.style, &plan, people, &mut frame.image()?);
+            drop(frame);
+            return Ok(buffer);
+        }
+        if plan.anonymises() {
+            let mut frame = MappedFrameMut::writable(buffer.make_mut(), info)?;
+            state.overlay.anonymise(&plan, &mut frame.image()?);
+        }
+        let size = [info.width() as usize, info.height() as usize];
+        let patches =
+            state
+                .overlay
+                .layer(&state.style, &plan, people, composition::FORMAT, size)?;
+        if !patches.is_empty() {
+            composition::attach(buffer.make_mut(), patches).map_err(FrameError::Composition)?;
+        }
         Ok(buffer)
+    }
+
+    /// Asks once after a negotiation whether downstream draws.
+    fn ask_sink(&self) {
+        let is_known = |state: &State| state.sink != Sink::Unknown;
+        if self.state().as_ref().is_none_or(is_known) {
+            return;
+        }
+        let sink = composition::ask(&self.obj());
+        if let Some(state) = self.state().as_mut() {
+            state.sink = sink;
+        }
     }
 }
 

@@ -7,6 +7,9 @@
 //! Draws in place, in every format of the pad templates, without a converter. The colour depends on the id alone; people who are not
 //! confirmed yet are grey. Frames with nothing to draw pass without a copy.
 //!
+//! A sink that lays drawings over the picture itself (GL, Wayland, VA, `fakevideosink`) gets them as
+//! `GstVideoOverlayCompositionMeta`: no pixel is touched, as with `textoverlay`. Blurring always changes pixels.
+//!
 //! # Labels
 //! `label-format` is a text with placeholders: `{id}` (17), `{name}` (the name that a user gave, else P17), `{track}` (track in this
 //! camera), `{state}` (pending, new, matched), `{score}` and `{margin}` (similarities of the match), `{confidence}` (the detector's
@@ -22,6 +25,7 @@
 
 use gst::prelude::*;
 
+mod composition;
 mod imp;
 
 glib::wrapper! {

@@ -1,8 +1,10 @@
-//! `mqtt://[user[:password]@]host[:port]/topic`, and where user and password come from.
+//! `mqtt[s]://[user[:password]@]host[:port]/topic`, and where user and password come from.
 
 use super::output::OpenError;
 
+/// Ports that IANA has assigned to MQTT, plain and over TLS.
 const PORT: u16 = 1883;
+const TLS_PORT: u16 = 8883;
 
 /// Longest topic, bytes: MQTT 3.1.1, 1.5.3, less what is appended.
 const LONGEST_TOPIC: usize = 65_000;
@@ -12,6 +14,8 @@ const LONGEST_TOPIC: usize = 65_000;
 pub(super) struct Address {
     pub host: String,
     pub port: u16,
+    /// Whether the connection is encrypted.
+    pub is_encrypted: bool,
     pub topic: String,
     pub user: Option<String>,
     pub password: Option<String>,
@@ -29,15 +33,19 @@ impl Address {
             location: shown.clone(),
             what,
         };
-        let rest = location
-            .strip_prefix("mqtt://")
-            .ok_or_else(|| wrong("only mqtt:// is spoken, without TLS"))?;
+        let (scheme, rest) = location.split_once("://").unwrap_or(("", location));
+        let is_encrypted = match scheme {
+            "mqtt" => false,
+            "mqtts" => true,
+            _ => return Err(wrong("only mqtt:// and mqtts:// are spoken")),
+        };
         let (authority, topic) = rest.split_once('/').unwrap_or((rest, ""));
         let (login, place) = match authority.rsplit_once('@') {
             Some((login, place)) => (Some(login), place),
             None => (None, authority),
         };
-        let (host, port) = host_and_port(place).ok_or_else(|| wrong("the port is not a number"))?;
+        let (host, port) =
+            host_and_port(place, is_encrypted).ok_or_else(|| wrong("the port is not a number"))?;
         if host.is_empty() {
             return Err(wrong("it names no host"));
         }
@@ -57,6 +65,7 @@ impl Address {
         Ok(Self {
             host: host.to_owned(),
             port,
+            is_encrypted,
             topic: topic.to_owned(),
             user,
             password,
@@ -77,18 +86,19 @@ fn password_of_file(
 }
 
 /// `host`, `host:port`, `[::1]` or `[::1]:port`.
-fn host_and_port(place: &str) -> Option<(&str, u16)> {
+fn host_and_port(place: &str, is_encrypted: bool) -> Option<(&str, u16)> {
+    let usual = if is_encrypted { TLS_PORT } else { PORT };
     if let Some(rest) = place.strip_prefix('[') {
         let (host, rest) = rest.split_once(']')?;
         let port = match rest.strip_prefix(':') {
             Some(port) => port.parse().ok()?,
-            None => PORT,
+            None => usual,
         };
         return Some((host, port));
     }
     match place.split_once(':') {
         Some((host, port)) => Some((host, port.parse().ok()?)),
-        None => Some((place, PORT)),
+        None => Some((place, usual)),
     }
 }
 
@@ -110,6 +120,8 @@ mod tests {
             ("mqtt://host/a/b", ("host", 1883, "a/b", None, None)),
             ("mqtt://10.0.0.1:99/t", ("10.0.0.1", 99, "t", None, None)),
             ("mqtt://[::1]:99/t", ("::1", 99, "t", None, None)),
+            ("mqtts://host/t", ("host", 8883, "t", None, None)),
+            ("mqtts://[::1]/t", ("::1", 8883, "t", None, None)),
             ("mqtt://ann@host/t", ("host", 1883, "t", Some("ann"), None)),
             (
                 "mqtt://ann:p@ss@host/t",
@@ -122,6 +134,7 @@ mod tests {
                 (&*address.host, address.port, &*address.topic),
                 (host, port, topic)
             );
+            assert_eq!(address.is_encrypted, location.starts_with("mqtts"));
             assert_eq!(
                 (address.user.as_deref(), address.password.as_deref()),
                 (user, password)
@@ -152,7 +165,7 @@ mod tests {
     #[test]
     fn mistakes_are_named_without_the_password() {
         for (location, part) in [
-            ("mqtts://ann:secret@host/t", "without TLS"),
+            ("ssl://ann:secret@host/t", "mqtts://"),
             ("mqtt://ann:secret@/t", "no host"),
             ("mqtt://ann:secret@host", "no topic"),
             ("mqtt://ann:secret@host/a/#", "no topic"),

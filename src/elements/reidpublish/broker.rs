@@ -17,7 +17,11 @@ use std::{
     time::Duration,
 };
 
-use rumqttc::{AsyncClient, Event, EventLoop, LastWill, MqttOptions, Outgoing, Packet, QoS};
+use native_tls::TlsConnector;
+use rumqttc::{
+    AsyncClient, ConnectionError, Event, EventLoop, LastWill, MqttOptions, Outgoing, Packet, QoS,
+    TlsConfiguration, Transport,
+};
 use tokio::{sync::Notify, time};
 
 use super::{address::Address, output::Counts};
@@ -151,9 +155,10 @@ pub(super) struct Broker {
 }
 
 impl Broker {
-    /// Begins to connect. `report` is called by a thread of its own, with no lock held.
+    /// Begins to connect, encrypted with `tls`. `report` is called by a thread of its own, with no lock held.
     pub fn open(
         address: Address,
+        tls: Option<TlsConnector>,
         client_id: String,
         report: impl Fn(Report) + Send + 'static,
     ) -> std::io::Result<Self> {
@@ -167,7 +172,7 @@ impl Broker {
             topic: address.topic.clone(),
             report: Box::new(report),
         };
-        let options = options(&address, client_id);
+        let options = options(&address, tls, client_id);
         let thread = thread::Builder::new()
             .name("reid-mqtt".into())
             .spawn(move || runtime.block_on(session.run(options)))?;
@@ -218,8 +223,12 @@ impl Drop for Broker {
     }
 }
 
-fn options(address: &Address, client_id: String) -> MqttOptions {
+fn options(address: &Address, tls: Option<TlsConnector>, client_id: String) -> MqttOptions {
     let mut options = MqttOptions::new(client_id, &address.host, address.port);
+    if let Some(connector) = tls {
+        let tls = TlsConfiguration::NativeConnector(connector);
+        options.set_transport(Transport::tls_with_config(tls));
+    }
     options.set_keep_alive(KEEP_ALIVE);
     options.set_max_packet_size(LARGEST, LARGEST);
     let will = LastWill::new(status(&address.topic), OFFLINE, QoS::AtLeastOnce, true);
@@ -228,6 +237,22 @@ fn options(address: &Address, client_id: String) -> MqttOptions {
         options.set_credentials(user, address.password.as_deref().unwrap_or_default());
     }
     options
+}
+
+/// Why there is no connection, with the remedy where it is about certificates.
+fn reason(error: &ConnectionError) -> String {
+    let ConnectionError::Tls(tls) = error else {
+        return error.to_string();
+    };
+    let text = tls.to_string();
+    let remedy = if text.contains("certificate verify failed") {
+        "The broker's certificate is not trusted: set ca-file to the certificate of its authority, and use the host's name that the certificate has"
+    } else if text.contains("hostname mismatch") || text.contains("IP address mismatch") {
+        "Use the host's name that the broker's certificate has"
+    } else {
+        "Check that this port of the broker speaks TLS, and whether it wants a certificate (certificate-file, key-file)"
+    };
+    format!("{text}. {remedy}")
 }
 
 fn status(topic: &str) -> String {
@@ -323,7 +348,7 @@ impl Session {
                         return;
                     }
                     if !std::mem::replace(&mut is_away, true) {
-                        (self.report)(Report::Away(error.to_string()));
+                        (self.report)(Report::Away(reason(&error)));
                     }
                     time::sleep(wait).await;
                     wait = (wait * 2).min(WAITS.1);

@@ -8,9 +8,8 @@ use gst::glib;
 use gst_base::{prelude::*, subclass::prelude::*};
 
 #[cfg(feature = "mqtt")]
-use super::broker::Report;
+use super::{broker::Report, tls::TlsFiles};
 use super::{
-    PublishFormat,
     lines::{Failure, Settings, State, Times, taken_ns, wall_ns},
     output::{Counts, OpenError, Output},
 };
@@ -46,6 +45,13 @@ impl ObjectImpl for ReidPublish {
     fn properties() -> &'static [glib::ParamSpec] {
         static PROPERTIES: LazyLock<Vec<glib::ParamSpec>> = LazyLock::new(|| {
             let defaults = Settings::default();
+            let file = |name, nick, blurb| {
+                glib::ParamSpecString::builder(name)
+                    .nick(nick)
+                    .blurb(blurb)
+                    .mutable_ready()
+                    .build()
+            };
             vec![
                 glib::ParamSpecEnum::builder_with_default("format", defaults.format)
                     .nick("Format")
@@ -54,13 +60,13 @@ impl ObjectImpl for ReidPublish {
                     .build(),
                 glib::ParamSpecString::builder("location")
                     .nick("Location")
-                    .blurb("File to write, replaced at start. -: standard output. mqtt://[user[:password]@]host[:port]/topic: MQTT broker (QoS 1). Reads without the password. Can be changed in NULL and READY")
+                    .blurb("File to write, replaced at start. -: standard output. mqtt://[user[:password]@]host[:port]/topic: MQTT broker (QoS 1), mqtts://… over TLS. Reads without the password. Can be changed in NULL and READY")
                     .default_value(Some(defaults.location.as_str()))
                     .mutable_ready()
                     .build(),
                 glib::ParamSpecBoolean::builder("add-empty")
                     .nick("Add empty frames")
-                    .blurb("Also write a line for frames without people (json-lines). Can be changed in NULL and READY")
+                    .blurb("Also write a line for frames without people (json-lines, deepstream-minimal). Can be changed in NULL and READY")
                     .default_value(defaults.add_empty)
                     .mutable_ready()
                     .build(),
@@ -70,6 +76,21 @@ impl ObjectImpl for ReidPublish {
                     .default_value(defaults.add_embeddings)
                     .mutable_ready()
                     .build(),
+                file(
+                    "ca-file",
+                    "CA file",
+                    "Certificates of the authorities that a broker of mqtts:// is trusted by, PEM. Without: GST_REID_MQTT_CA_FILE, else the system's. Can be changed in NULL and READY",
+                ),
+                file(
+                    "certificate-file",
+                    "Certificate file",
+                    "Certificate to show to a broker of mqtts://, PEM; with key-file. Without: GST_REID_MQTT_CERTIFICATE_FILE. Can be changed in NULL and READY",
+                ),
+                file(
+                    "key-file",
+                    "Key file",
+                    "Key of certificate-file, PEM (PKCS #8, not encrypted). Without: GST_REID_MQTT_KEY_FILE. Can be changed in NULL and READY",
+                ),
                 glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
                     .nick("Statistics")
                     .blurb("Counters since the start (written: writes, or messages that the broker acknowledged; dropped: writes that failed, or messages that waited too long), messages waiting for the broker, connected")
@@ -82,6 +103,10 @@ impl ObjectImpl for ReidPublish {
 
     fn set_property(&self, _id: usize, value: &glib::Value, pspec: &glib::ParamSpec) {
         let mut settings = self.settings();
+        let file = || {
+            let name: Option<String> = value.get().expect("checked by GObject");
+            name.filter(|name| !name.is_empty())
+        };
         // The values' types are those of the specifications above.
         match pspec.name() {
             "format" => settings.format = value.get().expect("checked by GObject"),
@@ -93,6 +118,9 @@ impl ObjectImpl for ReidPublish {
             }
             "add-empty" => settings.add_empty = value.get().expect("checked by GObject"),
             "add-embeddings" => settings.add_embeddings = value.get().expect("checked by GObject"),
+            "ca-file" => settings.ca_file = file(),
+            "certificate-file" => settings.certificate_file = file(),
+            "key-file" => settings.key_file = file(),
             other => unreachable!("no property {other}"),
         }
     }
@@ -112,6 +140,9 @@ impl ObjectImpl for ReidPublish {
             "location" => without_password(&settings.location).to_value(),
             "add-empty" => settings.add_empty.to_value(),
             "add-embeddings" => settings.add_embeddings.to_value(),
+            "ca-file" => settings.ca_file.to_value(),
+            "certificate-file" => settings.certificate_file.to_value(),
+            "key-file" => settings.key_file.to_value(),
             other => unreachable!("no property {other}"),
         }
     }
@@ -125,7 +156,7 @@ impl ElementImpl for ReidPublish {
             gst::subclass::ElementMetadata::new(
                 "Person re-identification publisher",
                 "Filter/Analyzer/Video",
-                "Writes the people of each frame as JSON lines or in MOT format",
+                "Writes the people of each frame as JSON lines, in MOT format or in DeepStream's minimal schema",
                 crate::elements::shared::AUTHOR,
             )
         });
@@ -151,14 +182,8 @@ impl BaseTransformImpl for ReidPublish {
     fn start(&self) -> Result<(), gst::ErrorMessage> {
         refuse_swallowed_links(&*self.obj())?;
         let settings = self.settings().clone();
-        if settings.format == PublishFormat::DeepstreamMinimal {
-            return Err(gst::error_msg!(
-                gst::ResourceError::Settings,
-                ("format=deepstream-minimal is not available yet; use json-lines or mot")
-            ));
-        }
         let output = self
-            .open(&settings.location)
+            .open(&settings)
             .map_err(|error| gst::error_msg!(gst::ResourceError::OpenWrite, ("{error}")))?;
         *self.state() = Some(State::new(settings, output));
         Ok(())
@@ -264,7 +289,8 @@ impl BaseTransformImpl for ReidPublish {
 }
 
 impl ReidPublish {
-    fn open(&self, location: &str) -> Result<Output, OpenError> {
+    fn open(&self, settings: &Settings) -> Result<Output, OpenError> {
+        let location = settings.location.as_str();
         #[cfg(feature = "mqtt")]
         if location.starts_with("mqtt://") || location.starts_with("mqtts://") {
             // Two elements of one host must not have one id: a broker closes the older connection.
@@ -276,7 +302,12 @@ impl ReidPublish {
             );
             let element = self.obj().downgrade();
             let shown = without_password(location);
-            return Output::connect(location, id, move |report| {
+            let files = TlsFiles {
+                ca: settings.ca_file.clone(),
+                certificate: settings.certificate_file.clone(),
+                key: settings.key_file.clone(),
+            };
+            return Output::connect(location, files, id, move |report| {
                 if let Some(element) = element.upgrade() {
                     tell(&element, &shown, report);
                 }

@@ -9,8 +9,8 @@ use crate::{
     core::{
         person::Person,
         publish::{
-            Change, FrameFacts, Occurrence, Timeline, change_line, json_line, mot_lines,
-            occurrence_line,
+            Change, FrameFacts, Occurrence, Timeline, change_line, deepstream_line, json_line,
+            mot_lines, occurrence_line,
         },
     },
     elements::silence::Silence,
@@ -26,6 +26,10 @@ pub(super) struct Settings {
     pub location: String,
     pub add_empty: bool,
     pub add_embeddings: bool,
+    /// PEM files of an encrypted connection: authorities, our certificate, its key.
+    pub ca_file: Option<String>,
+    pub certificate_file: Option<String>,
+    pub key_file: Option<String>,
 }
 
 impl Default for Settings {
@@ -35,6 +39,9 @@ impl Default for Settings {
             location: "-".to_owned(),
             add_empty: false,
             add_embeddings: false,
+            ca_file: None,
+            certificate_file: None,
+            key_file: None,
         }
     }
 }
@@ -124,9 +131,10 @@ impl State {
         } = self.settings;
         let text = match self.settings.format {
             PublishFormat::Mot => mot_lines(self.frames, people),
-            PublishFormat::JsonLines | PublishFormat::DeepstreamMinimal => {
-                json_line(&facts, people, add_empty, add_embeddings)
-                    .map_or_else(String::new, |line| line + "\n")
+            PublishFormat::JsonLines => ended(json_line(&facts, people, add_empty, add_embeddings)),
+            // Frames count from 0 there.
+            PublishFormat::DeepstreamMinimal => {
+                ended(deepstream_line(self.frames - 1, &facts, people, add_empty))
             }
         };
         let utc_ns = facts.utc_ns;
@@ -143,7 +151,13 @@ impl State {
     /// Writes what happened to an identity, as `reidtrack` tells downstream: changes of earlier lines, and all else to whoever takes
     /// events. Says so when that fails.
     pub fn publish_event(&mut self, event: &gst::StructureRef) -> Option<Failure> {
-        if self.settings.format == PublishFormat::Mot {
+        // Neither format has lines for it; a broker has a topic.
+        let is_told = match self.settings.format {
+            PublishFormat::JsonLines => true,
+            PublishFormat::DeepstreamMinimal => self.output.takes_events(),
+            PublishFormat::Mot => false,
+        };
+        if !is_told {
             return None;
         }
         let line = self.event_line(event)?;
@@ -192,6 +206,11 @@ impl State {
             error,
         })
     }
+}
+
+/// A line with its end; nothing where there is none.
+fn ended(line: Option<String>) -> String {
+    line.map_or_else(String::new, |line| line + "\n")
 }
 
 /// When a frame was taken, ns since 1970: what RTSP cameras say with `rtspsrc add-reference-timestamp-meta=true`.

@@ -9,6 +9,7 @@
 //! Streamer's `gvametaconvert`. For people whom the detector missed in this frame `reid` has the time since they were last seen
 //! (`unseen_ns`). `format=mot` writes a line for each person: frame (from 1), id, x, y, w, h, confidence, -1, -1, -1. Tentative
 //! people, who have no identity yet, are left out. Without a tracker the detections are written as they are (MOT id -1).
+//! `format=deepstream-minimal` writes the minimal schema of NVIDIA DeepStream's `nvmsgconv` for programs that read it.
 //!
 //! `timestamp` is the stream time of the frame in ns: 0 at the start of a file or clip, whatever its timestamps. It continues where
 //! files follow one another (`concat`). `utc` (RFC 3339) is when the frame was taken: from an RTSP camera with `rtspsrc
@@ -27,6 +28,8 @@ mod broker;
 mod imp;
 mod lines;
 mod output;
+#[cfg(feature = "mqtt")]
+mod tls;
 
 glib::wrapper! {
     /// The publishing element.
@@ -49,9 +52,9 @@ pub enum PublishFormat {
         nick = "mot"
     )]
     Mot,
-    /// Not yet.
+    /// NVIDIA DeepStream's minimal schema.
     #[enum_value(
-        name = "DeepStream minimal schema (not available yet)",
+        name = "DeepStream minimal schema: one JSON object per frame, one text per person",
         nick = "deepstream-minimal"
     )]
     DeepstreamMinimal,

@@ -9,6 +9,7 @@ use std::{
 use super::{
     address::Address,
     broker::{Broker, Report},
+    tls::{TlsError, TlsFiles},
 };
 
 /// An open output. Knows its name for messages.
@@ -58,7 +59,7 @@ pub(super) enum OpenError {
     Mqtt(String),
     #[cfg(feature = "mqtt")]
     #[error(
-        "location={location}: {what}. Write mqtt://host/topic; user and password go before the host (user:password@) or into GST_REID_MQTT_USER and GST_REID_MQTT_PASSWORD"
+        "location={location}: {what}. Write mqtt://host/topic or mqtts://host/topic; user and password go before the host (user:password@) or into GST_REID_MQTT_USER and GST_REID_MQTT_PASSWORD"
     )]
     Address {
         location: String,
@@ -67,6 +68,9 @@ pub(super) enum OpenError {
     #[cfg(feature = "mqtt")]
     #[error("GST_REID_MQTT_PASSWORD_FILE={name} cannot be read: {source}")]
     Password { name: String, source: io::Error },
+    #[cfg(feature = "mqtt")]
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     #[cfg(feature = "mqtt")]
     #[error("no thread for MQTT could be started: {0}")]
     Thread(io::Error),
@@ -119,15 +123,21 @@ impl Output {
         }
     }
 
-    /// Begins to connect to the broker of an `mqtt://` location. `report` is called by another thread.
+    /// Begins to connect to the broker of an `mqtt://` or `mqtts://` location. `report` is called by another thread.
     #[cfg(feature = "mqtt")]
     pub fn connect(
         location: &str,
+        files: TlsFiles,
         client_id: String,
         report: impl Fn(Report) + Send + 'static,
     ) -> Result<Self, OpenError> {
-        let address = Address::read(location, |name| std::env::var(name).ok())?;
-        let broker = Broker::open(address, client_id, report).map_err(OpenError::Thread)?;
+        let environment = |name: &str| std::env::var(name).ok();
+        let address = Address::read(location, environment)?;
+        let tls = match address.is_encrypted {
+            true => Some(files.or_environment(environment).connector()?),
+            false => None,
+        };
+        let broker = Broker::open(address, tls, client_id, report).map_err(OpenError::Thread)?;
         let name = crate::store::without_password(location);
         let mut output = Self::new(Box::new(io::sink()), name, false);
         output.broker = Some(broker);

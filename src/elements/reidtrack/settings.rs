@@ -253,7 +253,7 @@ fn tracker_properties(defaults: &Settings) -> Vec<glib::ParamSpec> {
             .build(),
         glib::ParamSpecBoolean::builder("add-embeddings")
             .nick("Add embeddings")
-            .blurb("Attach embeddings to regions of interest (parameter embedding), for other programs. They are biometric data. Can be changed in PLAYING")
+            .blurb("Attach embeddings to regions of interest (parameter embedding), with GStreamer 1.28 also as tensors of analytics metas, for other programs. They are biometric data. Can be changed in PLAYING")
             .default_value(defaults.add_embeddings)
             .mutable_playing()
             .build(),

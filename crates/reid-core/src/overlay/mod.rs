@@ -1,10 +1,12 @@
 //! Drawing onto a frame: boxes and trails in the colours of identities, labels, and anonymisation.
 //!
 //! Everything is drawn into the native planes of any format: a frame with twenty people changes a few per cent of its pixels, so that
-//! neither a conversion nor blending whole layers would pay.
+//! neither a conversion nor blending whole layers would pay. For sinks that lay drawings over pictures themselves the same is drawn as
+//! patches (`layer`).
 
 mod blur;
 mod label;
+mod layer;
 mod paint;
 mod palette;
 mod text;
@@ -12,6 +14,7 @@ mod trail;
 
 pub use blur::Blur;
 pub use label::{DEFAULT_FORMAT, FormatError, LabelFormat};
+pub use layer::Patch;
 pub use paint::{Area, Brush, Mask, Painter};
 pub use palette::{OkLab, UNCONFIRMED, identity_colour, readable_on};
 pub use text::{FONT, Lettering, Letters, LineSize, TextCache};
@@ -101,6 +104,7 @@ pub struct Overlay {
     blurred: BlurState,
     text: TextCache,
     dots: HashMap<u32, Arc<Mask>>,
+    sheet: layer::Sheet,
 }
 
 /// What is to be drawn on a frame.
@@ -114,6 +118,11 @@ impl Plan {
     /// True when the frame can go on as it is.
     pub fn is_empty(&self) -> bool {
         self.regions.is_empty() && !self.anything_else
+    }
+
+    /// True when somebody is anonymised, which changes pixels.
+    pub fn anonymises(&self) -> bool {
+        !self.regions.is_empty()
     }
 }
 
@@ -163,8 +172,16 @@ impl Overlay {
         people: &[Person],
         image: &mut ImageMut<'_>,
     ) {
+        self.anonymise(plan, image);
+        self.paint(style, people, &mut Painter::new(image));
+    }
+
+    /// Makes unrecognisable who was planned to be, and draws nothing else.
+    pub fn anonymise(&self, plan: &Plan, image: &mut ImageMut<'_>) {
         blur::apply(image, &plan.regions);
-        let mut painter = Painter::new(image);
+    }
+
+    fn paint(&mut self, style: &Style, people: &[Person], painter: &mut Painter<'_, '_>) {
         // Whoever stands lower is nearer and drawn later.
         let mut order: Vec<&Person> = people
             .iter()
@@ -173,7 +190,7 @@ impl Overlay {
         order.sort_by(|a, b| a.rect.bottom().total_cmp(&b.rect.bottom()));
         if style.trails {
             for person in &order {
-                self.draw_trail(style, person, &mut painter);
+                self.draw_trail(style, person, painter);
             }
         }
         if style.boxes {
@@ -183,7 +200,7 @@ impl Overlay {
                 painter.frame(area_of(&person.rect), line, brush);
             }
         }
-        self.draw_labels(style, &order, &mut painter);
+        self.draw_labels(style, &order, painter);
     }
 
     fn draw_trail(&mut self, style: &Style, person: &Person, painter: &mut Painter<'_, '_>) {

@@ -1,6 +1,7 @@
 //! Drawing in place, in any format: every colour channel is a grid of samples somewhere in memory, full or halved, and
 //! one routine fills and blends them all. Halved chroma takes as much of a colour as of its pixels is covered.
 
+use super::layer::add_area;
 use crate::{
     colour::{Rgb, ToYuv},
     image::{Channel, ColourModel, PixelFormat, YuvRange},
@@ -49,6 +50,14 @@ impl Area {
             && !apart(self.y, self.height, other.y, other.height)
     }
 
+    /// The smallest area that holds both.
+    pub(super) fn with(&self, other: &Self) -> Self {
+        let (x, y) = (self.x.min(other.x), self.y.min(other.y));
+        let right = (self.x + self.width).max(other.x + other.width);
+        let bottom = (self.y + self.height).max(other.y + other.height);
+        Self::new(x, y, right - x, bottom - y)
+    }
+
     fn clipped(&self, width: usize, height: usize) -> Option<Bounds> {
         let cut = |from: i32, length: i32, end: usize| {
             let low = i64::from(from).clamp(0, end as i64);
@@ -75,6 +84,18 @@ struct Bounds {
     bottom: usize,
 }
 
+impl Bounds {
+    fn area(&self) -> Area {
+        let side = |low: usize, high: usize| (high - low) as i32;
+        Area::new(
+            self.left as i32,
+            self.top as i32,
+            side(self.left, self.right),
+            side(self.top, self.bottom),
+        )
+    }
+}
+
 /// How much of each pixel of a rectangle is covered, 0 to 255.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mask {
@@ -95,6 +116,8 @@ pub struct Painter<'a, 'b> {
     image: &'a mut ImageMut<'b>,
     channels: Vec<(usize, Channel)>,
     to_yuv: ToYuv,
+    /// Where something was drawn, without overlaps, if somebody wants to know.
+    touched: Option<Vec<Area>>,
 }
 
 impl<'a, 'b> Painter<'a, 'b> {
@@ -105,6 +128,26 @@ impl<'a, 'b> Painter<'a, 'b> {
             image,
             channels,
             to_yuv,
+            touched: None,
+        }
+    }
+
+    /// A painter that keeps where it draws.
+    pub(super) fn remembering(image: &'a mut ImageMut<'b>) -> Self {
+        Self {
+            touched: Some(Vec::new()),
+            ..Self::new(image)
+        }
+    }
+
+    /// Where a painter that remembers has drawn: areas inside the picture that do not overlap.
+    pub(super) fn into_touched(self) -> Vec<Area> {
+        self.touched.unwrap_or_default()
+    }
+
+    fn touch(&mut self, bounds: Bounds) {
+        if let Some(areas) = &mut self.touched {
+            add_area(areas, bounds.area());
         }
     }
 
@@ -141,6 +184,7 @@ impl<'a, 'b> Painter<'a, 'b> {
         let Some(bounds) = area.clipped(self.image.width(), self.image.height()) else {
             return;
         };
+        self.touch(bounds);
         let size = (self.image.width(), self.image.height());
         for (which, channel) in &self.channels {
             fill_channel(self.image, channel, bounds, size, brush.0[*which]);
@@ -173,6 +217,7 @@ impl<'a, 'b> Painter<'a, 'b> {
         let Some(bounds) = area.clipped(self.image.width(), self.image.height()) else {
             return;
         };
+        self.touch(bounds);
         let size = (self.image.width(), self.image.height());
         let placed = Placed { mask, x, y };
         for (which, channel) in &self.channels {

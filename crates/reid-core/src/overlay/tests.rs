@@ -428,3 +428,59 @@ fn packed_planes_are_as_large_as_formats_say() {
         [15, 12]
     );
 }
+
+/// Lays patches of premultiplied colours over a picture of the same format.
+fn lay(frame: &mut Frame, patches: &[Patch]) {
+    let (stride, alpha) = (frame.strides[0], frame.format.alpha().unwrap().offset);
+    for Patch { area, pixels } in patches {
+        let rows = pixels.chunks_exact(4 * area.width as usize);
+        for (row, y) in rows.zip(area.y as usize..) {
+            for (above, x) in row.chunks_exact(4).zip(area.x as usize..) {
+                let below = &mut frame.planes[0][y * stride + 4 * x..][..4];
+                let through = 255 - u32::from(above[alpha]);
+                for (below, above) in below.iter_mut().zip(above) {
+                    *below = above + ((u32::from(*below) * through + 127) / 255) as u8;
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn patches_laid_over_the_picture_are_the_drawing() {
+    let people = two_people();
+    let plain = Colorimetry {
+        matrix: YuvMatrix::Bt601,
+        range: YuvRange::Full,
+    };
+    let (width, height) = (160, 120);
+    let style = Style {
+        trails: false,
+        ..everything(Blur::Nobody)
+    };
+    for format in [PixelFormat::Bgra, PixelFormat::Argb] {
+        let scenery = scenery(width, height);
+        let mut should = written(&scenery, format, plain);
+        let mut overlay = Overlay::default();
+        let plan = overlay.plan(&style, Some(&people), 0);
+        overlay.draw(&style, &plan, &people, &mut should.image(plain));
+        // The sheet is clean after each frame.
+        let [patches, again] = [0, 1].map(|_| {
+            let size = [width, height];
+            overlay.layer(&style, &plan, &people, format, size).unwrap()
+        });
+        assert_eq!(patches, again);
+        let covered: i32 = patches.iter().map(|p| p.area.width * p.area.height).sum();
+        let whole = (width * height) as i32;
+        assert!((1..whole / 2).contains(&covered), "{covered} px");
+        let mut is = written(&scenery, format, plain);
+        lay(&mut is, &patches);
+        let pixels = is.planes[0].iter().zip(&should.planes[0]);
+        for (i, (is, should)) in pixels.enumerate() {
+            assert!(is.abs_diff(*should) <= ROUNDING, "byte {i}: {is} {should}");
+        }
+        let nobody = overlay.plan(&style, Some(&[]), 0);
+        let patches = overlay.layer(&style, &nobody, &[], format, [width, height]);
+        assert_eq!(patches.unwrap(), []);
+    }
+}

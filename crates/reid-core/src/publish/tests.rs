@@ -221,3 +221,35 @@ fn vectors_are_written_only_when_asked_for_and_boxes_that_are_none_never() {
     assert_eq!(json_line(&FRAME, &bad, false, false), None);
     assert_eq!(mot_lines(1, &bad), "");
 }
+
+#[test]
+fn deepstream_reads_frame_sensor_and_a_text_for_each_person() {
+    let mut car = detected(300.5);
+    car.label = "car|van".into();
+    let people = [
+        tracked(32.0, TrackState::Confirmed, Some(17)),
+        tracked(200.0, TrackState::Tentative, None),
+        detected(100.0),
+        car,
+    ];
+    let expected = concat!(
+        r#"{"version":"4.0","id":41,"@timestamp":"2026-11-30T03:46:23.123Z","sensorId":"door","objects":["#,
+        r#""17|32|120.25|96|360.75|person|#||||||0.9","-1|100|120.25|164|360.75|person|#||||||0.9","#,
+        r#""-1|300.5|120.25|364.5|360.75|car van"]}"#
+    );
+    let frame = FrameFacts {
+        utc_ns: Some(1_796_010_383_123_456_789),
+        ..FRAME
+    };
+    assert_eq!(
+        deepstream_line(41, &frame, &people, false).as_deref(),
+        Some(expected)
+    );
+    assert_eq!(deepstream_line(41, &frame, &[], false), None);
+    // A file has no date.
+    let empty = deepstream_line(0, &FRAME, &[], true).unwrap();
+    assert!(
+        empty.contains(r#""@timestamp":"1970-01-01T00:00:01.500Z""#),
+        "{empty}"
+    );
+}
