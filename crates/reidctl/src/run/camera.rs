@@ -141,6 +141,7 @@ impl Job {
         let pipeline = element
             .downcast::<gst::Pipeline>()
             .map_err(|_| "the camera is no pipeline".to_owned())?;
+        expect_one_picture_stream(&pipeline);
         probes::install(
             &pipeline,
             &self.board,
@@ -322,6 +323,19 @@ impl Job {
         // Nothing is left to do about a pipeline that does not even stop.
         let _ = pipeline.set_state(gst::State::Null);
     }
+}
+
+/// Cameras that send JPEG pictures one after the other (`multipart/x-mixed-replace`) never say that no other stream comes: decoders
+/// wait for megabytes before they show the first picture, unless they are told that there is one stream.
+fn expect_one_picture_stream(pipeline: &gst::Pipeline) {
+    pipeline.connect_deep_element_added(|_, _, element| {
+        if element
+            .factory()
+            .is_some_and(|f| f.name() == "multipartdemux")
+        {
+            element.set_property("single-stream", true);
+        }
+    });
 }
 
 /// Lets pictures through to the page while somebody looks.
