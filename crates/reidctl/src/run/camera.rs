@@ -247,7 +247,12 @@ impl Job {
             .is_some_and(|record| record.what.is_received());
         let is_first = self.entry.last_frame().is_none();
         let is_stream = error.is::<gst::StreamError>() || error.is::<gst::CoreError>();
-        match is_received && is_first && is_stream {
+        // Others fail like this when nobody answers.
+        let may_be_raw = matches!(
+            self.camera.source,
+            Source::V4l2 { .. } | Source::File { .. }
+        );
+        match is_received && may_be_raw && is_first && is_stream {
             true => {
                 "; a source of raw pictures cannot be recorded as received: set its record.what to \"plain\" or \"annotated\""
             }
