@@ -30,7 +30,7 @@ const TICK: Duration = Duration::from_millis(100);
 /// How long the files of a camera may take to be finished.
 const FINISH: Duration = Duration::from_secs(5);
 /// The same after it failed.
-const SHORT_FINISH: Duration = Duration::from_secs(2);
+const SHORT_FINISH: Duration = Duration::from_secs(4);
 /// How long the preview goes on after the last viewer left.
 const LINGER: Duration = Duration::from_secs(2);
 
