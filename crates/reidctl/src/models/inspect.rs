@@ -172,7 +172,8 @@ fn embedder(file: &Path) -> Result<Inspected, Box<dyn Error>> {
 
 fn described(input: &InputSpec) -> String {
     let numbers = |values: [f32; 3]| {
-        let [a, b, c] = values.map(|value| format!("{value:.4}"));
+        // Zero has no sign.
+        let [a, b, c] = values.map(|value| format!("{:.4}", value + 0.0));
         if a == b && b == c {
             a
         } else {
@@ -202,8 +203,10 @@ fn sidecar(file: &Path, input: &InputSpec, lines: &str) -> Result<String, Box<dy
         return Ok(fs::read_to_string(own)?);
     }
     // value = (pixel * scale - mean) / std with scale 1.
-    let std = input.scale.map(|scale| 1.0 / scale);
-    let mean = [0, 1, 2].map(|c| -input.offset[c] * std[c]);
+    let rounded = |value: f64| (value * 1e4).round() / 1e4 + 0.0;
+    let std = input.scale.map(|scale| 1.0 / f64::from(scale));
+    let mean = [0, 1, 2].map(|c| rounded(-f64::from(input.offset[c]) * std[c]));
+    let std = std.map(rounded);
     let text = format!(
         "# written by reidctl models\n{lines}width = {}\nheight = {}\ntensor = \"{}\"\ncolor = \"{}\"\nscale = 1.0\nmean = {mean:?}\nstd = {std:?}\nresize = \"{}\"\npad = {}\n",
         input.width,

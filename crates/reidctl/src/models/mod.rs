@@ -178,7 +178,22 @@ fn list(place: &Place, is_json: bool, out: &mut dyn Write) -> Result<(), Box<dyn
             known.measured.as_deref().unwrap_or("")
         )?;
     }
+    for name in own(&place.folder(), &known) {
+        writeln!(out, "{name:<14} {:<7} {:<11} {:>7} here", "", "", "")?;
+    }
     Ok(())
+}
+
+/// Names of models that the user has imported.
+fn own(folder: &Path, known: &[Known]) -> Vec<String> {
+    let files = fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut names: Vec<String> = files
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter_map(|name| name.strip_suffix(".onnx").map(str::to_owned))
+        .filter(|name| !known.iter().any(|known| known.name == *name))
+        .collect();
+    names.sort();
+    names
 }
 
 const fn task(purpose: Purpose) -> &'static str {

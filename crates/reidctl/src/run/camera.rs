@@ -30,7 +30,7 @@ const TICK: Duration = Duration::from_millis(100);
 /// How long the files of a camera may take to be finished.
 const FINISH: Duration = Duration::from_secs(5);
 /// The same after it failed.
-const SHORT_FINISH: Duration = Duration::from_secs(2);
+const SHORT_FINISH: Duration = Duration::from_secs(4);
 /// How long the preview goes on after the last viewer left.
 const LINGER: Duration = Duration::from_secs(2);
 
@@ -141,6 +141,7 @@ impl Job {
         let pipeline = element
             .downcast::<gst::Pipeline>()
             .map_err(|_| "the camera is no pipeline".to_owned())?;
+        expect_one_picture_stream(&pipeline);
         probes::install(
             &pipeline,
             &self.board,
@@ -246,7 +247,12 @@ impl Job {
             .is_some_and(|record| record.what.is_received());
         let is_first = self.entry.last_frame().is_none();
         let is_stream = error.is::<gst::StreamError>() || error.is::<gst::CoreError>();
-        match is_received && is_first && is_stream {
+        // Others fail like this when nobody answers.
+        let may_be_raw = matches!(
+            self.camera.source,
+            Source::V4l2 { .. } | Source::File { .. }
+        );
+        match is_received && may_be_raw && is_first && is_stream {
             true => {
                 "; a source of raw pictures cannot be recorded as received: set its record.what to \"plain\" or \"annotated\""
             }
@@ -322,6 +328,19 @@ impl Job {
         // Nothing is left to do about a pipeline that does not even stop.
         let _ = pipeline.set_state(gst::State::Null);
     }
+}
+
+/// Cameras that send JPEG pictures one after the other (`multipart/x-mixed-replace`) never say that no other stream comes: decoders
+/// wait for megabytes before they show the first picture, unless they are told that there is one stream.
+fn expect_one_picture_stream(pipeline: &gst::Pipeline) {
+    pipeline.connect_deep_element_added(|_, _, element| {
+        if element
+            .factory()
+            .is_some_and(|f| f.name() == "multipartdemux")
+        {
+            element.set_property("single-stream", true);
+        }
+    });
 }
 
 /// Lets pictures through to the page while somebody looks.

@@ -157,7 +157,17 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Outcome {
         .transpose()?;
     // The elements that this program was built with, whatever GStreamer finds elsewhere.
     gstreid::plugin_register_static()?;
+    parse_jpeg();
     Program::start(arguments, file, config, access)?.run(out)
+}
+
+/// Has JPEG streams parsed, so that they can be recorded as received: files want the size of pictures, and GStreamer 1.22 leaves the
+/// parser out.
+fn parse_jpeg() {
+    use gst::prelude::*;
+    if let Some(parser) = gst::Registry::get().lookup_feature("jpegparse") {
+        parser.set_rank(gst::Rank::PRIMARY);
+    }
 }
 
 /// A launch line for each camera.

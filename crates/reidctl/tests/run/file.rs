@@ -89,7 +89,10 @@ fn mistakes_come_with_line_key_and_remedy() {
         (
             "a.toml",
             "[[cameras]]\nname = 'a'\nsource = 'test'\n[options]\nblur = 'all'\nrecord = { folder = 'r', what = 'received' }\n",
-            &["cameras[0].options", "not blurred"],
+            &[
+                "cameras[0].options",
+                "only the annotated picture is blurred",
+            ],
         ),
         (
             "a.toml",
