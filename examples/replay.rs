@@ -11,7 +11,8 @@
 //! `shift=SECONDS` each camera so much later than the one before, `after=1` one camera after the other, each in a gallery that was
 //! written and read anew, `dump=1` also `OUT_DIR/<name>.tracks.txt` with the track, quality and place in the file of every vector,
 //! `reuse=-1` only those vectors that `reidembed` would make by default, `reuse=N` those of its `reuse-interval=N` (0, all that are recorded, without),
-//! `smooth=0` the detector's own boxes, `unseen=0` without people missed for a moment, `truth=1` tracks from the file's own `"g"`, to measure
+//! `jitter=SEED` vectors with some noise, and a quarter of them left out, to see how much of a figure is chance
+//! (`tests/reference/identity_jitter.py`), `smooth=0` the detector's own boxes, `unseen=0` without people missed for a moment, `truth=1` tracks from the file's own `"g"`, to measure
 //! the gallery alone. `looks` and `sure` are the former names of `appearance` and `high-score`.
 
 use std::{
@@ -62,6 +63,8 @@ struct Camera {
     seen_ns: HashMap<TrackId, u64>,
     /// The number that each track carried last.
     carried: HashMap<TrackId, IdentityId>,
+    /// Random numbers for `jitter`.
+    jitter: Option<Jitter>,
 }
 
 impl Camera {
@@ -122,6 +125,39 @@ struct Detected {
     is_carried: bool,
 }
 
+/// Standard deviation of the noise of `jitter`, as a part of a vector's length.
+const NOISE: f32 = 0.15;
+/// The part of the vectors that it leaves out.
+const LEFT_OUT: f32 = 0.25;
+
+/// Random numbers (SplitMix64, Steele et al. 2014).
+struct Jitter(u64);
+
+impl Jitter {
+    /// 0 to 1.
+    fn next(&mut self) -> f32 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        ((z ^ (z >> 31)) >> 40) as f32 / (1_u64 << 24) as f32
+    }
+
+    /// Adds noise to the vector of a box, or takes it away.
+    fn disturb(&mut self, detected: &mut Detected) {
+        let Some(vector) = &detected.embedding else {
+            return;
+        };
+        // Evenly distributed from -1/2 to 1/2, which has a standard deviation of the twelfth's root.
+        let width = NOISE * (12.0 / vector.dimension() as f32).sqrt();
+        let values = vector.values().iter();
+        let noisy: Vec<f32> = values.map(|v| v + width * (self.next() - 0.5)).collect();
+        let stays = self.next() >= LEFT_OUT;
+        let noisy = Embedding::normalised(&noisy, vector.model()).ok();
+        detected.embedding = noisy.filter(|_| stays);
+    }
+}
+
 /// Leaves of the vectors of a frame those that `reidembed` would make, and carries those of earlier frames on.
 fn reuse(camera: &mut Camera, found: &mut [Detected], size: (f32, f32), now_ns: u64) {
     let rects: Vec<(Rect, f32)> = found.iter().map(|d| (d.rect, d.confidence)).collect();
@@ -178,6 +214,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut after = false;
     let mut dump = false;
     let mut rule = Rule::Every(0);
+    let mut jitter = None;
     for argument in std::env::args().skip(1) {
         match argument.split_once('=') {
             Some(("min", v)) => lowest = v.parse()?,
@@ -192,6 +229,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             Some(("shift", v)) => shift = v.parse()?,
             Some(("after", v)) => after = v != "0",
             Some(("dump", v)) => dump = v != "0",
+            Some(("jitter", v)) => jitter = Some(v.parse::<u64>()?),
             Some(("reuse", v)) => {
                 rule = u32::try_from(v.parse::<i32>()?).map_or(Rule::Adaptive, Rule::Every);
             }
@@ -249,6 +287,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             lines: Vec::new(),
             seen_ns: HashMap::new(),
             carried: HashMap::new(),
+            jitter: jitter.map(|seed| Jitter(seed * 1000 + number as u64)),
         });
     }
     let mut spent = std::time::Duration::ZERO;
@@ -265,17 +304,20 @@ fn main() -> Result<(), Box<dyn Error>> {
         let Some((_, index)) = next else { break };
         if after && open != index {
             if let Some(id) = cameras.get(open).and_then(|c| c.id) {
-                note(&gallery.detach(id), &mut merged);
+                note(&gallery.detach(id), &mut merged, &mut cameras);
                 gallery = reopened(&mut gallery, empty(), &mut kept);
             }
             open = index;
             cameras[index].id = Some(gallery.attach(&cameras[index].name, config.use_appearance));
         }
-        spent += step(&mut cameras[index], &mut gallery, &mut merged, lowest)?;
+        let (took, events) = step(&mut cameras[index], &mut gallery, lowest)?;
+        spent += took;
+        note(&events, &mut merged, &mut cameras);
         count += 1;
     }
-    for id in cameras.iter().filter_map(|c| c.id) {
-        note(&gallery.detach(id), &mut merged);
+    let attached: Vec<CameraId> = cameras.iter().filter_map(|c| c.id).collect();
+    for id in attached {
+        note(&gallery.detach(id), &mut merged, &mut cameras);
     }
     for camera in &mut cameras {
         camera.write_corrected(&merged)?;
@@ -293,11 +335,25 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Notes which numbers turned out to be others.
-fn note(events: &[Event], merged: &mut HashMap<IdentityId, IdentityId>) {
+/// Notes which numbers turned out to be others, and which tracks are somebody else's, also of those that are over.
+fn note(events: &[Event], merged: &mut HashMap<IdentityId, IdentityId>, cameras: &mut [Camera]) {
     for event in events {
-        if let Event::Merged { from, into } = event {
-            merged.insert(*from, *into);
+        match event {
+            Event::Merged { from, into } => {
+                merged.insert(*from, *into);
+            }
+            Event::Corrected {
+                camera,
+                track,
+                into,
+                ..
+            } => {
+                let known = cameras.iter_mut().find(|c| *c.name == **camera);
+                if let Some(id) = known.and_then(|c| c.carried.get_mut(track)) {
+                    *id = *into;
+                }
+            }
+            _ => {}
         }
     }
 }
@@ -325,11 +381,10 @@ fn reopened(
 fn step(
     camera: &mut Camera,
     gallery: &mut Gallery,
-    merged: &mut HashMap<IdentityId, IdentityId>,
     lowest: f32,
-) -> Result<std::time::Duration, Box<dyn Error>> {
+) -> Result<(std::time::Duration, Vec<Event>), Box<dyn Error>> {
     let (Some(frame), Some(id)) = (camera.frames.next(), camera.id) else {
-        return Ok(std::time::Duration::ZERO);
+        return Ok((std::time::Duration::ZERO, Vec::new()));
     };
     let time = frame["t"].as_u64().ok_or("t")? + camera.shift_ns;
     let size = (
@@ -344,6 +399,9 @@ fn step(
         .filter_map(detected)
         .filter(|d| d.confidence >= lowest)
         .collect();
+    if let Some(jitter) = &mut camera.jitter {
+        found.iter_mut().for_each(|d| jitter.disturb(d));
+    }
     if camera.rule != Rule::Every(0) {
         reuse(camera, &mut found, size, time);
     }
@@ -425,7 +483,6 @@ fn step(
     let sightings: Vec<Sighting<'_>> = visible.iter().map(|(_, s)| *s).collect();
     let decision = gallery.observe(id, time, &sightings, &ended);
     let spent = begun.elapsed();
-    note(&decision.events, merged);
     if std::env::var_os("EVENTS").is_some() {
         for event in &decision.events {
             eprintln!("{} {id:?} {event:?}", frame["n"]);
@@ -444,5 +501,5 @@ fn step(
             camera.write(&frame, &output.rect, track, Some(identity.id))?;
         }
     }
-    Ok(spent)
+    Ok((spent, decision.events))
 }

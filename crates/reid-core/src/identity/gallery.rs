@@ -10,6 +10,7 @@ use super::{
     floor::Floor,
     journal::{CameraNames, Journal},
     overlap::Overlaps,
+    past_visits::PastVisits,
     people::{Record, Stay},
     prototypes::Space,
     restore::Clock,
@@ -62,6 +63,8 @@ pub struct Gallery {
     pub(super) spaces: Vec<Space>,
     pub(super) cameras: BTreeMap<CameraId, Camera>,
     pub(super) bindings: BTreeMap<TrackKey, Binding>,
+    /// The newest visits that are over.
+    pub(super) past_visits: PastVisits,
     pub(super) next_number: u32,
     pub(super) next_camera: u32,
     /// The time of the frame at hand.
@@ -91,6 +94,7 @@ impl Gallery {
             spaces: Vec::new(),
             cameras: BTreeMap::new(),
             bindings: BTreeMap::new(),
+            past_visits: PastVisits::default(),
             next_number: 1,
             next_camera: 1,
             now_ns: 0,
@@ -148,6 +152,7 @@ impl Gallery {
     /// Lets a camera go: its tracks end. Returns what happened.
     pub fn detach(&mut self, camera: CameraId) -> Vec<Event> {
         self.release(camera);
+        self.past_visits.settle_camera(camera);
         self.cameras.remove(&camera);
         self.floor.detach(camera);
         self.overlaps.detach(camera);

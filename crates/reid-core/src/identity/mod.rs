@@ -18,7 +18,7 @@ mod scores;
 
 pub use evidence::topology;
 use evidence::{camera_bias, floor, homography, overlap, transit, variation, visit};
-use ledger::{journal, people, restore, thumbnails, untold};
+use ledger::{journal, past_visits, people, restore, thumbnails, untold};
 use prototypes::{quantised, shortlist};
 
 pub use gallery::Gallery;

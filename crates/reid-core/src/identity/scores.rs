@@ -53,8 +53,8 @@ const COHORT: usize = 10;
 const MANY: usize = 40;
 /// Of two people whose scores lie nearer than this, deviations, nobody can say which it is.
 const MARGIN: f32 = 0.4;
-/// Two people of the past ask for so many deviations more: one that was wrong is not taken apart again.
-pub(super) const LATE: f32 = 1.0;
+/// Two people of the past ask for so many deviations more: their numbers have been shown for long.
+pub(super) const LATE: f32 = 0.25;
 /// With a fixed threshold, one deviation of cosine.
 const FIXED_DEVIATION: f32 = 0.05;
 

@@ -740,6 +740,98 @@ fn what_a_user_has_merged_stays_so_among_many_people() {
     }
 }
 
+/// Six people pass a door one after another for three seconds each. Returns their ids, in order, and the gallery's next moment.
+fn passed(gallery: &mut Gallery, door: CameraId, noise: &mut Noise) -> (Vec<u32>, u64) {
+    let mut given = Vec::new();
+    for person in 0..6 {
+        given.push(pass(gallery, door, person, noise, 100 * u64::from(person)).0);
+    }
+    (given, 600)
+}
+
+/// A person is alone before a camera for three seconds from this frame on, as the track of that number. Returns the id and what
+/// happened when the visit ended.
+fn pass(
+    gallery: &mut Gallery,
+    camera: CameraId,
+    person: u32,
+    noise: &mut Noise,
+    from: u64,
+) -> (u32, Vec<Event>) {
+    let track = from as u32 + 1;
+    let mut id = 0;
+    for n in from..from + 75 {
+        let seen = [(track, Some(crop(person.into(), 0.3, 0.3, noise)))];
+        id = ids(&frame(gallery, camera, n * FRAME_NS, &seen))[0];
+    }
+    let events = end(gallery, camera, (from + 76) * FRAME_NS, &[track]);
+    (id, events)
+}
+
+#[test]
+fn a_wrong_merge_of_people_who_left_is_undone_and_told() {
+    let mut noise = Noise(61);
+    let mut gallery = Gallery::new(GalleryConfig::default());
+    gallery.keep_journal();
+    let (door, hall) = (gallery.attach("door", true), gallery.attach("hall", true));
+    let (given, next) = passed(&mut gallery, door, &mut noise);
+    assert_eq!(given, [1, 2, 3, 4, 5, 6]);
+    // The second is taken for the first by mistake, and only the first has a name.
+    gallery.unite(IdentityId(2), IdentityId(1));
+    gallery.rename(IdentityId(1), "Ada").unwrap();
+    gallery.take_changes(usize::MAX);
+    // The first comes back: two visits of three are the first's.
+    let (id, events) = pass(&mut gallery, hall, 0, &mut noise, next);
+    assert_eq!(id, 1);
+    let new = events.iter().find_map(|e| match e {
+        Event::Split { from, into } if from.0 == 1 => Some(*into),
+        _ => None,
+    });
+    let new = new.expect("the second is split off");
+    let told = |e: &Event| {
+        matches!(e, Event::Corrected { camera, track: TrackId(101), from, into }
+            if &**camera == "door" && from.0 == 1 && *into == new)
+    };
+    assert!(events.iter().any(told), "{events:?}");
+    // Both are as they should be, also for whoever keeps the gallery.
+    let changes = gallery.take_changes(usize::MAX);
+    let rows = |id| {
+        changes
+            .people
+            .iter()
+            .find(|p| p.id == id)
+            .map(|p| p.rows.len())
+    };
+    assert_eq!((rows(IdentityId(1)), rows(new)), (Some(2), Some(1)));
+    let name = |id| gallery.people[&id].name.clone();
+    assert_eq!(
+        (name(IdentityId(1)).as_deref(), name(new)),
+        (Some("Ada"), None)
+    );
+    assert!(gallery.resting.values().any(|id| *id == new));
+    // Who reads the former ids alone finds the second, too.
+    let former = |id: IdentityId| gallery.people[&id].previous.to_vec();
+    assert_eq!(
+        (former(IdentityId(1)), former(new)),
+        (vec![], vec![IdentityId(2)])
+    );
+    assert_eq!(pass(&mut gallery, hall, 1, &mut noise, next + 100).0, new.0);
+    assert_eq!(pass(&mut gallery, door, 0, &mut noise, next + 200).0, 1);
+}
+
+#[test]
+fn what_a_user_has_merged_is_not_taken_apart_after_they_left() {
+    let mut noise = Noise(61);
+    let mut gallery = Gallery::new(GalleryConfig::default());
+    let (door, hall) = (gallery.attach("door", true), gallery.attach("hall", true));
+    let (_, next) = passed(&mut gallery, door, &mut noise);
+    gallery.merge(IdentityId(2), IdentityId(1)).unwrap();
+    let (id, events) = pass(&mut gallery, hall, 0, &mut noise, next);
+    assert_eq!(id, 1);
+    let is_split = |e: &Event| matches!(e, Event::Split { .. } | Event::Corrected { .. });
+    assert!(!events.iter().any(is_split), "{events:?}");
+}
+
 #[test]
 fn people_of_two_full_rooms_are_not_taken_for_one_another() {
     for (elsewhere, seed) in [(1, 3_u64), (4, 5), (8, 7)] {

@@ -389,6 +389,15 @@ impl Gallery {
         }
     }
 
+    /// A former id turned out to be another person's than was told; where that still waits to be written, this is written.
+    pub(in crate::identity) fn note_heir(&mut self, former: IdentityId, into: IdentityId) {
+        if let Some(journal) = &mut self.journal
+            && let Some(fate) = journal.gone.get_mut(&former)
+        {
+            *fate = Fate::Merged(into);
+        }
+    }
+
     pub(in crate::identity) fn note_left(&mut self, id: IdentityId, fate: Fate) {
         if let Some(journal) = &mut self.journal {
             journal.left(id, fate);

@@ -2,6 +2,7 @@
 //! split here and nowhere else, so that every change is announced and written down ([`journal`]) once.
 
 pub(in crate::identity) mod journal;
+pub(in crate::identity) mod past_visits;
 pub(in crate::identity) mod people;
 pub(in crate::identity) mod restore;
 pub(in crate::identity) mod thumbnails;
@@ -14,6 +15,8 @@ mod journal_tests;
 
 use super::{
     CameraId, Event, Fate, Gallery, MAX_APART, MAX_IDENTITIES, MAX_MODELS, MAX_PREVIOUS,
+    past_visits::PastVisit,
+    people::{Record, Stay},
     prototypes::{Sample, Space},
     visit::{Binding, TrackKey},
 };
@@ -21,7 +24,6 @@ use crate::{
     embedding::Embedding,
     person::{IdentityId, IdentityState, TrackId},
 };
-use people::Record;
 
 impl Gallery {
     /// The space of a vector's model, made when there is room for another model.
@@ -95,6 +97,7 @@ impl Gallery {
         }
         if let Some(record) = self.people.remove(&id) {
             self.drop_from_others(id, &record);
+            self.past_visits.settle(id);
             self.note_left(id, Fate::Expired);
             self.events.push(Event::Left { id });
         }
@@ -135,6 +138,7 @@ impl Gallery {
         };
         let Some(id) = carried else { return };
         self.note_company(key, id, &binding);
+        self.note_over(key, id, &binding);
         for space in &mut self.spaces {
             space.settle_track(key, id);
         }
@@ -157,6 +161,20 @@ impl Gallery {
                 track: key,
             };
             space.remember(id, sample);
+        }
+    }
+
+    /// A visit that is over may still turn out to be somebody else's, unless a user has said whose it is.
+    fn note_over(&mut self, key: TrackKey, id: IdentityId, binding: &Binding) {
+        if !binding.trusted {
+            let visit = PastVisit {
+                id,
+                shown: id,
+                weight: binding.visit.weight(),
+                times: binding.first_ns..binding.seen_ns,
+                beside: binding.others().collect(),
+            };
+            self.past_visits.add(key, visit);
         }
     }
 
@@ -252,6 +270,7 @@ impl Gallery {
         for binding in self.bindings.values_mut() {
             binding.rename(from, into);
         }
+        self.past_visits.rename(from, into);
         for other in old.apart.keys().chain(&old.parted) {
             if let Some(record) = self.people.get_mut(other) {
                 if let Some(weight) = record.apart.remove(&from)
@@ -311,6 +330,128 @@ impl Gallery {
         }
         self.drop_track(from);
         Some(into)
+    }
+
+    /// A visit that is over leaves a person whom others still are: for `to`, or to be somebody new. Returns whose it is then.
+    pub(super) fn part_visit(
+        &mut self,
+        key: TrackKey,
+        from: IdentityId,
+        to: Option<IdentityId>,
+    ) -> Option<IdentityId> {
+        let into = match to.filter(|to| self.people.contains_key(to)) {
+            Some(to) => to,
+            None => self.next_identity()?,
+        };
+        for space in &mut self.spaces {
+            space.move_visit(key, from, into);
+        }
+        self.move_past(key, from, into);
+        self.past_visits.give(key, into);
+        self.note_changed(from);
+        self.note_changed(into);
+        self.note_parted(key, from, into);
+        if to != Some(into) {
+            self.events.push(Event::Split { from, into });
+        }
+        let camera = self.cameras.get(&key.camera);
+        self.events.push(Event::Corrected {
+            camera: camera.map_or_else(|| "".into(), |c| c.name.clone()),
+            track: key.track,
+            from,
+            into,
+        });
+        if self.people.get(&into).is_some_and(|r| r.tracks == 0) {
+            self.rest(into);
+        }
+        Some(into)
+    }
+
+    /// When a visit was, and with whom, is another person's.
+    fn move_past(&mut self, key: TrackKey, from: IdentityId, into: IdentityId) {
+        let Some(visit) = self.past_visits.get(key).cloned() else {
+            return;
+        };
+        let stay = Stay {
+            camera: key.camera,
+            times: visit.times.clone(),
+        };
+        if let Some(record) = self.people.get_mut(&from) {
+            let is_it = |s: &Stay| s.camera == key.camera && s.times.end <= visit.times.end;
+            record.stays.retain(|s| !is_it(s));
+        }
+        if let Some(record) = self.people.get_mut(&into) {
+            record.first_ns = record.first_ns.min(visit.times.start);
+            if record.tracks == 0 && record.stays.is_empty() {
+                record.last_ns = visit.times.end;
+            }
+            record.last_ns = record.last_ns.max(visit.times.end);
+            record.take_stays(vec![stay]);
+        }
+        self.move_former(key, &visit, from, into);
+        self.move_company(key, &visit, from, into);
+    }
+
+    /// The id under which a visit was shown is a former one of whoever it is now, when no other visit was shown under it.
+    fn move_former(
+        &mut self,
+        key: TrackKey,
+        visit: &PastVisit,
+        from: IdentityId,
+        into: IdentityId,
+    ) {
+        let shown = visit.shown;
+        if shown == from || shown == into || self.past_visits.are_shown_as(shown, from, key) {
+            return;
+        }
+        let Some(record) = self.people.get_mut(&from) else {
+            return;
+        };
+        if !record.previous.contains(&shown) {
+            return;
+        }
+        record.previous = record
+            .previous
+            .iter()
+            .filter(|id| **id != shown)
+            .copied()
+            .collect();
+        if let Some(record) = self.people.get_mut(&into) {
+            let former = record.previous.iter().copied().chain([shown]);
+            let former: Vec<IdentityId> = former.collect();
+            let skip = former.len().saturating_sub(MAX_PREVIOUS);
+            record.previous = former[skip..].into();
+        }
+        self.note_heir(shown, into);
+    }
+
+    /// With whom a visit was in one picture, another person was.
+    fn move_company(
+        &mut self,
+        key: TrackKey,
+        visit: &PastVisit,
+        from: IdentityId,
+        into: IdentityId,
+    ) {
+        let company = self.past_visits.company(key);
+        let company: Vec<(IdentityId, f32)> = company
+            .map(|(_, v)| (v.id, v.weight * visit.weight))
+            .collect();
+        for (other, weight) in company {
+            for (one, two, gain) in [
+                (from, other, -weight),
+                (other, from, -weight),
+                (into, other, weight),
+                (other, into, weight),
+            ] {
+                if one != two
+                    && self.people.contains_key(&two)
+                    && let Some(record) = self.people.get_mut(&one)
+                {
+                    record.saw(two, gain);
+                }
+            }
+        }
     }
 
     /// Where a track was, another person was.

@@ -221,6 +221,7 @@ impl Gallery {
                 camera,
                 origin: row.origin,
                 track: None,
+                visit: None,
             };
             if let Some(space) = self.space_of(row.vector.model(), row.vector.dimension()) {
                 space.put(id, about, row.vector.values());
@@ -265,6 +266,8 @@ impl Gallery {
                 let (first, last) = (self.now_ns, 0);
                 self.admit(into, first, last);
                 self.unite(id, into);
+                // Perhaps by a user of another process.
+                self.past_visits.settle(into);
             }
             Fate::Forgotten => {
                 let before = std::mem::take(&mut self.events);

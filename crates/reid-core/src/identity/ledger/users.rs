@@ -47,6 +47,7 @@ impl Gallery {
         }
         self.unite(from, into);
         self.trust(into);
+        self.past_visits.settle(into);
         Ok(std::mem::take(&mut self.events))
     }
 
@@ -79,6 +80,7 @@ impl Gallery {
             space.split(id, into, camera, origin);
         }
         self.note_split(id, into, camera, origin);
+        self.past_visits.settle(id);
         let moved: Vec<TrackKey> = self
             .bindings
             .iter()

@@ -35,6 +35,8 @@ pub(in crate::identity) struct Row {
     pub origin: IdentityId,
     /// The track whose visit it is, while that lasts: it goes where the track goes.
     pub track: Option<TrackKey>,
+    /// The track whose visit it is or was; `None` of stored rows and of several visits in one.
+    pub visit: Option<TrackKey>,
 }
 
 /// Where in the block a row of a slot lies.
@@ -272,6 +274,7 @@ impl Space {
                 camera: sample.track.camera,
                 origin: id,
                 track: Some(sample.track),
+                visit: Some(sample.track),
             };
             if let Some(row) = self.slots[slot].seat(about) {
                 self.values.set(place(slot, row), sample.values);
@@ -309,6 +312,7 @@ impl Space {
         self.values.set(place(slot, earlier), &joined);
         let rows = &mut self.slots[slot].rows;
         rows[earlier].weight = (a + b).min(MAX_WEIGHT);
+        rows[earlier].visit = None;
         rows.swap_remove(later);
         // The last row has moved into the place of the one that is gone.
         let last = self.slots[slot].rows.len();
@@ -412,6 +416,16 @@ impl Space {
     /// Gives the rows of a track that still lasts to another person.
     pub fn move_track(&mut self, track: TrackKey, from: IdentityId, into: IdentityId) {
         self.move_rows(from, into, |row| row.track == Some(track));
+    }
+
+    /// Gives the rows of a visit that is over to another person, as if they had been recorded as that person's.
+    pub fn move_visit(&mut self, visit: TrackKey, from: IdentityId, into: IdentityId) {
+        let is_it = |row: &Row| row.visit == Some(visit) && row.track.is_none();
+        self.move_rows(from, into, is_it);
+        if let Some(&slot) = self.by_owner.get(&into) {
+            let own = self.slots[slot].rows.iter_mut().filter(|row| is_it(row));
+            own.for_each(|row| row.origin = into);
+        }
     }
 
     /// A visit is over: its prototype is the person's for good, and says what its camera adds to everybody.

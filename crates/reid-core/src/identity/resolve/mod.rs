@@ -2,7 +2,7 @@
 //!
 //! Whenever the evidence of a track has grown ([`Gallery::resolve`]), when people are in view of several cameras, and when visits
 //! end ([`Gallery::consolidate`]), those who could be one person are grouped: tracks that last, each a node, and people of the
-//! past, a node each that is never taken apart. What all evidence says of each pair is counted from the limit from which two are
+//! past, a node each, or, when a visit ends, a node for each visit of those who are near, so that a wrong merge is undone. What all evidence says of each pair is counted from the limit from which two are
 //! one person ([`scene`]); groups are those of average linkage under the constraint that nobody is in one picture twice
 //! ([`linkage`]). Every group has one identity: that of the past in it, the oldest where there are several, else the one that
 //! most of its crops carried.
@@ -43,6 +43,8 @@ const FACELESS_NS: u64 = 1_000_000_000;
 const MAX_VOTES: u32 = 50;
 /// The past of a person has this many votes.
 const PAST_VOTES: u32 = 100;
+/// A visit of it that may turn out to be another person's has so many for each half second.
+const VISIT_VOTES: f32 = 10.0;
 /// A match so much more probable than not teaches what people score: logarithm of odds.
 const CERTAIN: f32 = 4.0;
 
@@ -178,6 +180,7 @@ impl Gallery {
         for (node, &label) in scene.nodes.iter().zip(labels) {
             let own = match node.kind {
                 Kind::Past => PAST_VOTES,
+                Kind::Visit(_) => (VISIT_VOTES * node.weight) as u32,
                 Kind::Track(_) => node.crops.min(MAX_VOTES) + u32::from(node.decided),
             };
             let vote = votes.entry((label, node.id)).or_default();
@@ -225,12 +228,13 @@ impl Gallery {
             .nodes
             .iter()
             .zip(labels)
-            .filter(|(n, _)| n.kind == Kind::Past)
+            .filter(|(n, _)| n.is_past() && !kept.contains(&n.id))
         {
             if let Some(&into) = identities.get(label).filter(|into| **into != node.id) {
                 absorbed.insert(node.id, into);
             }
         }
+        self.part_visits(scene, labels, &mut identities, &absorbed);
         for (node, label) in scene.nodes.iter().zip(labels) {
             let Some(key) = node.track() else { continue };
             let into = identities.get(label).copied().filter(|id| is_given(*id));
@@ -255,6 +259,30 @@ impl Gallery {
             let both = self.people.contains_key(&from) && self.people.contains_key(&into);
             if from != into && both && !self.shown_together(from, into) {
                 self.unite(from, into);
+            }
+        }
+    }
+
+    /// Visits that are over leave an identity that others keep, or that goes elsewhere as a whole.
+    fn part_visits(
+        &mut self,
+        scene: &Scene,
+        labels: &[usize],
+        identities: &mut BTreeMap<usize, IdentityId>,
+        absorbed: &BTreeMap<IdentityId, IdentityId>,
+    ) {
+        for (node, label) in scene.nodes.iter().zip(labels) {
+            let Kind::Visit(key) = node.kind else {
+                continue;
+            };
+            let into = identities.get(label).copied();
+            let stays = into == Some(node.id) || into.is_some_and(|id| !is_given(id));
+            let goes_along = into.is_some() && absorbed.get(&node.id) == into.as_ref();
+            if stays || goes_along {
+                continue;
+            }
+            if let Some(into) = self.part_visit(key, node.id, into) {
+                identities.insert(*label, into);
             }
         }
     }

@@ -24,6 +24,10 @@ const MAX_KNOWN: usize = 96;
 const CROWDED: usize = MAX_TRACKS;
 /// With so few people known everybody is compared; with more, of each track that asks those that are nearest.
 const NEAREST: usize = 24;
+/// When a visit is over, its person's past and that of so many who are nearest are taken apart into visits, …
+const DIVIDED: usize = 12;
+/// … until there are so many people.
+const MAX_DIVIDED: usize = 32;
 /// Two people of one picture are as unlike as this cosine says, whatever they look like; not certain to be two, because one
 /// person sometimes has two boxes. Three cameras without overlap: with certainty instead, 84 % of the boxes are right at
 /// best, with this 93 %.
@@ -39,6 +43,8 @@ const SHARED: f32 = 0.5;
 const HOLD: f32 = 0.5;
 /// … and a track that nobody else shares to its own past by so many: an id that is shown changes for much better evidence only.
 const HOLD_PAST: f32 = 1.5;
+/// … and visits that are over and are one person's by so many.
+const HOLD_VISITS: f32 = 1.0;
 /// … and from this weight on, two seconds, are no longer one of many, where several cameras see them at once.
 const ESTABLISHED: f32 = 5.0;
 /// A few crops ask for so many deviations more to be somebody known …
@@ -75,8 +81,10 @@ impl Question<'_> {
 pub(super) enum Kind {
     /// A track that lasts.
     Track(TrackKey),
-    /// A person by the visits that are over.
+    /// A person by the visits that are over, or by those of them that are that person's for good.
     Past,
+    /// A visit that is over and may turn out to be another person's.
+    Visit(TrackKey),
 }
 
 /// A track or a person of the past.
@@ -98,14 +106,28 @@ pub(super) struct Node {
     pub grouped: u32,
     /// How much it counts: half seconds of visits.
     pub weight: f32,
+    /// How much all nodes of the person's past count; of a track, what it counts itself.
+    pub whole: f32,
 }
 
 impl Node {
     pub fn track(&self) -> Option<TrackKey> {
         match self.kind {
             Kind::Track(key) => Some(key),
+            Kind::Past | Kind::Visit(_) => None,
+        }
+    }
+
+    /// The track whose visit it is or was.
+    fn visit(&self) -> Option<TrackKey> {
+        match self.kind {
+            Kind::Track(key) | Kind::Visit(key) => Some(key),
             Kind::Past => None,
         }
+    }
+
+    pub fn is_past(&self) -> bool {
+        self.track().is_none()
     }
 
     pub fn camera(&self) -> Option<CameraId> {
@@ -156,22 +178,50 @@ impl Scene {
 
     /// Most people in a scene are others: what they score says what impostors do.
     fn take_in_bulk(&mut self) {
-        let n = self.nodes.len();
-        let pairs = (0..n).flat_map(|i| (0..i).map(move |j| (i, j)));
+        let units = self.units();
+        let pairs = units.iter().enumerate();
+        let pairs = pairs.flat_map(|(at, a)| units[..at].iter().map(move |b| (a, b)));
         let mut scores: Vec<f32> = pairs
-            .filter(|&(i, j)| self.nodes[i].id != self.nodes[j].id)
-            .map(|(i, j)| self.score(i, j))
+            .filter(|(a, b)| self.nodes[a[0]].id != self.nodes[b[0]].id)
+            .map(|(a, b)| self.mean_score(a, b))
             .collect();
         self.scorer.take_in_bulk(&mut scores);
+    }
+
+    /// The nodes, those of one person's past in one place.
+    fn units(&self) -> Vec<Vec<usize>> {
+        let mut pasts: BTreeMap<IdentityId, Vec<usize>> = BTreeMap::new();
+        let mut units = Vec::new();
+        for (i, node) in self.nodes.iter().enumerate() {
+            if node.is_past() {
+                pasts.entry(node.id).or_default().push(i);
+            } else {
+                units.push(vec![i]);
+            }
+        }
+        units.extend(pasts.into_values());
+        units
+    }
+
+    /// What two groups of nodes score in the mean.
+    fn mean_score(&self, these: &[usize], those: &[usize]) -> f32 {
+        let (mut sum, mut total) = (0.0, 0.0);
+        for &i in these {
+            for &j in those {
+                let weight = self.nodes[i].weight * self.nodes[j].weight;
+                sum += weight * self.score(i, j);
+                total += weight;
+            }
+        }
+        sum / total
     }
 
     /// What is taken off each node's deviations because many of the known look alike to it.
     fn cohorts(&self, raw: &[f32], known: usize) -> Vec<f32> {
         let n = self.nodes.len();
         let cohort = |i: usize| {
-            let others = (0..n).filter(|&j| {
-                self.nodes[j].kind == Kind::Past && self.nodes[j].id != self.nodes[i].id
-            });
+            let others =
+                (0..n).filter(|&j| self.nodes[j].is_past() && self.nodes[j].id != self.nodes[i].id);
             let mut deviations: Vec<f32> = others.map(|j| raw[i * n + j]).collect();
             self.scorer.cohort(&mut deviations, known)
         };
@@ -182,7 +232,7 @@ impl Scene {
     fn contested(&self, raw: &[f32], known: usize) -> Vec<f32> {
         let n = self.nodes.len();
         let doubt = |i: usize| {
-            let pasts = (0..n).filter(|&j| self.nodes[j].kind == Kind::Past && j != i);
+            let pasts = (0..n).filter(|&j| self.nodes[j].is_past() && j != i);
             let mut best = [f32::NEG_INFINITY; 2];
             for score in pasts.map(|j| raw[i * n + j]) {
                 if score > best[0] {
@@ -214,10 +264,10 @@ impl Scene {
         let (a, b) = (&self.nodes[i], &self.nodes[j]);
         match (a.kind, b.kind) {
             _ if a.id == b.id => 0.0,
-            (Kind::Track(_), Kind::Past) => contested[i],
-            (Kind::Past, Kind::Track(_)) => contested[j],
-            (Kind::Past, Kind::Past) => 0.5 * (contested[i] + contested[j]),
             (Kind::Track(_), Kind::Track(_)) => 0.0,
+            (Kind::Track(_), _) => contested[i],
+            (_, Kind::Track(_)) => contested[j],
+            _ => 0.5 * (contested[i] + contested[j]),
         }
     }
 
@@ -247,7 +297,7 @@ impl Gallery {
         let fixed = self.config.match_threshold;
         let near = (self.bindings.len() > CROWDED).then(|| self.near(space, question));
         let tracks = self.present(space, question.camera, near.as_ref());
-        let known = self.known(space, &tracks, question);
+        let (known, divided) = self.known(space, &tracks, question);
         if tracks.len() + known.len() < 2 {
             return None;
         }
@@ -291,19 +341,36 @@ impl Gallery {
             scene.lowered.entry(key.camera).or_insert_with(lowered);
         }
         for id in known {
+            let Some(record) = self.people.get(&id) else {
+                continue;
+            };
+            let rows = space.rows(id).filter(|(row, _)| row.track.is_none());
+            let rows: Vec<_> = rows.map(|(r, v)| (r, cleaned(r.camera, v))).collect();
+            let whole = rows.iter().map(|(row, _)| row.weight).sum();
             let mut sum = vec![0.0; space.dimension];
             let mut weight = 0.0;
-            for (row, values) in space.rows(id).filter(|(row, _)| row.track.is_none()) {
-                let values = cleaned(row.camera, values);
+            for (row, values) in rows {
+                if let Some(key) = row
+                    .visit
+                    .filter(|key| divided.contains(&id) && self.past_visits.get(*key).is_some())
+                {
+                    scene.vectors.extend(values);
+                    let kind = Kind::Visit(key);
+                    scene
+                        .nodes
+                        .push(past_node(kind, id, record, (row.weight, whole)));
+                    continue;
+                }
                 let sums = sum.iter_mut().zip(values);
                 sums.for_each(|(s, v)| *s += row.weight * v);
                 weight += row.weight;
             }
-            let Some(record) = self.people.get(&id).filter(|_| weight > 0.0) else {
-                continue;
-            };
-            scene.vectors.extend(sum.iter().map(|v| v / weight));
-            scene.nodes.push(past_node(id, record, weight));
+            if weight > 0.0 {
+                scene.vectors.extend(sum.iter().map(|v| v / weight));
+                scene
+                    .nodes
+                    .push(past_node(Kind::Past, id, record, (weight, whole)));
+            }
         }
         scene.fill_scores();
         scene.take_in_bulk();
@@ -369,34 +436,40 @@ impl Gallery {
     }
 
     /// The people whose past counts: those whom tracks carry, those whose visits are over, and those nearest to them and to the
-    /// tracks that ask.
+    /// tracks that ask. And those of them whose past is taken apart into visits: those whose visits are over, and the nearest.
     fn known(
         &self,
         space: &Space,
         tracks: &[(TrackKey, &Binding, Vec<f32>)],
         question: &Question<'_>,
-    ) -> Vec<IdentityId> {
+    ) -> (Vec<IdentityId>, BTreeSet<IdentityId>) {
+        let over = question.over.iter().copied();
         let carried = tracks.iter().filter_map(|(_, b, _)| b.identity);
-        let mut known: BTreeSet<IdentityId> =
-            carried.chain(question.over.iter().copied()).collect();
-        let mut near = |vector: &[f32]| {
+        let mut known: BTreeSet<IdentityId> = carried.chain(over.clone()).collect();
+        let mut divided: BTreeSet<IdentityId> = over.collect();
+        let near = |vector: &[f32], most| {
             let length = dot(vector, vector).sqrt().max(f32::MIN_POSITIVE);
             let unit: Vec<f32> = vector.iter().map(|v| v / length).collect();
-            known.extend(space.nearest(&unit, question.most_near(), |_| true));
+            space.nearest(&unit, most, |_| true)
         };
+        let most = question.most_near();
         for (_, _, mean) in tracks
             .iter()
             .filter(|(key, ..)| question.asked.contains(key))
         {
-            near(mean);
+            known.extend(near(mean, most));
         }
         for &id in question.over {
-            near(&space.sum_of(id));
+            let sum = space.sum_of(id);
+            known.extend(near(&sum, most));
+            if divided.len() < MAX_DIVIDED {
+                divided.extend(near(&sum, DIVIDED));
+            }
         }
         let mut known: Vec<IdentityId> = known.into_iter().collect();
         known.retain(|id| space.rows_of(*id) > 0);
         known.truncate(2 * MAX_KNOWN);
-        known
+        (known, divided)
     }
 
     /// What all evidence says of each pair, in deviations above the limit from which two are one person; and the deviations from
@@ -441,22 +514,33 @@ impl Gallery {
 
     /// What part of two nodes' visits was seen in one picture, in two places: 0 to 1.
     fn seen_apart(&self, a: &Node, b: &Node) -> f32 {
+        if let (Some(x), Some(y)) = (a.visit(), b.visit()) {
+            return f32::from(u8::from(self.met(x, y)));
+        }
         let binding = |node: &Node| node.track().and_then(|key| self.bindings.get(&key));
-        let part = match (a.track(), b.track()) {
-            (Some(x), Some(y)) if x.camera == y.camera => {
-                let apart = binding(a).is_some_and(|own| own.is_apart_from(y.track));
-                f32::from(u8::from(apart))
-            }
-            (Some(_), Some(_)) => 0.0,
-            (Some(_), None) => share(binding(a).and_then(|own| own.apart.get(&b.id)), b.weight),
-            (None, Some(_)) => share(binding(b).and_then(|own| own.apart.get(&a.id)), a.weight),
+        let part = match (binding(a), binding(b)) {
+            (Some(own), _) => share(own.apart.get(&b.id), b.whole),
+            (_, Some(own)) => share(own.apart.get(&a.id), a.whole),
             (None, None) => {
                 let record = self.people.get(&a.id);
                 let seen = record.and_then(|r| r.apart.get(&b.id));
-                share(seen, a.weight * b.weight)
+                share(seen, a.whole * b.whole)
             }
         };
         part.clamp(0.0, 1.0)
+    }
+
+    /// Whether two visits were in one picture, in two places.
+    fn met(&self, one: TrackKey, other: TrackKey) -> bool {
+        let lasts = |key, other: TrackKey| {
+            let binding: Option<&Binding> = self.bindings.get(&key);
+            binding.is_some_and(|own| own.is_apart_from(other.track))
+        };
+        one.camera == other.camera
+            && (lasts(one, other)
+                || lasts(other, one)
+                || self.past_visits.met(one, other)
+                || self.past_visits.met(other, one))
     }
 
     /// What no score outweighs: a user has told the two apart, or nobody can be in both places.
@@ -582,12 +666,13 @@ fn track_node(
         trusted: binding.trusted,
         grouped: binding.grouped,
         weight: binding.visit.weight(),
+        whole: binding.visit.weight(),
     }
 }
 
-fn past_node(id: IdentityId, record: &Record, weight: f32) -> Node {
+fn past_node(kind: Kind, id: IdentityId, record: &Record, (weight, whole): (f32, f32)) -> Node {
     Node {
-        kind: Kind::Past,
+        kind,
         id,
         first_ns: record.first_ns,
         seen_ns: record.last_ns,
@@ -597,6 +682,7 @@ fn past_node(id: IdentityId, record: &Record, weight: f32) -> Node {
         trusted: false,
         grouped: 0,
         weight,
+        whole,
     }
 }
 
@@ -607,8 +693,8 @@ pub(super) fn is_given(id: IdentityId) -> bool {
 
 /// Two tracks that a user has called one person.
 fn told_one(a: &Node, b: &Node) -> bool {
-    a.id == b.id && a.trusted && (b.trusted || b.kind == Kind::Past)
-        || a.id == b.id && b.trusted && a.kind == Kind::Past
+    a.id == b.id && a.trusted && (b.trusted || b.is_past())
+        || a.id == b.id && b.trusted && a.is_past()
 }
 
 /// From which deviations two nodes are one person.
@@ -654,7 +740,10 @@ impl Limits {
 
     fn between(&self, scene: &Scene, i: usize, j: usize) -> f32 {
         let (a, b) = (&scene.nodes[i], &scene.nodes[j]);
-        let lighter = a.weight.min(b.weight);
+        let lighter = a.whole.min(b.whole);
+        if a.id == b.id && a.is_past() && b.is_past() {
+            return self.known - HOLD_VISITS;
+        }
         let at_once = match (a.camera(), b.camera()) {
             (Some(x), Some(y)) if x != y && self.now[i] && self.now[j] => {
                 Some(self.at_once[&(x, y)])
@@ -668,7 +757,7 @@ impl Limits {
         if lighter >= ESTABLISHED && scene.is_shared(a.id) {
             limit.min(self.held) - HOLD
         } else {
-            let alone = (a.kind == Kind::Past || b.kind == Kind::Past) && !scene.is_shared(a.id);
+            let alone = (a.is_past() || b.is_past()) && !scene.is_shared(a.id);
             limit - if alone { HOLD_PAST } else { HOLD }
         }
     }
@@ -677,7 +766,7 @@ impl Limits {
     fn of_strangers(&self, a: &Node, b: &Node) -> f32 {
         if a.is_early() || b.is_early() {
             self.known + EARLY
-        } else if a.kind == Kind::Past && b.kind == Kind::Past {
+        } else if a.is_past() && b.is_past() {
             self.known + LATE
         } else {
             self.known
