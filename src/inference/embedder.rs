@@ -22,6 +22,7 @@ use crate::{
         geometry::Rect,
         image::ImageView,
         preprocess::{InputSpec, PreprocessError, Preprocessor},
+        scores::ScorePrior,
     },
     sync::lock,
 };
@@ -97,13 +98,27 @@ impl Tensor {
     }
 }
 
-/// Most models whose files' names are remembered.
-const MAX_NAMES: usize = 256;
-static NAMES: Mutex<BTreeMap<ModelFingerprint, String>> = Mutex::new(BTreeMap::new());
+/// Most models that are remembered.
+const MAX_LOADED: usize = 256;
+static LOADED: Mutex<BTreeMap<ModelFingerprint, Loaded>> = Mutex::new(BTreeMap::new());
+
+/// What is remembered of a model that this process has loaded.
+struct Loaded {
+    /// The name of its file.
+    name: String,
+    /// What its scores mean before any were seen, where that was measured.
+    prior: Option<ScorePrior>,
+}
 
 /// What the file of a model is called that this process has loaded.
 pub fn model_name(model: ModelFingerprint) -> Option<String> {
-    lock(&NAMES).get(&model).cloned()
+    lock(&LOADED).get(&model).map(|known| known.name.clone())
+}
+
+/// What the scores of a model mean before any were seen: from the `[calibration]` of its sidecar. `None` where that has none, and of models
+/// that this process has not loaded.
+pub fn score_prior(model: ModelFingerprint) -> Option<ScorePrior> {
+    lock(&LOADED).get(&model)?.prior
 }
 
 /// An embedder with everything that one stream needs.
@@ -163,17 +178,21 @@ impl Embedder {
             }
             other => other,
         })?;
-        embedder.note_name();
+        embedder.note_loaded();
         Ok(embedder)
     }
 
-    /// Remembers what the model's file is called, for messages about its vectors.
-    fn note_name(&self) {
-        let mut names = lock(&NAMES);
+    /// Remembers what galleries ask of the model whose vectors come to them: what its file is called, and what its scores mean.
+    fn note_loaded(&self) {
+        let mut loaded = lock(&LOADED);
         if let Some(name) = self.model.info().path.file_name()
-            && names.len() < MAX_NAMES
+            && (loaded.len() < MAX_LOADED || loaded.contains_key(&self.fingerprint))
         {
-            names.insert(self.fingerprint, name.to_string_lossy().into_owned());
+            let known = Loaded {
+                name: name.to_string_lossy().into_owned(),
+                prior: self.calibration().map(MeasuredCalibration::prior),
+            };
+            loaded.insert(self.fingerprint, known);
         }
     }
 

@@ -34,5 +34,5 @@ pub use pair::{PairError, PairScorer};
 pub use pool::SharedModel;
 pub use precision::Precision;
 pub use session::ModelRequest;
-pub use sidecar::{MeasuredCalibration, Sidecar, SidecarError};
+pub use sidecar::{MeasuredCalibration, Sidecar, SidecarError, VisitScores};
 pub use values::{InputTensor, OutputTensor};

@@ -21,6 +21,9 @@
 //! data = "the house across"     # what it was measured on
 //! impostor = { mean = 0.25, deviation = 0.125 }
 //! genuine = { mean = 0.625, deviation = 0.125 }
+//! visits = [                    # of visits, the means of up to so many crops by one camera, without what the camera adds and what
+//!     { crops = 4, impostor = { mean = 0.0, deviation = 0.125 }, genuine = { mean = 0.5, deviation = 0.125 } }, # varies within visits
+//! ]
 //! ```
 //!
 //! It overrides the model's own metadata. As soon as one of `scale`, `mean` and `std` is given, those left out are neutral
@@ -34,6 +37,7 @@ use crate::core::{
     calibration::{Calibration, Spread},
     embedding::ModelFingerprint,
     preprocess::{ColorOrder, ResizeMode, TensorLayout},
+    scores::ScorePrior,
     yolo::Layout,
 };
 
@@ -117,6 +121,31 @@ pub struct MeasuredCalibration {
     /// Cosines of one person.
     #[serde(alias = "companions")]
     pub genuine: Spread,
+    /// The same of visits, by the number of their crops.
+    #[serde(default)]
+    pub visits: Vec<VisitScores>,
+}
+
+/// Scores of visits of up to so many crops.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VisitScores {
+    /// Most crops of a visit.
+    pub crops: u32,
+    /// Cosines of two people.
+    pub impostor: Spread,
+    /// Cosines of one person, seen by two cameras.
+    pub genuine: Spread,
+}
+
+impl VisitScores {
+    /// The numbers alone.
+    pub fn numbers(&self) -> Calibration {
+        Calibration {
+            impostor: self.impostor,
+            genuine: self.genuine,
+        }
+    }
 }
 
 impl MeasuredCalibration {
@@ -127,7 +156,13 @@ impl MeasuredCalibration {
             data: data.into(),
             impostor: calibration.impostor,
             genuine: calibration.genuine,
+            visits: Vec::new(),
         }
+    }
+
+    /// Likewise with what visits score.
+    pub fn with_visits(self, visits: Vec<VisitScores>) -> Self {
+        Self { visits, ..self }
     }
 
     /// The numbers alone.
@@ -136,6 +171,12 @@ impl MeasuredCalibration {
             impostor: self.impostor,
             genuine: self.genuine,
         }
+    }
+
+    /// What a gallery believes of the model's scores before any were seen: of visits what those of most crops score.
+    pub fn prior(&self) -> ScorePrior {
+        let visits = self.visits.iter().max_by_key(|v| v.crops);
+        ScorePrior::new(&self.numbers(), visits.map(VisitScores::numbers).as_ref())
     }
 
     /// True when it was measured with this model, fed this way.
@@ -147,13 +188,25 @@ impl MeasuredCalibration {
     fn to_toml(&self) -> String {
         let spread =
             |s: &Spread| format!("{{ mean = {:.4}, deviation = {:.4} }}", s.mean, s.deviation);
-        format!(
+        let mut text = format!(
             "{CALIBRATION}\nembedder = \"{}\"\ndata = {}\nimpostor = {}\ngenuine = {}\n",
             self.embedder,
             toml::Value::from(self.data.as_str()),
             spread(&self.impostor),
             spread(&self.genuine)
-        )
+        );
+        if !self.visits.is_empty() {
+            text.push_str("visits = [\n");
+            for visit in &self.visits {
+                let (impostor, genuine) = (spread(&visit.impostor), spread(&visit.genuine));
+                text.push_str(&format!(
+                    "    {{ crops = {}, impostor = {impostor}, genuine = {genuine} }},\n",
+                    visit.crops
+                ));
+            }
+            text.push_str("]\n");
+        }
+        text
     }
 }
 
@@ -242,10 +295,14 @@ impl Sidecar {
         if self.labels.as_ref().is_some_and(Vec::is_empty) {
             return Err("labels is empty".into());
         }
-        match &self.calibration {
-            Some(calibration) => calibration.numbers().check().map_err(|e| e.to_string()),
-            None => Ok(()),
-        }
+        let Some(calibration) = &self.calibration else {
+            return Ok(());
+        };
+        let visits = calibration.visits.iter().map(VisitScores::numbers);
+        std::iter::once(calibration.numbers())
+            .chain(visits)
+            .try_for_each(|numbers| numbers.check())
+            .map_err(|e| e.to_string())
     }
 }
 
@@ -405,6 +462,31 @@ mod tests {
             Sidecar::write_calibration(&model, &calibration()).is_err(),
             "a broken sidecar is left alone"
         );
+    }
+
+    #[test]
+    fn what_visits_score_is_read_and_replaced_and_becomes_the_prior() {
+        let spread = |mean, deviation| Spread { mean, deviation };
+        let visit = |crops, mean| VisitScores {
+            crops,
+            impostor: spread(mean, 0.125),
+            genuine: spread(0.25, 0.125),
+        };
+        let measured = calibration().with_visits(vec![visit(1, 0.0625), visit(4, 0.125)]);
+        let text = with_calibration("color = \"bgr\"\n", &measured);
+        let read = Sidecar::parse(&text).unwrap().calibration;
+        assert_eq!(read.as_ref(), Some(&measured));
+        assert_eq!(measured.prior().visit_impostors, (0.125, 0.125));
+        assert_eq!(measured.prior().visit_genuine, (0.25, 0.125));
+        let again = with_calibration(&text, &calibration());
+        assert_eq!(
+            Sidecar::parse(&again).unwrap().calibration,
+            Some(calibration())
+        );
+        assert!(!again.contains("visits"), "{again}");
+        // Visits that separate nobody.
+        let reversed = calibration().with_visits(vec![visit(4, 0.5)]);
+        assert!(Sidecar::parse(&reversed.to_toml()).is_err());
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! lock of that location alone: a second element of the same location waits and finds it open.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, Weak},
     time::Duration,
 };
@@ -23,8 +23,12 @@ use crate::{
         embedding::ModelFingerprint,
         identity::{Gallery, GalleryConfig, MAX_NAME_BYTES},
     },
+    inference::embedder::score_prior,
     sync::lock,
 };
+
+/// Most models that a gallery is told of.
+const MAX_INTRODUCED: usize = 64;
 
 static GALLERIES: LazyLock<Mutex<HashMap<String, Weak<SharedGallery>>>> =
     LazyLock::new(Mutex::default);
@@ -46,6 +50,8 @@ pub struct SharedGallery {
     cameras: Arc<CameraNames>,
     /// The model of the first vector that came.
     first_model: OnceLock<ModelFingerprint>,
+    /// Models whose priors the gallery has been told.
+    introduced: Mutex<BTreeSet<ModelFingerprint>>,
     kept: Option<Kept>,
 }
 
@@ -64,6 +70,7 @@ impl SharedGallery {
             gallery: Arc::new(Mutex::new(Gallery::new(config))),
             cameras: Arc::default(),
             first_model: OnceLock::new(),
+            introduced: Mutex::default(),
             kept: None,
         })
     }
@@ -92,6 +99,7 @@ impl SharedGallery {
             gallery,
             cameras: Arc::default(),
             first_model: OnceLock::new(),
+            introduced: Mutex::default(),
             kept: Some(Kept { worker, model }),
         }))
     }
@@ -122,8 +130,10 @@ impl SharedGallery {
         lock(&self.gallery)
     }
 
-    /// Refuses vectors of another model than those that are kept. In memory, models live side by side.
+    /// Refuses vectors of another model than those that are kept. In memory, models live side by side. The gallery begins from what the
+    /// model's sidecar says of its scores.
     pub fn admit(&self, model: ModelFingerprint) -> Result<(), StoreError> {
+        self.introduce(model);
         let Some(kept) = &self.kept else {
             return Ok(());
         };
@@ -134,6 +144,16 @@ impl SharedGallery {
                 theirs,
                 ours: described(model, None),
             })
+    }
+
+    /// Tells the gallery once what the scores of a model mean, where that was measured.
+    fn introduce(&self, model: ModelFingerprint) {
+        let mut introduced = lock(&self.introduced);
+        let is_news = introduced.len() < MAX_INTRODUCED && introduced.insert(model);
+        drop(introduced);
+        if let Some(prior) = score_prior(model).filter(|_| is_news) {
+            self.lock().expect_scores(model, prior);
+        }
     }
 
     /// Whether vectors of `model` meet those of another one here, with which they are never compared.

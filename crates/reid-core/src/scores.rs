@@ -7,6 +7,8 @@
 //!
 //! Genuine pairs here are of one track, impostor pairs of one frame, unless said otherwise.
 
+use crate::calibration::Calibration;
+
 /// Impostors' mean cosine before anything was seen: between the three measured models above.
 const PRIOR_IMPOSTOR: f64 = 0.35;
 /// How many pairs that belief is worth. Small: the first frame with three people should already count.
@@ -67,6 +69,46 @@ const PRIOR_VISIT_GENUINE: (f64, f64) = (0.45, 0.19);
 const PRIOR_GENUINE_VISITS: f64 = 40.0;
 /// Older pairs fade so that no more than this many count: light and clothes change over a day.
 const MEMORY_PAIRS: f64 = 2000.0;
+
+/// What the scores of a model mean before any were seen: measured on labelled pictures (`reidctl eval --calibrate`), else what
+/// three common models have. It counts as a few pairs, which those that are seen outweigh.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ScorePrior {
+    /// Impostors' mean cosine, by the vectors as they are.
+    pub impostor_mean: f64,
+    /// What two visits of two people score: mean and standard deviation.
+    pub visit_impostors: (f64, f64),
+    /// What two visits of one person score: mean and standard deviation.
+    pub visit_genuine: (f64, f64),
+}
+
+impl Default for ScorePrior {
+    fn default() -> Self {
+        Self {
+            impostor_mean: PRIOR_IMPOSTOR,
+            visit_impostors: PRIOR_VISIT_IMPOSTORS,
+            visit_genuine: PRIOR_VISIT_GENUINE,
+        }
+    }
+}
+
+impl ScorePrior {
+    /// The prior of a model whose single pictures, and whose visits where those were measured, score like this.
+    pub fn new(pictures: &Calibration, visits: Option<&Calibration>) -> Self {
+        let mut prior = Self {
+            impostor_mean: pictures.impostor.mean,
+            ..Self::default()
+        };
+        if let Some(Calibration { impostor, genuine }) = visits {
+            prior.visit_impostors = (impostor.mean, impostor.deviation);
+            // Elsewhere people score less with themselves than where somebody has labelled them.
+            if genuine.mean < prior.visit_genuine.0 {
+                prior.visit_genuine = (genuine.mean, genuine.deviation);
+            }
+        }
+        prior
+    }
+}
 
 /// A running mean and spread that forgets slowly.
 #[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -149,6 +191,9 @@ impl Tail {
 /// The learnt scale of one model's scores.
 #[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct ScoreScale {
+    /// What was believed before anything was learnt: that of the model, never stored.
+    #[serde(skip)]
+    prior: ScorePrior,
     #[serde(alias = "strangers")]
     impostors: Running,
     #[serde(alias = "selves")]
@@ -174,6 +219,32 @@ pub struct ScoreScale {
 }
 
 impl ScoreScale {
+    /// A scale that has learnt nothing yet.
+    pub fn new(prior: ScorePrior) -> Self {
+        Self {
+            prior,
+            ..Self::default()
+        }
+    }
+
+    /// Begins from another prior; what was learnt stays.
+    pub fn expect(&mut self, prior: ScorePrior) {
+        self.prior = prior;
+    }
+
+    /// Whether nothing was learnt.
+    pub fn is_untaught(&self) -> bool {
+        *self == Self::new(self.prior)
+    }
+
+    /// Takes over what another has learnt.
+    pub fn take_over(&mut self, other: &Self) {
+        *self = Self {
+            prior: self.prior,
+            ..*other
+        };
+    }
+
     /// Takes in the cosine of two boxes of one frame: two people for certain.
     pub fn add_impostors(&mut self, cosine: f32) {
         self.add_impostors_again(cosine, 0);
@@ -262,7 +333,7 @@ impl ScoreScale {
     pub fn visit_impostors(&self) -> (f32, f32) {
         let (mean, spread) = self
             .visit_impostors
-            .with_prior(PRIOR_VISIT_IMPOSTORS, PRIOR_VISIT_PAIRS);
+            .with_prior(self.prior.visit_impostors, PRIOR_VISIT_PAIRS);
         let spread = spread.clamp(VISIT_SPREAD.0, VISIT_SPREAD.1);
         (mean as f32, spread as f32)
     }
@@ -271,7 +342,7 @@ impl ScoreScale {
     pub fn visit_genuine(&self) -> (f32, f32) {
         let (mean, spread) = self
             .visit_genuine
-            .with_prior(PRIOR_VISIT_GENUINE, PRIOR_GENUINE_VISITS);
+            .with_prior(self.prior.visit_genuine, PRIOR_GENUINE_VISITS);
         (mean as f32, spread as f32)
     }
 
@@ -281,8 +352,9 @@ impl ScoreScale {
             self.impostors.weight,
             self.others.weight.min(MAX_OTHERS_PAIRS),
         );
-        let sum =
-            PRIOR_IMPOSTOR * PRIOR_PAIRS + self.impostors.mean * seen + self.others.mean * others;
+        let sum = self.prior.impostor_mean * PRIOR_PAIRS
+            + self.impostors.mean * seen
+            + self.others.mean * others;
         (sum / (PRIOR_PAIRS + seen + others)) as f32
     }
 

@@ -1,6 +1,9 @@
 //! People, sightings and ids as rows of the tables of [`super::layout`].
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use postgres::{Row, Transaction, types::ToSql};
 
@@ -81,11 +84,13 @@ pub(super) fn scales(transaction: &mut Transaction<'_>) -> Done<Vec<SavedScale>>
     let model = model(transaction)?;
     let dimension = fact(transaction, "dimension")?.and_then(|text| text.parse().ok());
     let scale = fact(transaction, "scale")?.and_then(|json| serde_json::from_str(&json).ok());
+    let variation = fact(transaction, "variation")?;
     Ok(match (model, dimension, scale) {
         (Some(model), Some(dimension), Some(scale)) => vec![SavedScale {
             model,
             dimension,
             scale,
+            variation: variation.and_then(|json| serde_json::from_str(&json).ok().map(Arc::new)),
         }],
         _ => Vec::new(),
     })
@@ -273,7 +278,7 @@ pub(super) fn write(transaction: &mut Transaction<'_>, changes: &Changes, writer
     if !changes.gone.is_empty() {
         // What scores mean was learnt from these people.
         transaction.execute(
-            "DELETE FROM reid_facts WHERE name IN ('scale', 'dimension')
+            "DELETE FROM reid_facts WHERE name IN ('scale', 'variation', 'dimension')
              AND NOT EXISTS (SELECT FROM reid_identities)",
             &[],
         )?;
@@ -293,6 +298,14 @@ pub(super) fn write(transaction: &mut Transaction<'_>, changes: &Changes, writer
              ON CONFLICT (name) DO UPDATE SET value = excluded.value",
             &[&scale.dimension.to_string(), &json],
         )?;
+        if let Some(variation) = &scale.variation {
+            let json = serde_json::to_string(&**variation).unwrap_or_default();
+            transaction.execute(
+                "INSERT INTO reid_facts VALUES ('variation', $1)
+                 ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                &[&json],
+            )?;
+        }
     }
     Ok(())
 }

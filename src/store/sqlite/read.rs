@@ -1,5 +1,7 @@
 //! Reads a stored gallery.
 
+use std::sync::Arc;
+
 use rusqlite::{Connection, OptionalExtension, Statement};
 
 use super::rows::{fact, ids_from_bytes};
@@ -25,11 +27,13 @@ pub(super) fn facts(connection: &Connection) -> rusqlite::Result<Saved> {
         next_number: Some(number("next_number")?.unwrap_or(1)),
         ..Saved::default()
     };
+    let variation = fact(connection, "variation")?;
     if let (Some(scale), Some(dimension)) = (scale, number("dimension")?) {
         saved.scales.push(SavedScale {
             model: model(connection)?,
             dimension: dimension as usize,
             scale,
+            variation: variation.and_then(|json| serde_json::from_str(&json).ok().map(Arc::new)),
         });
     }
     Ok(saved)

@@ -36,7 +36,7 @@ pub(super) fn write(connection: &Connection, changes: &Changes) -> rusqlite::Res
         // What scores mean was learnt from these people; without them another model may come.
         connection
             .prepare_cached(
-                "DELETE FROM facts WHERE name IN ('scale', 'dimension', 'model', 'model_name')
+                "DELETE FROM facts WHERE name IN ('scale', 'variation', 'dimension', 'model', 'model_name')
                  AND NOT EXISTS (SELECT 1 FROM identities)",
             )?
             .execute([])?;
@@ -60,6 +60,10 @@ pub(super) fn write(connection: &Connection, changes: &Changes) -> rusqlite::Res
         // The scale's own numbers are finite: a plain record of them cannot fail to be written.
         let json = serde_json::to_string(&scale.scale).unwrap_or_default();
         set_fact(connection, "scale", &json)?;
+        if let Some(variation) = &scale.variation {
+            let json = serde_json::to_string(&**variation).unwrap_or_default();
+            set_fact(connection, "variation", &json)?;
+        }
     }
     Ok(())
 }

@@ -20,8 +20,10 @@ use super::{
     visit::{Binding, TrackKey},
 };
 use crate::{
+    embedding::ModelFingerprint,
     geometry::Rect,
     person::{Identity, IdentityId, Seen, TrackId},
+    scores::ScorePrior,
 };
 
 /// The prototype of a visit that lasts is updated this often, ns.
@@ -36,6 +38,8 @@ const MAX_SHARED_IOU: f32 = 0.1;
 const MAX_INSIDE: f32 = 0.3;
 /// Crops of at least this quality are compared and looked at on the floor.
 const GOOD_QUALITY: f32 = 0.3;
+/// Most models of which a prior is remembered.
+const MAX_PRIORS: usize = 64;
 
 #[derive(Clone, Debug)]
 pub(super) struct Camera {
@@ -61,6 +65,8 @@ pub struct Gallery {
     /// People that no track carries, least recently seen first.
     pub(super) resting: BTreeMap<u64, IdentityId>,
     pub(super) spaces: Vec<Space>,
+    /// What the scores of models mean before any were seen.
+    priors: BTreeMap<ModelFingerprint, ScorePrior>,
     pub(super) cameras: BTreeMap<CameraId, Camera>,
     pub(super) bindings: BTreeMap<TrackKey, Binding>,
     /// The newest visits that are over.
@@ -92,6 +98,7 @@ impl Gallery {
             people: BTreeMap::new(),
             resting: BTreeMap::new(),
             spaces: Vec::new(),
+            priors: BTreeMap::new(),
             cameras: BTreeMap::new(),
             bindings: BTreeMap::new(),
             past_visits: PastVisits::default(),
@@ -116,6 +123,19 @@ impl Gallery {
     /// Says how the cameras lie to one another, from the next frame on; `None`: nothing is known.
     pub fn set_topology(&mut self, topology: impl Into<Option<Arc<Topology>>>) {
         self.topology = topology.into();
+    }
+
+    /// Says what the scores of a model mean before any were seen, where that was measured. What was learnt of it here stays.
+    pub fn expect_scores(&mut self, model: ModelFingerprint, prior: ScorePrior) {
+        if self.priors.len() < MAX_PRIORS || self.priors.contains_key(&model) {
+            self.priors.insert(model, prior);
+        }
+        let known = self.spaces.iter_mut().filter(|s| s.model == model);
+        known.for_each(|space| space.scale.expect(prior));
+    }
+
+    pub(super) fn prior_of(&self, model: ModelFingerprint) -> ScorePrior {
+        self.priors.get(&model).copied().unwrap_or_default()
     }
 
     /// The rules in force.

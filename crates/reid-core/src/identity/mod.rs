@@ -12,6 +12,7 @@ mod clock;
 mod evidence;
 mod gallery;
 mod ledger;
+mod measure;
 mod prototypes;
 mod resolve;
 mod scores;
@@ -26,10 +27,12 @@ pub use journal::{
     Changes, Fate, MAX_SPANS, Move, PROVISIONAL, Part, SavedPerson, SavedRow, SavedScale,
     SavedSighting,
 };
+pub use measure::{LabelledVisit, visit_scores};
 pub use people::PersonFacts;
 pub use prototypes::ROWS;
 pub use restore::{Authority, Saved};
 pub use thumbnails::{MAX_THUMBNAILS, SavedThumbnail};
+pub use variation::SavedVariation;
 
 use std::sync::Arc;
 

@@ -1,6 +1,7 @@
 //! What is learnt of scores, and from how many.
 
 use super::*;
+use crate::calibration::Spread;
 
 #[test]
 fn models_of_any_range_end_up_on_one_scale() {
@@ -131,6 +132,57 @@ fn memory_fades() {
     }
     assert!((scale.impostor_mean() - 0.6).abs() < 0.01);
     assert!(scale.impostor_spread() < 0.08);
+}
+
+#[test]
+fn a_prior_of_the_model_is_where_the_scale_begins_and_is_outweighed() {
+    let spread = |mean, deviation| Spread { mean, deviation };
+    let pictures = Calibration {
+        impostor: spread(0.6, 0.1),
+        genuine: spread(0.8, 0.1),
+    };
+    let visits = Calibration {
+        impostor: spread(0.1, 0.1),
+        genuine: spread(0.4, 0.15),
+    };
+    let prior = ScorePrior::new(&pictures, Some(&visits));
+    let mut scale = ScoreScale::new(prior);
+    assert!(scale.is_untaught() && scale != ScoreScale::default());
+    assert!((scale.impostor_mean() - 0.6).abs() < 1e-6);
+    assert_eq!(scale.visit_impostors(), (0.1, 0.1));
+    assert_eq!(scale.visit_genuine(), (0.4, 0.15));
+    for i in 0..2000 {
+        scale.add_impostors(0.2);
+        scale.add_visit_impostors(if i % 2 == 0 { -0.15 } else { 0.05 }, 1.0);
+    }
+    assert!(!scale.is_untaught());
+    assert!((scale.impostor_mean() - 0.2).abs() < 0.01);
+    assert!((scale.visit_impostors().0 + 0.05).abs() < 0.02, "{scale:?}");
+    // Labelled pictures flatter: people score no more with themselves than is usual.
+    let flattering = Calibration {
+        genuine: spread(0.7, 0.1),
+        ..visits
+    };
+    let prior = ScorePrior::new(&pictures, Some(&flattering));
+    assert_eq!(prior.visit_genuine, ScorePrior::default().visit_genuine);
+}
+
+#[test]
+fn what_was_learnt_is_stored_without_the_prior() {
+    let mut learnt = ScoreScale::new(ScorePrior {
+        impostor_mean: 0.7,
+        ..ScorePrior::default()
+    });
+    learnt.add_impostors(0.3);
+    let stored = serde_json::to_string(&learnt).unwrap();
+    assert!(!stored.contains("prior"), "{stored}");
+    let read: ScoreScale = serde_json::from_str(&stored).unwrap();
+    let mut other = ScoreScale::new(ScorePrior {
+        impostor_mean: 0.7,
+        ..ScorePrior::default()
+    });
+    other.take_over(&read);
+    assert_eq!(other, learnt);
 }
 
 #[test]

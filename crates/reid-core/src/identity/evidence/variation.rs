@@ -6,6 +6,10 @@
 //! al. 2006). MATRIX, true tracks, clusters by average linkage, camera means removed: IDF1 with retail-0267, retail-0248
 //! and OSNet x0.25 79.5, 64.6, 67.9 without, 87.8, 69.3, 79.6 with eight directions, 85.9, 80.9, 73.9 with 16 to 32.
 
+use std::{fmt::Write, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+
 use crate::embedding::dot;
 
 /// Directions that are shrunk.
@@ -19,6 +23,8 @@ const MIN_CHANGES: f32 = 40.0;
 const MEMORY: f32 = 4000.0;
 /// Sweeps of Jacobi's method: 6 to 10 bring matrices of this size to machine precision (Golub and Van Loan, 8.5).
 const SWEEPS: usize = 12;
+/// Stored rows have so many steps to either side: seven bits and a sign.
+const STEPS: f32 = 127.0;
 
 /// The directions in which one person's vectors vary most: a running truncated SVD (Brand 2002) of changes.
 #[derive(Clone, Debug)]
@@ -30,6 +36,55 @@ pub(in crate::identity) struct Variation {
     energy: f32,
     changes: f32,
     directions: Vec<Direction>,
+    /// As it is stored: as of the last time that directions were read off.
+    stored: Option<Arc<SavedVariation>>,
+}
+
+/// The directions in which a model's vectors vary within visits, as they are stored. Says nothing about anybody.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SavedVariation {
+    /// Number of changes behind them.
+    changes: f32,
+    /// Their sum of squares.
+    energy: f32,
+    rows: Vec<SavedRow>,
+}
+
+/// A row in eight bits a number.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct SavedRow {
+    /// The value of a step.
+    step: f32,
+    /// Two hexadecimal digits a number, in two's complement.
+    steps: String,
+}
+
+impl SavedRow {
+    fn new(row: &[f32]) -> Self {
+        let most = row
+            .iter()
+            .fold(f32::MIN_POSITIVE, |most, v| most.max(v.abs()));
+        let step = most / STEPS;
+        let mut steps = String::with_capacity(2 * row.len());
+        for value in row {
+            // Writing to a string does not fail.
+            let _ = write!(steps, "{:02x}", (value / step).round() as i8);
+        }
+        Self { step, steps }
+    }
+
+    /// The row; `None` where it is not one of so many finite numbers.
+    fn values(&self, dimension: usize) -> Option<Vec<f32>> {
+        let digits = self.steps.as_bytes();
+        if digits.len() != 2 * dimension || !self.step.is_finite() {
+            return None;
+        }
+        let value = |pair: &[u8]| {
+            let byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+            Some(self.step * f32::from(byte as i8))
+        };
+        digits.chunks_exact(2).map(value).collect()
+    }
 }
 
 /// One direction and how much of it is taken out.
@@ -47,7 +102,37 @@ impl Variation {
             energy: 0.0,
             changes: 0.0,
             directions: Vec::new(),
+            stored: None,
         }
+    }
+
+    /// As it was stored; `None` where that is of vectors of another length or damaged.
+    pub fn restored(dimension: usize, saved: &SavedVariation) -> Option<Self> {
+        let is_number = |v: f32| v.is_finite() && v >= 0.0;
+        let fits = !saved.rows.is_empty() && saved.rows.len() <= KEPT;
+        if !fits || !is_number(saved.changes) || !is_number(saved.energy) {
+            return None;
+        }
+        let rows = saved.rows.iter().map(|row| row.values(dimension));
+        let rows: Option<Vec<Vec<f32>>> = rows.collect();
+        let mut variation = Self {
+            rows: rows?.concat(),
+            energy: saved.energy,
+            changes: saved.changes,
+            ..Self::new(dimension)
+        };
+        variation.fold();
+        Some(variation)
+    }
+
+    /// As it is stored; `None` before there are directions.
+    pub fn saved(&self) -> Option<Arc<SavedVariation>> {
+        self.stored.clone()
+    }
+
+    /// Whether nothing was taken in.
+    pub fn is_empty(&self) -> bool {
+        self.changes == 0.0
     }
 
     /// Takes in how a person changed between two moments.
@@ -107,6 +192,12 @@ impl Variation {
         self.rows = rows;
         if self.changes >= MIN_CHANGES {
             self.read(&vectors);
+            let rows = self.rows.chunks_exact(self.dimension).map(SavedRow::new);
+            self.stored = Some(Arc::new(SavedVariation {
+                changes: self.changes,
+                energy: self.energy,
+                rows: rows.collect(),
+            }));
         }
     }
 
@@ -217,6 +308,52 @@ mod tests {
         (along[3], along[5]) = (1.0, 1.0);
         variation.remove(&mut along);
         assert!(along[3].abs() < 0.1 && along[5] > 0.8, "{along:?}");
+    }
+
+    /// What changes along one direction, with a little of everything else.
+    fn learnt(dimension: usize) -> Variation {
+        let mut variation = Variation::new(dimension);
+        for i in 0..200 {
+            let mut change = vec![0.0; dimension];
+            change[i % dimension] += 0.05;
+            change[3] += if i % 2 == 0 { 1.0 } else { -1.0 };
+            variation.add(&change);
+        }
+        variation
+    }
+
+    #[test]
+    fn what_was_learnt_is_the_same_after_it_was_stored() {
+        let before = learnt(32);
+        let saved = before.saved().expect("directions");
+        let text = serde_json::to_string(&*saved).expect("JSON");
+        let read: SavedVariation = serde_json::from_str(&text).expect("JSON");
+        let after = Variation::restored(32, &read).expect("directions");
+        assert!(!after.is_empty() && after.saved().is_some());
+        let mut vectors = [vec![0.1; 32], vec![0.1; 32]];
+        before.remove(&mut vectors[0]);
+        after.remove(&mut vectors[1]);
+        assert!(vectors[0][3].abs() < 0.05, "{vectors:?}");
+        let differs = |(a, b): (&f32, &f32)| (a - b).abs() > 0.01;
+        assert!(
+            !vectors[0].iter().zip(&vectors[1]).any(differs),
+            "{vectors:?}"
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_what_was_stored_is_refused() {
+        let saved = learnt(32).saved().expect("directions");
+        assert!(Variation::restored(31, &saved).is_none());
+        let mut damaged = (*saved).clone();
+        damaged.rows[0].steps.replace_range(0..1, "x");
+        assert!(Variation::restored(32, &damaged).is_none());
+        let mut damaged = (*saved).clone();
+        damaged.energy = f32::NAN;
+        assert!(Variation::restored(32, &damaged).is_none());
+        assert!(Variation::restored(32, &SavedVariation::default()).is_none());
+        // Nothing to store before directions are known.
+        assert!(Variation::new(4).saved().is_none());
     }
 
     #[test]

@@ -16,6 +16,7 @@ use std::{
 use crate::identity::{
     CameraId, Event, Gallery, MAX_NUMBER,
     thumbnails::{SavedThumbnail, Thumbnails},
+    variation::SavedVariation,
     visit::TrackKey,
 };
 use crate::{
@@ -91,6 +92,8 @@ pub struct SavedScale {
     pub dimension: usize,
     /// What its cosines mean.
     pub scale: ScoreScale,
+    /// In which directions its vectors vary within visits; `None` where that is not known.
+    pub variation: Option<Arc<SavedVariation>>,
 }
 
 /// Why a number is no longer used.
@@ -616,6 +619,7 @@ impl Gallery {
             model: space.model,
             dimension: space.dimension,
             scale: space.scale,
+            variation: space.variation.saved(),
         });
         saved.collect()
     }

@@ -30,6 +30,54 @@ fn looks(person: usize) -> Embedding {
     Embedding::normalised(&raw, ModelFingerprint(5)).unwrap()
 }
 
+/// Somebody whose vectors vary in one direction, for long enough to learn which.
+fn vary(gallery: &mut Gallery, camera: CameraId) {
+    for n in 0..1500_u64 {
+        let mut raw = looks(1).values().to_vec();
+        raw[30] += if n / 13 % 2 == 0 { 0.4 } else { -0.4 };
+        let vector = Embedding::normalised(&raw, ModelFingerprint(5)).unwrap();
+        let sighting = Sighting {
+            track: TrackId(1),
+            confirmed: true,
+            rect: Rect::new(0.0, 0.0, 80.0, 200.0),
+            embedding: Some(&vector),
+            quality: 0.9,
+        };
+        gallery.observe(camera, n * FRAME_NS, &[sighting], &[]);
+    }
+}
+
+#[test]
+fn what_varies_within_visits_is_known_after_a_restart() {
+    let mut before = gallery();
+    let door = before.attach("door", true);
+    vary(&mut before, door);
+    let changes = before.take_changes(usize::MAX);
+    let variation = changes.scales[0].variation.clone();
+    assert!(variation.is_some());
+    let mut after = gallery();
+    let saved = Saved {
+        people: changes.people,
+        scales: changes.scales,
+        next_number: Some(changes.next_number),
+    };
+    after.restore(saved.clone(), WALL_NS);
+    let along = |gallery: &Gallery| {
+        let mut along = vec![0.0; 32];
+        along[30] = 1.0;
+        gallery.spaces[0].variation.remove(&mut along);
+        along[30]
+    };
+    assert!(along(&before) < 0.5, "{}", along(&before));
+    assert!((along(&after) - along(&before)).abs() < 0.1);
+    // Galleries of before have none.
+    let mut older = saved;
+    older.scales[0].variation = None;
+    let mut after = gallery();
+    after.restore(older, WALL_NS);
+    assert_eq!(along(&after), 1.0);
+}
+
 /// `people` in the view of a camera for `frames` frames; their numbers in the last.
 fn watch(
     gallery: &mut Gallery,

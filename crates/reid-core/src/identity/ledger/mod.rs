@@ -31,8 +31,9 @@ impl Gallery {
         let index = match self.spaces.iter().position(|s| s.takes(embedding)) {
             Some(index) => index,
             None if self.spaces.len() < MAX_MODELS => {
-                self.spaces
-                    .push(Space::new(embedding.model(), embedding.dimension()));
+                let prior = self.prior_of(embedding.model());
+                let space = Space::new(embedding.model(), embedding.dimension(), prior);
+                self.spaces.push(space);
                 self.spaces.len() - 1
             }
             None => return None,

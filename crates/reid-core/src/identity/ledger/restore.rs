@@ -9,8 +9,9 @@ use crate::identity::{
     people::{Record, THROUGHOUT},
     prototypes::{Row, Space},
     scores::{Scorer, against_one_of},
+    variation::Variation,
 };
-use crate::{embedding::ModelFingerprint, person::IdentityId, scores::ScoreScale};
+use crate::{embedding::ModelFingerprint, person::IdentityId};
 
 /// A gallery as it was kept.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -100,8 +101,13 @@ impl Gallery {
             let Some(space) = self.space_of(known.model, known.dimension) else {
                 continue;
             };
-            if space.scale == ScoreScale::default() {
-                space.scale = known.scale;
+            if space.scale.is_untaught() {
+                space.scale.take_over(&known.scale);
+            }
+            let variation = known.variation.filter(|_| space.variation.is_empty());
+            let variation = variation.and_then(|v| Variation::restored(known.dimension, &v));
+            if let Some(variation) = variation {
+                space.variation = variation;
             }
         }
     }
@@ -248,7 +254,8 @@ impl Gallery {
         let index = match index {
             Some(index) => index,
             None if self.spaces.len() < crate::identity::MAX_MODELS => {
-                self.spaces.push(Space::new(model, dimension));
+                let prior = self.prior_of(model);
+                self.spaces.push(Space::new(model, dimension, prior));
                 self.spaces.len() - 1
             }
             None => return None,

@@ -18,7 +18,7 @@ use crate::identity::{
 use crate::{
     embedding::{Embedding, ModelFingerprint, dot},
     person::IdentityId,
-    scores::ScoreScale,
+    scores::{ScorePrior, ScoreScale},
 };
 
 /// Most vectors a person has.
@@ -100,11 +100,11 @@ pub(in crate::identity) struct Sample<'a> {
 }
 
 impl Space {
-    pub fn new(model: ModelFingerprint, dimension: usize) -> Self {
+    pub fn new(model: ModelFingerprint, dimension: usize, prior: ScorePrior) -> Self {
         Self {
             model,
             dimension,
-            scale: ScoreScale::default(),
+            scale: ScoreScale::new(prior),
             variation: Variation::new(dimension),
             bias: CameraBias::new(dimension),
             values: Block::new(dimension),

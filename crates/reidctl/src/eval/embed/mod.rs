@@ -5,18 +5,26 @@ mod measured;
 mod report;
 mod spread;
 
-use std::{error::Error, io::Write};
+use std::{collections::BTreeMap, error::Error, io::Write};
 
-use data::{GALLERY, QUERY};
+use data::{GALLERY, QUERY, Side};
 use gstreid::{
-    core::{calibration::Calibration, scoring::RetrievalScores},
-    inference::{MeasuredCalibration, Sidecar},
+    core::{
+        calibration::Calibration,
+        embedding::Embedding,
+        identity::{LabelledVisit, visit_scores},
+        scoring::{Person, RetrievalScores},
+    },
+    inference::{MeasuredCalibration, Sidecar, VisitScores},
 };
 use measured::{Cosines, Measured, measure};
 use serde_json::json;
 
 use super::arguments::Arguments;
 use crate::embedding::{PictureEmbedder, tell_skipped};
+
+/// Crops of the visits whose scores a calibration says.
+const VISIT_CROPS: [usize; 3] = [1, 4, 16];
 
 /// Measures the embedder and prints.
 pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Box<dyn Error>> {
@@ -50,7 +58,8 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Result<(), Box<dyn Err
     };
     print(arguments, &measured, out)?;
     if arguments.calibrate {
-        calibrate(arguments, &embedder, &measured.cosines)?;
+        let visits = visit_calibrations(&measured.gallery);
+        calibrate(arguments, &embedder, &measured.cosines, visits)?;
     }
     if let Some(path) = &arguments.report {
         report::write(path, &measured, arguments.metric)?;
@@ -63,6 +72,7 @@ fn calibrate(
     arguments: &Arguments,
     embedder: &PictureEmbedder,
     cosines: &Cosines,
+    visits: Vec<VisitScores>,
 ) -> Result<(), Box<dyn Error>> {
     let (Some(impostor), Some(genuine)) = (cosines.other.spread(), cosines.same.spread()) else {
         return Err("too few pairs for a calibration: people of the query must be in the gallery from another camera".into());
@@ -79,10 +89,45 @@ fn calibrate(
             .to_string_lossy()
             .into_owned()
     });
-    let measured = MeasuredCalibration::new(&calibration, embedder.fingerprint(), &data);
+    let measured =
+        MeasuredCalibration::new(&calibration, embedder.fingerprint(), &data).with_visits(visits);
     let path = Sidecar::write_calibration(embedder.model_file(), &measured)?;
     eprintln!("reidctl: wrote the calibration into {}", path.display());
     Ok(())
+}
+
+/// What visits of 1, 4 and 16 crops score in the gallery; fewer where it has no more. Empty where people have one camera each.
+fn visit_calibrations(gallery: &Side<'_>) -> Vec<VisitScores> {
+    let mut crops: BTreeMap<(u32, u32), Vec<&Embedding>> = BTreeMap::new();
+    for (label, vector) in gallery.labels.iter().zip(&gallery.vectors) {
+        if let Person::Known(person) = label.person {
+            crops
+                .entry((person, label.camera))
+                .or_default()
+                .push(vector);
+        }
+    }
+    let most = crops.values().map(Vec::len).max().unwrap_or(0);
+    let visits: Vec<LabelledVisit<'_>> = crops
+        .into_iter()
+        .map(|((person, camera), crops)| LabelledVisit {
+            person,
+            camera,
+            crops,
+        })
+        .collect();
+    let measured = VISIT_CROPS.iter().filter(|&&crops| crops <= most.max(1));
+    measured
+        .filter_map(|&crops| {
+            let scores = visit_scores(&visits, crops)?;
+            scores.check().ok()?;
+            Some(VisitScores {
+                crops: crops as u32,
+                impostor: scores.impostor,
+                genuine: scores.genuine,
+            })
+        })
+        .collect()
 }
 
 fn print(
