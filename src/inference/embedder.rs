@@ -190,7 +190,7 @@ impl Embedder {
         {
             let known = Loaded {
                 name: name.to_string_lossy().into_owned(),
-                prior: self.calibration().map(MeasuredCalibration::prior),
+                prior: self.calibration().and_then(MeasuredCalibration::prior),
             };
             loaded.insert(self.fingerprint, known);
         }

@@ -173,10 +173,11 @@ impl MeasuredCalibration {
         }
     }
 
-    /// What a gallery believes of the model's scores before any were seen: of visits what those of most crops score.
-    pub fn prior(&self) -> ScorePrior {
-        let visits = self.visits.iter().max_by_key(|v| v.crops);
-        ScorePrior::new(&self.numbers(), visits.map(VisitScores::numbers).as_ref())
+    /// What a gallery believes of the model's scores before any were seen: of visits what those of most crops score. `None` where visits
+    /// were not measured: single pictures of a test set say too little of a camera's visits.
+    pub fn prior(&self) -> Option<ScorePrior> {
+        let visits = self.visits.iter().max_by_key(|v| v.crops)?;
+        Some(ScorePrior::new(&self.numbers(), Some(&visits.numbers())))
     }
 
     /// True when it was measured with this model, fed this way.
@@ -476,8 +477,8 @@ mod tests {
         let text = with_calibration("color = \"bgr\"\n", &measured);
         let read = Sidecar::parse(&text).unwrap().calibration;
         assert_eq!(read.as_ref(), Some(&measured));
-        assert_eq!(measured.prior().visit_impostors, (0.125, 0.125));
-        assert_eq!(measured.prior().visit_genuine, (0.25, 0.125));
+        assert_eq!(measured.prior().unwrap().visit_impostors, (0.125, 0.125));
+        assert_eq!(measured.prior().unwrap().visit_genuine, (0.25, 0.125));
         let again = with_calibration(&text, &calibration());
         assert_eq!(
             Sidecar::parse(&again).unwrap().calibration,
