@@ -241,6 +241,8 @@ fn model_of(model: &Model) -> Result<SavedScale, String> {
         model: ModelFingerprint(fingerprint),
         dimension: model.dimension,
         scale: model.scale,
+        // Learnt anew: a file holds vectors only when it was asked for them.
+        variation: None,
     })
 }
 

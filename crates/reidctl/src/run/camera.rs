@@ -331,14 +331,15 @@ impl Job {
 }
 
 /// Cameras that send JPEG pictures one after the other (`multipart/x-mixed-replace`) never say that no other stream comes: decoders
-/// wait for megabytes before they show the first picture, unless they are told that there is one stream.
+/// wait for megabytes before they show the first picture, unless they are told that there is one stream. And their pictures have no
+/// times but those of their arrival, without which nothing can be recorded.
 fn expect_one_picture_stream(pipeline: &gst::Pipeline) {
     pipeline.connect_deep_element_added(|_, _, element| {
-        if element
-            .factory()
-            .is_some_and(|f| f.name() == "multipartdemux")
-        {
-            element.set_property("single-stream", true);
+        let factory = element.factory();
+        match factory.as_ref().map(|f| f.name()).as_deref() {
+            Some("multipartdemux") => element.set_property("single-stream", true),
+            Some("souphttpsrc") => element.set_property("do-timestamp", true),
+            _ => {}
         }
     });
 }

@@ -42,98 +42,106 @@ fn the_first_projects_file_is_taken_as_it_is() {
     );
 }
 
+/// A file's name and content, and what is said of it.
+type Mistake = (&'static str, &'static str, &'static [&'static str]);
+
+/// Mistakes about cameras.
+const CAMERAS: &[Mistake] = &[
+    (
+        "a.json",
+        "{\n\"cameras\": [\n{\"name\": \"a\", \"sorce\": 0}]}",
+        &["a.json:3", "cameras[0].sorce", "did you mean `source`?"],
+    ),
+    (
+        "a.json",
+        "{\"cameras\": []}",
+        &["cameras: there is no camera", "add one"],
+    ),
+    (
+        "a.json",
+        "{\"cameras\": [\n{\"name\": \"a\", \"source\": \"x.mp4\"},\n{\"name\": \"A\",\n \"source\": 1}]}",
+        &[
+            "a.json:2: cameras[0].source: there is no file",
+            "a.json:3: cameras[1].name: another camera",
+        ],
+    ),
+    (
+        "a.json",
+        "{\"cameras\": [{\"name\": \"a\", \"source\": \"10.0.0.5\"}]}",
+        &["a.json:1", "rtsp://10.0.0.5/stream"],
+    ),
+];
+
+/// Mistakes about what is done with them.
+const OPTIONS: &[Mistake] = &[
+    (
+        "a.toml",
+        "[[cameras]]\nname = 'a'\nsource = 'test'\n\n[gallery]\nthumbnails = true\n",
+        &["a.toml:6: gallery.thumbnails", "add gallery.location"],
+    ),
+    (
+        "a.toml",
+        "[[cameras]]\nname = 'a'\nsource = 'test'\n[retention]\nmax-age = 'soon'\n",
+        &["a.toml:5: retention.max-age", "\"30d\""],
+    ),
+    (
+        "a.toml",
+        "[[cameras]]\nname = 'a'\nsource = { test = { camera = 4 } }\n",
+        &[
+            "a.toml:3: cameras[0].source",
+            "camera 4 of 4 does not exist",
+        ],
+    ),
+    (
+        "a.toml",
+        "[[cameras]]\nname = 'a'\nsource = 'test'\n[options]\nblur = 'all'\nrecord = { folder = 'r', what = 'received' }\n",
+        &[
+            "cameras[0].options",
+            "only the annotated picture is blurred",
+        ],
+    ),
+    (
+        "a.toml",
+        "[[cameras]]\nname = 'a'\nsource = 'test'\n[options]\nrecord = { folder = 'r', what = 'received' }\n",
+        &["cameras[0].options.record", "raw pictures", "plain"],
+    ),
+    (
+        "a.toml",
+        "[[cameras]]\nname = 'a'\nsource = 'test'\n[options]\npublish = {}\n",
+        &["cameras[0].options.publish: it goes nowhere"],
+    ),
+    (
+        "a.toml",
+        "[[cameras]]\nname = 'a'\nsource = 'test'\noptions = { publish = { mqtt = 'amqp://host/t' } }\n[models]\ndetector = 'rtmdet-nano'\n",
+        &[
+            "a.toml:4: cameras[0].options.publish.mqtt",
+            "reidctl models get rtmdet-nano",
+        ],
+    ),
+    (
+        "a.toml",
+        "[[cameras]]\nname = 'a'\nsource = 'test'\n[mosaic]\ntile-width = 17\nrate = 0\n",
+        &["a.toml:4: mosaic: tile-width", "a.toml:6: mosaic.rate"],
+    ),
+    ("a.toml", "[[cameras]\n", &["a.toml:1"]),
+    (
+        "a.toml",
+        "topology = 'no-such.toml'\n[[cameras]]\nname = 'a'\nsource = 'test'\n[models]\ndetector = 'no.onnx'\ndevice = 'abacus'\n",
+        &[
+            "a.toml:1: topology",
+            "a.toml:6: models.detector: there is no file",
+            "a.toml:7: models.device",
+        ],
+    ),
+];
+
 #[test]
 fn mistakes_come_with_line_key_and_remedy() {
-    let cases: [(&str, &str, &[&str]); 14] = [
-        (
-            "a.json",
-            "{\n\"cameras\": [\n{\"name\": \"a\", \"sorce\": 0}]}",
-            &["a.json:3", "cameras[0].sorce", "did you mean `source`?"],
-        ),
-        (
-            "a.json",
-            "{\"cameras\": []}",
-            &["cameras: there is no camera", "add one"],
-        ),
-        (
-            "a.json",
-            "{\"cameras\": [\n{\"name\": \"a\", \"source\": \"x.mp4\"},\n{\"name\": \"A\",\n \"source\": 1}]}",
-            &[
-                "a.json:2: cameras[0].source: there is no file",
-                "a.json:3: cameras[1].name: another camera",
-            ],
-        ),
-        (
-            "a.json",
-            "{\"cameras\": [{\"name\": \"a\", \"source\": \"10.0.0.5\"}]}",
-            &["a.json:1", "rtsp://10.0.0.5/stream"],
-        ),
-        (
-            "a.toml",
-            "[[cameras]]\nname = 'a'\nsource = 'test'\n\n[gallery]\nthumbnails = true\n",
-            &["a.toml:6: gallery.thumbnails", "add gallery.location"],
-        ),
-        (
-            "a.toml",
-            "[[cameras]]\nname = 'a'\nsource = 'test'\n[retention]\nmax-age = 'soon'\n",
-            &["a.toml:5: retention.max-age", "\"30d\""],
-        ),
-        (
-            "a.toml",
-            "[[cameras]]\nname = 'a'\nsource = { test = { camera = 4 } }\n",
-            &[
-                "a.toml:3: cameras[0].source",
-                "camera 4 of 4 does not exist",
-            ],
-        ),
-        (
-            "a.toml",
-            "[[cameras]]\nname = 'a'\nsource = 'test'\n[options]\nblur = 'all'\nrecord = { folder = 'r', what = 'received' }\n",
-            &[
-                "cameras[0].options",
-                "only the annotated picture is blurred",
-            ],
-        ),
-        (
-            "a.toml",
-            "[[cameras]]\nname = 'a'\nsource = 'test'\n[options]\nrecord = { folder = 'r', what = 'received' }\n",
-            &["cameras[0].options.record", "raw pictures", "plain"],
-        ),
-        (
-            "a.toml",
-            "[[cameras]]\nname = 'a'\nsource = 'test'\n[options]\npublish = {}\n",
-            &["cameras[0].options.publish: it goes nowhere"],
-        ),
-        (
-            "a.toml",
-            "[[cameras]]\nname = 'a'\nsource = 'test'\noptions = { publish = { mqtt = 'mqtts://host/t' } }\n[models]\ndetector = 'rtmdet-nano'\n",
-            &[
-                "a.toml:4: cameras[0].options.publish.mqtt",
-                "without TLS",
-                "reidctl models get rtmdet-nano",
-            ],
-        ),
-        (
-            "a.toml",
-            "[[cameras]]\nname = 'a'\nsource = 'test'\n[mosaic]\ntile-width = 17\nrate = 0\n",
-            &["a.toml:4: mosaic: tile-width", "a.toml:6: mosaic.rate"],
-        ),
-        ("a.toml", "[[cameras]\n", &["a.toml:1"]),
-        (
-            "a.toml",
-            "topology = 'no-such.toml'\n[[cameras]]\nname = 'a'\nsource = 'test'\n[models]\ndetector = 'no.onnx'\ndevice = 'abacus'\n",
-            &[
-                "a.toml:1: topology",
-                "a.toml:6: models.detector: there is no file",
-                "a.toml:7: models.device",
-            ],
-        ),
-    ];
-    for (name, content, parts) in cases {
+    for (name, content, parts) in CAMERAS.iter().chain(OPTIONS) {
         let (_folder, file) = written(name, content);
         let (well, text) = said(&file, "--check");
         assert!(!well && !text.contains("panicked"), "{content}: {text}");
-        for part in parts {
+        for part in *parts {
             assert!(text.contains(part), "no '{part}' in: {text}");
         }
     }
