@@ -415,7 +415,17 @@ mod tests {
                 pad: Some(114),
                 labels: Some(vec!["person".into(), "car".into()]),
                 output: Some("features".into()),
-                calibration: Some(calibration()),
+                calibration: Some(calibration().with_visits(vec![VisitScores {
+                    crops: 4,
+                    impostor: Spread {
+                        mean: 0.0,
+                        deviation: 0.125,
+                    },
+                    genuine: Spread {
+                        mean: 0.5,
+                        deviation: 0.125,
+                    },
+                }])),
             }
         );
     }
