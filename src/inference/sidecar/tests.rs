@@ -1,3 +1,5 @@
+//! Sidecars as they are read, replaced and written.
+
 use super::*;
 
 #[test]

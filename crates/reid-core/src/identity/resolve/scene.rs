@@ -43,7 +43,8 @@ const SHARED: f32 = 0.5;
 const HOLD: f32 = 0.5;
 /// … and a track that nobody else shares to its own past by so many: an id that is shown changes for much better evidence only.
 const HOLD_PAST: f32 = 1.5;
-/// … and visits that are over and are one person's by so many.
+/// … and visits that are over and are one person's by so many, whatever the number of people known: the past is taken apart only where it
+/// looks like two people, not where one person looks unlike. MATRIX, corrected: IDF1 62.5 and 52.7 without, 67.8 and 65.1 with that.
 const HOLD_VISITS: f32 = 1.0;
 /// … and from this weight on, two seconds, are no longer one of many, where several cameras see them at once.
 const ESTABLISHED: f32 = 5.0;
@@ -742,7 +743,7 @@ impl Limits {
         let (a, b) = (&scene.nodes[i], &scene.nodes[j]);
         let lighter = a.whole.min(b.whole);
         if a.id == b.id && a.is_past() && b.is_past() {
-            return self.known - HOLD_VISITS;
+            return self.known.min(SAME) - HOLD_VISITS;
         }
         let at_once = match (a.camera(), b.camera()) {
             (Some(x), Some(y)) if x != y && self.now[i] && self.now[j] => {
