@@ -71,7 +71,7 @@ def from_package(package: str) -> Pretrained:
     if not files:
         raise ConfigError(f"pretrained: package {package!r} holds no .pth file; install it anew")
     version, facts = importlib.metadata.version(package), importlib.metadata.metadata(package)
-    source = facts.get("Home-page") or f"https://pypi.org/project/{package}"
+    source = facts.get("Home-page") or f"the package {package} on PyPI"
     return Pretrained(read(files[0]), f"{PACKAGE_TERMS} ({package} {version}, ImageNet, {source})")
 
 
