@@ -11,10 +11,7 @@ impl Gallery {
         from: IdentityId,
         to: Option<IdentityId>,
     ) -> Option<IdentityId> {
-        let into = match to.filter(|to| self.people.contains_key(to)) {
-            Some(to) => to,
-            None => self.next_identity()?,
-        };
+        let into = self.known_or_new(to)?;
         let is_new = to != Some(into);
         for space in &mut self.spaces {
             space.move_track(key, from, into);
@@ -22,19 +19,7 @@ impl Gallery {
         self.move_stay(key, from, into);
         self.bind(key, into);
         self.forget_company(key.camera, from, into);
-        self.note_changed(from);
-        self.note_changed(into);
-        self.note_parted(key, from, into);
-        if is_new {
-            self.events.push(Event::Split { from, into });
-        }
-        let camera = self.cameras.get(&key.camera);
-        self.events.push(Event::Corrected {
-            camera: camera.map_or_else(|| "".into(), |c| c.name.clone()),
-            track: key.track,
-            from,
-            into,
-        });
+        self.tell_parted(key, from, into, is_new);
         if let Some(binding) = self.bindings.get_mut(&key).filter(|_| is_new) {
             binding.state = IdentityState::Pending;
             binding.decided = false;
@@ -51,19 +36,33 @@ impl Gallery {
         from: IdentityId,
         to: Option<IdentityId>,
     ) -> Option<IdentityId> {
-        let into = match to.filter(|to| self.people.contains_key(to)) {
-            Some(to) => to,
-            None => self.next_identity()?,
-        };
+        let into = self.known_or_new(to)?;
         for space in &mut self.spaces {
             space.move_visit(key, from, into);
         }
         self.move_past(key, from, into);
         self.past_visits.give(key, into);
+        self.tell_parted(key, from, into, to != Some(into));
+        if self.people.get(&into).is_some_and(|r| r.tracks == 0) {
+            self.rest(into);
+        }
+        Some(into)
+    }
+
+    /// Whom a visit goes to: `to`, or somebody new where that is nobody known. `None` when there are no ids left.
+    fn known_or_new(&mut self, to: Option<IdentityId>) -> Option<IdentityId> {
+        match to.filter(|to| self.people.contains_key(to)) {
+            Some(to) => Some(to),
+            None => self.next_identity(),
+        }
+    }
+
+    /// Writes down and tells that a visit has gone from one person to another, who may be new.
+    fn tell_parted(&mut self, key: TrackKey, from: IdentityId, into: IdentityId, is_new: bool) {
         self.note_changed(from);
         self.note_changed(into);
         self.note_parted(key, from, into);
-        if to != Some(into) {
+        if is_new {
             self.events.push(Event::Split { from, into });
         }
         let camera = self.cameras.get(&key.camera);
@@ -73,10 +72,6 @@ impl Gallery {
             from,
             into,
         });
-        if self.people.get(&into).is_some_and(|r| r.tracks == 0) {
-            self.rest(into);
-        }
-        Some(into)
     }
 
     /// When a visit was, and with whom, is another person's.
