@@ -14,7 +14,7 @@ use super::{
     people::{Record, Stay},
     prototypes::Space,
     restore::Clock,
-    topology::{Relation, Topology},
+    topology::{Place, Relation, Topology},
     transit::Transits,
     untold::Untold,
     visit::{Binding, TrackKey},
@@ -44,6 +44,8 @@ const MAX_PRIORS: usize = 64;
 #[derive(Clone, Debug)]
 pub(super) struct Camera {
     pub name: Arc<str>,
+    /// Where the topology has it.
+    place: Option<Place>,
     pub has_looks: bool,
     compared_ns: Option<u64>,
     /// When its people were last compared with those in view of others, ns.
@@ -123,6 +125,9 @@ impl Gallery {
     /// Says how the cameras lie to one another, from the next frame on; `None`: nothing is known.
     pub fn set_topology(&mut self, topology: impl Into<Option<Arc<Topology>>>) {
         self.topology = topology.into();
+        for camera in self.cameras.values_mut() {
+            camera.place = self.topology.as_ref().and_then(|t| t.place(&camera.name));
+        }
     }
 
     /// Says what the scores of a model mean before any were seen, where that was measured. What was learnt of it here stays.
@@ -158,6 +163,7 @@ impl Gallery {
             }
         };
         let camera = Camera {
+            place: self.topology.as_ref().and_then(|t| t.place(&name)),
             name,
             has_looks,
             compared_ns: None,
@@ -472,10 +478,8 @@ impl Gallery {
 
     /// How two cameras lie to one another.
     pub(super) fn relation(&self, topology: &Topology, a: CameraId, b: CameraId) -> Relation {
-        match (self.cameras.get(&a), self.cameras.get(&b)) {
-            (Some(a), Some(b)) => topology.relation(&a.name, &b.name),
-            _ => Relation::Free,
-        }
+        let place = |camera| self.cameras.get(&camera).and_then(|c| c.place);
+        topology.relation(place(a), place(b))
     }
 
     /// Where a person was last seen, other than as this track.

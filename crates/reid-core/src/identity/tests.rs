@@ -945,13 +945,22 @@ fn strangers_all_day_are_new_and_those_who_come_back_are_known() {
 fn nobody_is_in_two_places_or_faster_than_people_walk() {
     let text = "[[link]]\ncameras = [\"door\", \"yard\"]\nmin-seconds = 8\nmax-seconds = 60\n";
     // Appears in the yard so many seconds after leaving the door: known there?
-    for (after_s, known) in [(3, false), (20, true), (90, false)] {
+    // The topology may be said before the cameras come or afterwards.
+    for (after_s, known, is_said_first) in [
+        (3, false, true),
+        (3, false, false),
+        (20, true, true),
+        (90, false, true),
+        (90, false, false),
+    ] {
         let mut noise = Noise(41);
         let mut gallery = Gallery::new(GalleryConfig::default());
-        gallery.set_topology(std::sync::Arc::new(
-            topology::Topology::parse(text).unwrap(),
-        ));
+        let topology = std::sync::Arc::new(topology::Topology::parse(text).unwrap());
+        if is_said_first {
+            gallery.set_topology(topology.clone());
+        }
         let (door, yard) = (gallery.attach("door", true), gallery.attach("yard", true));
+        gallery.set_topology(topology);
         let who = |noise: &mut Noise| Some(crop(5, 0.3, 0.2, noise));
         for n in 0..50 {
             frame(&mut gallery, door, n * FRAME_NS, &[(1, who(&mut noise))]);

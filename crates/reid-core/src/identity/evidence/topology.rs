@@ -89,10 +89,14 @@ impl Relation {
 /// How the cameras of a gallery lie to one another.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Topology {
-    numbers: HashMap<Arc<str>, usize>,
-    /// By the cameras' numbers, the smaller first.
-    links: HashMap<(usize, usize), Relation>,
+    numbers: HashMap<Arc<str>, Place>,
+    /// By the smaller number of the two cameras, then by the larger, ascending.
+    links: Vec<Vec<(Place, Relation)>>,
 }
+
+/// A camera that a topology names. Pairs are looked up for everybody who could be somebody, so not by names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place(u32);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -138,25 +142,40 @@ impl Topology {
         }
         let relation = relation(link, line)?;
         let (first, second) = (self.number(a), self.number(b));
-        let key = (first.min(second), first.max(second));
-        if self.links.insert(key, relation).is_some() {
-            return Err(TopologyError::Twice {
+        let links = &mut self.links[first.min(second).0 as usize];
+        let larger = first.max(second);
+        match links.binary_search_by_key(&larger, |link| link.0) {
+            Ok(_) => Err(TopologyError::Twice {
                 line,
                 a: a.clone(),
                 b: b.clone(),
-            });
+            }),
+            Err(at) => {
+                links.insert(at, (larger, relation));
+                Ok(())
+            }
         }
-        Ok(())
     }
 
-    fn number(&mut self, name: &str) -> usize {
-        let next = self.numbers.len();
-        *self.numbers.entry(name.into()).or_insert(next)
+    fn number(&mut self, name: &str) -> Place {
+        if let Some(&place) = self.numbers.get(name) {
+            return place;
+        }
+        // Links are limited, and each names two cameras.
+        let place = Place(self.links.len() as u32);
+        self.links.push(Vec::new());
+        self.numbers.insert(name.into(), place);
+        place
     }
 
-    /// What is known of two cameras.
-    pub fn relation(&self, a: &str, b: &str) -> Relation {
-        let (Some(&a), Some(&b)) = (self.numbers.get(a), self.numbers.get(b)) else {
+    /// The camera of this name, where the text names it.
+    pub fn place(&self, name: &str) -> Option<Place> {
+        self.numbers.get(name).copied()
+    }
+
+    /// What is known of two cameras; `None` is one that the text does not name.
+    pub fn relation(&self, a: Option<Place>, b: Option<Place>) -> Relation {
+        let (Some(a), Some(b)) = (a, b) else {
             return Relation::Free;
         };
         if a == b {
@@ -166,10 +185,9 @@ impl Topology {
             min_ns: 0,
             max_ns: None,
         };
-        self.links
-            .get(&(a.min(b), a.max(b)))
-            .copied()
-            .unwrap_or(apart)
+        let (links, larger) = (&self.links[a.min(b).0 as usize], a.max(b));
+        let found = links.binary_search_by_key(&larger, |link| link.0);
+        found.map_or(apart, |at| links[at].1)
     }
 }
 
@@ -203,8 +221,9 @@ mod tests {
     fn links_are_read_and_what_is_not_linked_does_not_overlap() {
         let text = "# lobby\n[[link]]\ncameras = [\"door\", \"hall\"]\noverlap = true\n\n[[link]]\ncameras = [\"hall\", \"yard\"]\nmin-seconds = 8\nmax-seconds = 120\n";
         let topology = Topology::parse(text).unwrap();
-        assert_eq!(topology.relation("hall", "door"), Relation::Overlap);
-        let walk = topology.relation("yard", "hall");
+        let between = |a, b| topology.relation(topology.place(a), topology.place(b));
+        assert_eq!(between("hall", "door"), Relation::Overlap);
+        let walk = between("yard", "hall");
         assert_eq!(
             walk,
             Relation::Apart {
@@ -216,9 +235,9 @@ mod tests {
             min_ns: 0,
             max_ns: None,
         };
-        assert_eq!(topology.relation("door", "yard"), unlinked);
-        assert_eq!(topology.relation("door", "roof"), Relation::Free);
-        assert_eq!(topology.relation("door", "door"), Relation::Free);
+        assert_eq!(between("door", "yard"), unlinked);
+        assert_eq!(between("door", "roof"), Relation::Free);
+        assert_eq!(between("door", "door"), Relation::Free);
         let seen = |from: u64, to: u64| from * SECOND..to * SECOND;
         for (from, allowed, direct) in [
             (5, false, true),
