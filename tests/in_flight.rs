@@ -148,3 +148,50 @@ fn it_stops_with_frames_in_flight() {
         pipeline.set_state(gst::State::Null).unwrap();
     }
 }
+
+/// What left: a frame's number, or the title in a tag.
+#[derive(Debug, PartialEq)]
+enum Left {
+    Frame(u64),
+    Title(String),
+}
+
+#[test]
+fn tags_keep_their_place_between_frames_that_are_in_flight() {
+    let model = common::root().join("models/person-detector.onnx");
+    let model = model.display().to_string();
+    let mut stream = Stream::new(&[("model", &model), ("nireq", "4")]);
+    stream.caps("RGB", 640, 360);
+    let left: Arc<Mutex<Vec<Left>>> = Arc::default();
+    let to = left.clone();
+    let pad = stream.harness.element().unwrap().static_pad("src").unwrap();
+    let both = gst::PadProbeType::BUFFER | gst::PadProbeType::EVENT_DOWNSTREAM;
+    pad.add_probe(both, move |_, info| {
+        let title = |event: &gst::EventRef| match event.view() {
+            gst::EventView::Tag(tags) => tags.tag().get::<gst::tags::Title>(),
+            _ => None,
+        };
+        let what = match &info.data {
+            Some(gst::PadProbeData::Buffer(buffer)) => Some(Left::Frame(buffer.offset())),
+            Some(gst::PadProbeData::Event(event)) => {
+                title(event).map(|t| Left::Title(t.get().into()))
+            }
+            _ => None,
+        };
+        to.lock().unwrap().extend(what);
+        gst::PadProbeReturn::Ok
+    });
+    for number in 0..12 {
+        let mut buffer = gst::Buffer::from_mut_slice(vec![99; 640 * 360 * 3]);
+        buffer.get_mut().unwrap().set_offset(number);
+        stream.harness.push(buffer).unwrap();
+        let mut tags = gst::TagList::new();
+        let title = number.to_string();
+        let list = tags.get_mut().unwrap();
+        list.add::<gst::tags::Title>(&title.as_str(), gst::TagMergeMode::Replace);
+        assert!(stream.harness.push_event(gst::event::Tag::new(tags)));
+    }
+    stream.harness.push_event(gst::event::Eos::new());
+    let wanted = (0..12).flat_map(|n| [Left::Frame(n), Left::Title(n.to_string())]);
+    assert!(left.lock().unwrap().iter().eq(&wanted.collect::<Vec<_>>()));
+}

@@ -59,8 +59,8 @@ struct Shared<C: Crew> {
 
 /// The frames in order. Its lock is held for moments only, never during work or delivery.
 struct Line<C: Crew> {
-    /// Frames that have not left; `None` while one is worked on or waits for it.
-    slots: VecDeque<Option<C::Done>>,
+    /// What has not left.
+    slots: VecDeque<Slot<C::Done>>,
     /// Number of the first of them.
     first: u64,
     waiting: VecDeque<(u64, C::Job)>,
@@ -68,6 +68,13 @@ struct Line<C: Crew> {
     is_delivering: bool,
     is_closed: bool,
     demand: Demand,
+}
+
+/// Something that leaves in its turn.
+struct Slot<D> {
+    /// `None` while a frame is worked on or waits for it.
+    done: Option<D>,
+    is_frame: bool,
 }
 
 /// Whether one more thread would be of use.
@@ -125,7 +132,10 @@ impl<C: Crew> Flight<C> {
     pub fn work(&self, job: C::Job) {
         let mut line = self.shared.room();
         let number = line.first + line.slots.len() as u64;
-        line.slots.push_back(None);
+        line.slots.push_back(Slot {
+            done: None,
+            is_frame: true,
+        });
         line.waiting.push_back((number, job));
         drop(line);
         self.shared.changed.notify_all();
@@ -133,7 +143,19 @@ impl<C: Crew> Flight<C> {
 
     /// Takes a frame that needs no work. It leaves in its turn.
     pub fn pass(&self, done: C::Done) {
-        self.shared.room().slots.push_back(Some(done));
+        self.shared.room().slots.push_back(Slot {
+            done: Some(done),
+            is_frame: true,
+        });
+        self.shared.deliver_ready();
+    }
+
+    /// Takes something that belongs between two frames. It leaves in its turn and takes no frame's room.
+    pub fn follow(&self, done: C::Done) {
+        lock(&self.shared.line).slots.push_back(Slot {
+            done: Some(done),
+            is_frame: false,
+        });
         self.shared.deliver_ready();
     }
 
@@ -178,14 +200,18 @@ impl<C: Crew> Line<C> {
     }
 
     fn is_ready(&self) -> bool {
-        matches!(self.slots.front(), Some(Some(_)))
+        self.slots.front().is_some_and(|slot| slot.done.is_some())
+    }
+
+    fn frames(&self) -> usize {
+        self.slots.iter().filter(|slot| slot.is_frame).count()
     }
 
     fn finish(&mut self, number: u64, done: C::Done) {
         // Frames that were forgotten meanwhile have no slot any more.
         let slot = number.checked_sub(self.first).map(|at| at as usize);
         if let Some(slot) = slot.and_then(|at| self.slots.get_mut(at)) {
-            *slot = Some(done);
+            slot.done = Some(done);
         }
     }
 }
@@ -204,7 +230,7 @@ impl<C: Crew> Shared<C> {
     /// The line, once there is room in it.
     fn room(&self) -> MutexGuard<'_, Line<C>> {
         let line = lock(&self.line);
-        self.wait_while(line, |line| line.slots.len() > self.limit)
+        self.wait_while(line, |line| line.frames() > self.limit)
     }
 
     fn start(self: &Arc<Self>, make: Make<C>) -> io::Result<()> {
@@ -266,7 +292,7 @@ impl<C: Crew> Shared<C> {
             if line.is_delivering || !line.is_ready() {
                 return;
             }
-            let done = line.slots.pop_front().flatten();
+            let done = line.slots.pop_front().and_then(|slot| slot.done);
             line.first += 1;
             line.is_delivering = true;
             drop(line);
@@ -336,6 +362,18 @@ mod tests {
         assert!(left.iter().map(|(number, _)| *number).eq(0..120));
         let workers: std::collections::BTreeSet<usize> = left.iter().map(|(_, w)| *w).collect();
         assert!(workers.len() > 1, "{workers:?}");
+    }
+
+    #[test]
+    fn what_follows_a_frame_leaves_behind_it_and_takes_no_room() {
+        let (flight, left) = flight(1);
+        flight.work((0, 40));
+        (1..50).for_each(|number| flight.follow(Some((number, 99))));
+        assert!(left.try_recv().is_err(), "nothing overtakes the frame");
+        flight.work((50, 0));
+        flight.drain();
+        let left = left.try_iter().flatten().map(|(number, _)| number);
+        assert!(left.eq(0..51));
     }
 
     #[test]

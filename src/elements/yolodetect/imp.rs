@@ -36,6 +36,15 @@ pub(super) static CAT: LazyLock<gst::DebugCategory> = LazyLock::new(|| {
     )
 });
 
+/// Events that change nothing here. They keep their place between frames, and no frame waits for another because of them: parsers
+/// send new tags with every change of the bit rate.
+const ONLY_SAID: [gst::EventType; 4] = [
+    gst::EventType::Tag,
+    gst::EventType::Toc,
+    gst::EventType::SinkMessage,
+    gst::EventType::CustomDownstream,
+];
+
 /// The tag `image-orientation` of a picture that is shown as it is.
 const UPRIGHT: &str = "rotate-0";
 type State = model::State<Arc<Flight<Worker>>, Notes>;
@@ -185,13 +194,20 @@ impl BaseTransformImpl for YoloDetect {
     }
 
     fn sink_event(&self, event: gst::Event) -> bool {
+        if let gst::EventView::Tag(tags) = event.view() {
+            self.warn_of_rotation(tags.tag());
+        }
+        if ONLY_SAID.contains(&event.type_())
+            && event.is_serialized()
+            && let Some(flight) = self.flight()
+        {
+            flight.follow(Done::Event(event));
+            return true;
+        }
         if event.type_() == gst::EventType::FlushStop {
             self.discard();
         } else if event.is_serialized() {
             self.drain();
-        }
-        if let gst::EventView::Tag(tags) = event.view() {
-            self.warn_of_rotation(tags.tag());
         }
         if [gst::EventType::FlushStop, gst::EventType::StreamStart].contains(&event.type_()) {
             self.live.cut();
@@ -312,6 +328,10 @@ impl YoloDetect {
     /// Pushes a frame that is done; called for one at a time, in order.
     fn deliver(&self, done: Done) {
         let buffer = match done {
+            Done::Event(event) => {
+                self.obj().src_pad().push_event(event);
+                return;
+            }
             Done::Passed(buffer) => Ok(buffer),
             Done::Looked(buffer, found, took) => {
                 self.live.note_time(&*self.obj(), took);

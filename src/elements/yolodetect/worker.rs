@@ -94,8 +94,10 @@ pub struct Found {
     pub threshold: f32,
 }
 
-/// A frame that is done.
+/// A frame that is done, or what comes between frames.
 pub enum Done {
+    /// An event that says something about the stream.
+    Event(gst::Event),
     /// Inference did not run on it.
     Passed(gst::Buffer),
     /// Looked at; how long it took.
