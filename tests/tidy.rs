@@ -161,8 +161,16 @@ fn the_science_knows_no_file_clock_or_thread() {
 
 #[test]
 fn only_media_is_unsafe() {
-    for folder in ["src/elements", "src/inference", "src/store", "crates"] {
-        forbid(folder, &["unsafe "], "unsafe code belongs into src/media");
+    // A setting of the allocator, which no kept crate wraps.
+    const MEMORY: &str = "crates/reidctl/src/run/memory.rs";
+    let places = ["src/elements", "src/inference", "src/store", "crates"];
+    for source in places.into_iter().flat_map(sources) {
+        let is_unsafe = code(&source.text).any(|(_, line)| has_word(line, "unsafe "));
+        assert!(
+            !is_unsafe || source.path == MEMORY,
+            "{}: unsafe code belongs into src/media",
+            source.path
+        );
     }
 }
 

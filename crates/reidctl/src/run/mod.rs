@@ -9,6 +9,7 @@ mod config;
 mod line;
 mod load;
 mod locate;
+mod memory;
 mod mosaic;
 mod notes;
 mod notify;
@@ -139,6 +140,7 @@ pub fn run(arguments: &Arguments, out: &mut dyn Write) -> Outcome {
         .file
         .as_deref()
         .ok_or("the cameras file is missing")?;
+    memory::return_what_is_freed();
     // Models that the file names are looked for beside the plugin.
     gst::init()?;
     let config = load(file)?;

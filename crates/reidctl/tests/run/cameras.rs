@@ -36,6 +36,38 @@ fn files(folder: &Path, ending: &str) -> Vec<std::path::PathBuf> {
 }
 
 #[test]
+fn starts_of_cameras_leave_no_memory_behind() {
+    const STARTS: usize = 60;
+    /// Without the setting of the allocator it is 20 MiB and more.
+    const MAX_GROWTH_MIB: f64 = 6.0;
+    let folder = tempfile::tempdir().unwrap();
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr();
+    let source = json!({ "rtsp": format!("rtsp://{}/view", nobody.unwrap()), "transport": "tcp" });
+    let cameras: Vec<Value> = (0..6)
+        .map(|i| json!({ "name": format!("cam{i}"), "source": source }))
+        .collect();
+    let restart = json!({ "stall-seconds": 5, "first-seconds": 0.1, "longest-seconds": 0.1 });
+    // The models that ship: their sessions come and go with the cameras.
+    let others = json!({ "models": { "threads": 1 }, "restart": restart });
+    let mut program = Program::start(&cameras_file(folder.path(), &cameras, others), &[]);
+    let mut after = |starts: usize| {
+        let mut count = 0;
+        program.wait_for("starts", |value| {
+            count += usize::from(value["state"] == "starting");
+            count == starts
+        });
+        program.memory_mib()
+    };
+    let (early, late) = (after(STARTS), after(3 * STARTS));
+    assert!(
+        late < early + MAX_GROWTH_MIB,
+        "{early:.0} MiB after {STARTS} starts, {late:.0} after {}",
+        3 * STARTS
+    );
+    program.end();
+}
+
+#[test]
 fn eight_cameras_run_while_others_fail_stall_and_end() {
     let folder = tempfile::tempdir().unwrap();
     let (_server, stuck) = silent_server();

@@ -107,6 +107,14 @@ impl Program {
         address.rsplit(':').next().unwrap().parse().unwrap()
     }
 
+    /// Resident memory, MiB.
+    pub fn memory_mib(&self) -> f64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+        let kib = line.and_then(|line| line.split_whitespace().nth(1));
+        kib.and_then(|kib| kib.parse::<f64>().ok()).unwrap() / 1024.0
+    }
+
     pub fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
         let sent = Command::new("kill").args(["-s", name, &pid]).status();
