@@ -200,8 +200,13 @@ def slope(samples: list) -> float:
     return 60 * above / sum((t - mean_t) ** 2 for t, _ in samples)
 
 
+def decided(camera: dict) -> set:
+    """Ids in view that are decided; a pending one is provisional and says so."""
+    return {person["id"] for person in camera["people"] if person["state"] != "pending"}
+
+
 def kept(lines: list) -> tuple:
-    """Restarts after which a camera showed people, ids in view then, and how many of them were known before."""
+    """Restarts after which a camera showed people, decided ids in view then, and how many of them were known before."""
     seen, waiting, fresh = set(), {}, {}
     restarts = views = known = 0
     for at, line in lines:
@@ -212,7 +217,7 @@ def kept(lines: list) -> tuple:
         if line["event"] != "status":
             continue
         for camera in line["cameras"]:
-            ids = {person["id"] for person in camera["people"]}
+            ids = decided(camera)
             if camera["name"] in fresh:
                 since, before, after = fresh[camera["name"]]
                 after |= ids
@@ -270,7 +275,7 @@ def main() -> int:
     broken = [film.name for film in films if not plays(film)]
     frames = program.lines and [c["frames"] for line in program.lines[-1:] for c in line[1].get("cameras", [])]
     starts = sum(line["event"] == "camera" and line["state"] == "starting" for _, line in program.lines)
-    ids = {person["id"] for _, line in program.lines if line["event"] == "status" for c in line["cameras"] for person in c["people"]}
+    ids = {number for _, line in program.lines if line["event"] == "status" for c in line["cameras"] for number in decided(c)}
     checks = {
         "no crash": alive and status == 0 and "panicked" not in errors and "CRITICAL" not in errors,
         "no growth": growth < MAX_GROWTH,
