@@ -4,7 +4,7 @@ use std::{
     cell::RefCell,
     fs,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::Ordering,
         mpsc::{Receiver, RecvTimeoutError, TryRecvError},
     },
@@ -147,6 +147,7 @@ impl Job {
             &self.board,
             &self.entry,
             self.camera.source.is_live(),
+            self.config.mosaic.rate,
         )?;
         self.entry.runs(&pipeline);
         Ok(pipeline)
@@ -332,15 +333,30 @@ impl Job {
 
 /// Cameras that send JPEG pictures one after the other (`multipart/x-mixed-replace`) never say that no other stream comes: decoders
 /// wait for megabytes before they show the first picture, unless they are told that there is one stream. And their pictures have no
-/// times but those of their arrival, without which nothing can be recorded.
+/// times, without which nothing can be recorded: they get those of their arrival.
 fn expect_one_picture_stream(pipeline: &gst::Pipeline) {
     pipeline.connect_deep_element_added(|_, _, element| {
         let factory = element.factory();
-        match factory.as_ref().map(|f| f.name()).as_deref() {
-            Some("multipartdemux") => element.set_property("single-stream", true),
-            Some("souphttpsrc") => element.set_property("do-timestamp", true),
-            _ => {}
+        if factory.is_none_or(|factory| factory.name() != "multipartdemux") {
+            return;
         }
+        element.set_property("single-stream", true);
+        element.connect_pad_added(|_, pad| {
+            let due = Mutex::new(gst::ClockTime::ZERO);
+            pad.add_probe(gst::PadProbeType::BUFFER, move |pad, info| {
+                let now = pad.parent_element().and_then(|e| e.current_running_time());
+                // Time stands still before the pipeline plays; encoders want it to go on.
+                let mut due = lock(&due);
+                let arrived = now.unwrap_or_default().max(*due);
+                *due = arrived + gst::ClockTime::MSECOND;
+                if let Some(buffer) = info.buffer_mut() {
+                    let buffer = buffer.make_mut();
+                    buffer.set_pts(arrived);
+                    buffer.set_dts(arrived);
+                }
+                gst::PadProbeReturn::Ok
+            });
+        });
     });
 }
 

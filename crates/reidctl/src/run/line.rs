@@ -13,8 +13,12 @@ use super::{
 pub const TRACK: &str = "track";
 /// What lets pictures through to the page while somebody looks.
 pub const LOOK: &str = "look";
+/// Where the page's pictures wait.
+pub const LOOK_QUEUE: &str = "look-queue";
 /// Where the page's pictures end.
 pub const EYE: &str = "eye";
+/// Where the mosaic's pictures wait.
+pub const TILE_QUEUE: &str = "tile-queue";
 /// Where the mosaic's pictures end.
 pub const TILE: &str = "tile";
 /// Where the mosaic's own line begins.
@@ -27,7 +31,7 @@ video/mpeg,systemstream=false;image/jpeg";
 /// Width of the page's pictures, px.
 const PAGE_WIDTH: u32 = 480;
 /// Pictures a second on the page.
-const PAGE_RATE: u32 = 5;
+pub const PAGE_RATE: u32 = 5;
 /// Quality of the page's JPEG pictures, 0 to 100.
 const PAGE_QUALITY: u32 = 75;
 /// Newest frame only: what is late is dropped instead of delaying what follows.

@@ -64,6 +64,7 @@ fn starts_of_cameras_leave_no_memory_behind() {
         "{early:.0} MiB after {STARTS} starts, {late:.0} after {}",
         3 * STARTS
     );
+    program.signal("TERM");
     program.end();
 }
 

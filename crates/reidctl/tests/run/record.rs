@@ -187,6 +187,63 @@ fn a_stream_is_recorded_as_it_came_beside_the_annotated_picture() {
     }
 }
 
+/// A camera that sends JPEG pictures one after the other, ten a second, to all who ask.
+fn jpeg_camera() -> String {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}/video", server.local_addr().unwrap());
+    let send = |mut stream: TcpStream| -> std::io::Result<()> {
+        let kind = "multipart/x-mixed-replace;boundary=frame";
+        write!(stream, "HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\n\r\n")?;
+        for number in 0_u8.. {
+            let shade = |x, y| image::Rgb([x as u8, y as u8, number.wrapping_mul(9)]);
+            let picture = image::RgbImage::from_fn(320, 240, shade);
+            let mut jpeg = std::io::Cursor::new(Vec::new());
+            picture
+                .write_to(&mut jpeg, image::ImageFormat::Jpeg)
+                .unwrap();
+            let length = jpeg.get_ref().len();
+            let head = format!("Content-Type: image/jpeg\r\nContent-Length: {length}\r\n\r\n");
+            write!(stream, "--frame\r\n{head}")?;
+            stream.write_all(jpeg.get_ref())?;
+            stream.write_all(b"\r\n")?;
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        }
+        Ok(())
+    };
+    std::thread::spawn(move || {
+        for stream in server.incoming().flatten() {
+            std::thread::spawn(move || drop(send(stream)));
+        }
+    });
+    address
+}
+
+#[test]
+fn a_camera_of_jpeg_pictures_over_http_is_recorded_and_in_the_mosaic() {
+    let folder = tempfile::tempdir().unwrap();
+    let record = |what: &str| json!({ "record": { "folder": what, "what": what } });
+    let cameras = [
+        json!({ "name": "one", "source": jpeg_camera(), "options": record("received") }),
+        json!({ "name": "two", "source": jpeg_camera(), "options": record("annotated") }),
+    ];
+    let mosaic = json!({ "folder": "wall", "tile-width": 160, "tile-height": 120 });
+    let others = json!({ "mosaic": mosaic, "restart": { "stall-seconds": 20 } });
+    let file = cameras_file(folder.path(), &cameras, others);
+    let mut program = Program::start(&file, &[]);
+    program.wait_for("thirty pictures of each", |value| {
+        let cameras = value["cameras"].as_array();
+        cameras.is_some_and(|all| all.iter().all(|c| c["frames"].as_u64() >= Some(30)))
+    });
+    program.signal("TERM");
+    program.end();
+    for (place, ending) in [("received", "mkv"), ("annotated", "mp4"), ("wall", "mp4")] {
+        let films = files(&folder.path().join(place), ending);
+        assert_eq!(films.len(), 1, "{place}: {films:?}");
+        let count = pictures(&films[0], 320, 240).len();
+        assert!(count >= 20, "{place}: {count} pictures");
+    }
+}
+
 /// Mean luma of a tile.
 fn luma(picture: &[u8], width: usize, [x, y]: [usize; 2], [w, h]: [usize; 2]) -> f64 {
     let rows = (y..y + h).flat_map(|y| &picture[y * width + x..y * width + x + w]);

@@ -42,10 +42,8 @@ impl Line {
     /// The camera's part of the mosaic.
     pub(super) fn tile(&mut self, mosaic: &Mosaic, options: &Options) {
         self.plain(["all.", "!", "queue"]);
+        self.set("name", TILE_QUEUE);
         self.plain(FRESH);
-        self.pad("videorate");
-        self.set("drop-only", true);
-        self.set("max-rate", mosaic.rate);
         self.pad("videoconvertscale");
         self.pad(&format!(
             "video/x-raw,format=I420,width={},height={},pixel-aspect-ratio=1/1,colorimetry=bt601",
@@ -86,10 +84,8 @@ impl Line {
         self.set("name", LOOK);
         self.plain(["drop=true", "drop-mode=forward-sticky-events"]);
         self.pad("queue");
+        self.set("name", LOOK_QUEUE);
         self.plain(FRESH);
-        self.pad("videorate");
-        self.set("drop-only", true);
-        self.set("max-rate", PAGE_RATE);
         self.pad("videoconvertscale");
         self.pad(&format!(
             "video/x-raw,width={PAGE_WIDTH},pixel-aspect-ratio=1/1"
