@@ -236,10 +236,15 @@ fn a_camera_of_jpeg_pictures_over_http_is_recorded_and_in_the_mosaic() {
     });
     program.signal("TERM");
     program.end();
-    for (place, ending) in [("received", "mkv"), ("annotated", "mp4"), ("wall", "mp4")] {
+    let places = [
+        ("received", "mkv", 240),
+        ("annotated", "mp4", 240),
+        ("wall", "mp4", 120),
+    ];
+    for (place, ending, height) in places {
         let films = files(&folder.path().join(place), ending);
         assert_eq!(films.len(), 1, "{place}: {films:?}");
-        let count = pictures(&films[0], 320, 240).len();
+        let count = pictures(&films[0], 320, height).len();
         assert!(count >= 20, "{place}: {count} pictures");
     }
 }

@@ -1,4 +1,4 @@
-"""Recipes `reid-default` and `reid-efficientnet-b0`: distillation with identity losses, made to travel.
+"""Recipes `reid-default`, `reid-lite0` and `reid-efficientnet-b0`: distillation with identity losses, for cameras never trained on.
 
 The student's embedding lives in the teachers' own space: no projection between them. Every picture is shown with the
 teachers' answer to that very view; people known by name add ID loss and weighted triplets.
