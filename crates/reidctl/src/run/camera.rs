@@ -19,6 +19,7 @@ use super::{
     backoff::Backoff,
     board::{Board, Condition, Entry, lock, now_ns},
     config::{Camera, Config, Options},
+    films,
     line::{LOOK, Plan, goes_on_at_end},
     probes,
     secrets::Secrets,
@@ -142,6 +143,7 @@ impl Job {
             .downcast::<gst::Pipeline>()
             .map_err(|_| "the camera is no pipeline".to_owned())?;
         expect_one_picture_stream(&pipeline);
+        films::write_in_fragments(&pipeline);
         probes::install(
             &pipeline,
             &self.board,

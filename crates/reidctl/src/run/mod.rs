@@ -6,6 +6,7 @@ pub mod board;
 mod camera;
 mod check;
 mod config;
+mod films;
 mod line;
 mod load;
 mod locate;

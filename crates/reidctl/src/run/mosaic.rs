@@ -30,6 +30,7 @@ use super::{
     board::{Board, Condition, Entry, lock, now_ns},
     camera::stamp,
     config::Config,
+    films,
     line::{Line, WALL, recorded_mosaic, shown_mosaic},
 };
 
@@ -229,6 +230,7 @@ impl Running {
         let pipeline = element
             .downcast::<gst::Pipeline>()
             .map_err(|_| "the mosaic is no pipeline".to_owned())?;
+        films::write_in_fragments(&pipeline);
         let source = pipeline.by_name(WALL).ok_or("the mosaic has no source")?;
         let running = Self {
             pipeline,

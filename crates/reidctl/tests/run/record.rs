@@ -249,6 +249,27 @@ fn a_camera_of_jpeg_pictures_over_http_is_recorded_and_in_the_mosaic() {
     }
 }
 
+#[test]
+fn recordings_play_after_the_program_was_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut camera = test_camera("door", 0);
+    camera["options"] = json!({ "record": { "folder": "films" } });
+    let mosaic = json!({ "folder": "wall", "tile-width": 160, "tile-height": 120 });
+    let file = cameras_file(folder.path(), &[camera], json!({ "mosaic": mosaic }));
+    let mut program = Program::start(&file, &[]);
+    program.wait_for("some seconds", |value| {
+        let cameras = value["cameras"].as_array();
+        cameras.is_some_and(|all| all.iter().any(|c| c["frames"].as_u64() >= Some(75)))
+    });
+    // By SIGKILL.
+    drop(program);
+    for (place, [width, height]) in [("films", [320, 240]), ("wall", [160, 120])] {
+        let films = files(&folder.path().join(place), "mp4");
+        let count = pictures(&films[0], width, height).len();
+        assert!(count >= 15, "{place}: {count} pictures");
+    }
+}
+
 /// Mean luma of a tile.
 fn luma(picture: &[u8], width: usize, [x, y]: [usize; 2], [w, h]: [usize; 2]) -> f64 {
     let rows = (y..y + h).flat_map(|y| &picture[y * width + x..y * width + x + w]);
