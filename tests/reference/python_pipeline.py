@@ -64,6 +64,7 @@ def main():
     open_session = lambda path: onnxruntime.InferenceSession(path, settings, providers=["CPUExecutionProvider"])  # noqa: E731
     detector, embedder = open_session(options.detector), open_session(options.embedder)
     height, width = (int(side) for side in options.size.split("x"))
+    one_by_one = isinstance(embedder.get_inputs()[0].shape[0], int)  # exported for single crops
     name, embed_name = detector.get_inputs()[0].name, embedder.get_inputs()[0].name
     video, frames, people = cv2.VideoCapture(options.clip), 0, 0
     begun, cpu = time.perf_counter(), time.process_time()
@@ -75,7 +76,8 @@ def main():
         boxes = boxes_of(detector.run(None, {name: pixels})[0], scale, left, top, options.threshold)
         crops = crops_of(frame, boxes, width, height)
         if crops is not None:
-            embedder.run(None, {embed_name: crops})
+            for part in np.split(crops, len(crops)) if one_by_one else [crops]:
+                embedder.run(None, {embed_name: part})
         frames, people = frames + 1, people + len(boxes)
     elapsed, cpu = time.perf_counter() - begun, time.process_time() - cpu
     print(
