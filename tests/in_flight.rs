@@ -123,6 +123,35 @@ fn a_flush_forgets_what_is_in_flight() {
 }
 
 #[test]
+fn a_flush_keeps_tags_that_wait_behind_a_frame() {
+    let model = common::root().join("models/person-detector.onnx");
+    let model = model.display().to_string();
+    let mut stream = Stream::new(&[("model", &model), ("nireq", "4")]);
+    stream.caps("RGB", 640, 360);
+    for round in 0..10 {
+        for _ in 0..4 {
+            let frame = gst::Buffer::from_mut_slice(vec![99; 640 * 360 * 3]);
+            stream.harness.push(frame).unwrap();
+        }
+        let mut tags = gst::TagList::new();
+        let title = format!("round {round}");
+        let new = tags.get_mut().unwrap();
+        new.add::<gst::tags::Title>(&title.as_str(), gst::TagMergeMode::Replace);
+        stream.harness.push_event(gst::event::Tag::new(tags));
+        stream.harness.push_event(gst::event::FlushStart::new());
+        stream.harness.push_event(gst::event::FlushStop::new(true));
+        let segment = gst::FormattedSegment::<gst::ClockTime>::new();
+        stream
+            .harness
+            .push_event(gst::event::Segment::new(&segment));
+        let pad = stream.harness.element().unwrap().static_pad("src").unwrap();
+        let event = pad.sticky_event::<gst::event::Tag>(0).unwrap();
+        let kept = event.tag().get::<gst::tags::Title>().unwrap();
+        assert_eq!(kept.get(), title);
+    }
+}
+
+#[test]
 fn a_frame_that_cannot_be_read_stops_the_stream_and_says_why() {
     let mut stream = Stream::new(&[("model", &tiny()), ("nireq", "4")]);
     stream.caps("RGB", 128, 96);

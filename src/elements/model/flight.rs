@@ -77,6 +77,23 @@ struct Slot<D> {
     is_frame: bool,
 }
 
+impl<D> Slot<D> {
+    /// A frame that is worked on.
+    fn awaited() -> Self {
+        Self {
+            done: None,
+            is_frame: true,
+        }
+    }
+
+    fn ready(done: D, is_frame: bool) -> Self {
+        Self {
+            done: Some(done),
+            is_frame,
+        }
+    }
+}
+
 /// Whether one more thread would be of use.
 #[derive(Default)]
 struct Demand {
@@ -132,10 +149,7 @@ impl<C: Crew> Flight<C> {
     pub fn work(&self, job: C::Job) {
         let mut line = self.shared.room();
         let number = line.first + line.slots.len() as u64;
-        line.slots.push_back(Slot {
-            done: None,
-            is_frame: true,
-        });
+        line.slots.push_back(Slot::awaited());
         line.waiting.push_back((number, job));
         drop(line);
         self.shared.changed.notify_all();
@@ -143,19 +157,15 @@ impl<C: Crew> Flight<C> {
 
     /// Takes a frame that needs no work. It leaves in its turn.
     pub fn pass(&self, done: C::Done) {
-        self.shared.room().slots.push_back(Slot {
-            done: Some(done),
-            is_frame: true,
-        });
+        let slot = Slot::ready(done, true);
+        self.shared.room().slots.push_back(slot);
         self.shared.deliver_ready();
     }
 
     /// Takes something that belongs between two frames. It leaves in its turn and takes no frame's room.
     pub fn follow(&self, done: C::Done) {
-        lock(&self.shared.line).slots.push_back(Slot {
-            done: Some(done),
-            is_frame: false,
-        });
+        let slot = Slot::ready(done, false);
+        lock(&self.shared.line).slots.push_back(slot);
         self.shared.deliver_ready();
     }
 
@@ -168,12 +178,14 @@ impl<C: Crew> Flight<C> {
         );
     }
 
-    /// Forgets the frames that have not left, and waits for the one that is being delivered.
-    pub fn discard(&self) {
+    /// Forgets the frames that have not left, and waits for the one that is being delivered. What came between the frames is
+    /// given back in its order.
+    pub fn discard(&self) -> Vec<C::Done> {
         let mut line = lock(&self.shared.line);
-        line.forget();
+        let between = line.forget();
         drop(self.shared.wait_while(line, |line| line.is_delivering));
         self.shared.changed.notify_all();
+        between
     }
 }
 
@@ -181,7 +193,7 @@ impl<C: Crew> Drop for Flight<C> {
     fn drop(&mut self) {
         let mut line = lock(&self.shared.line);
         line.is_closed = true;
-        line.forget();
+        drop(line.forget());
         drop(line);
         self.shared.changed.notify_all();
         // The last thread may start another one.
@@ -193,10 +205,12 @@ impl<C: Crew> Drop for Flight<C> {
 }
 
 impl<C: Crew> Line<C> {
-    fn forget(&mut self) {
+    /// Empties the line. Returns what came between frames.
+    fn forget(&mut self) -> Vec<C::Done> {
         self.waiting.clear();
         self.first += self.slots.len() as u64;
-        self.slots.clear();
+        let between = self.slots.drain(..).filter(|slot| !slot.is_frame);
+        between.filter_map(|slot| slot.done).collect()
     }
 
     fn is_ready(&self) -> bool {
@@ -400,10 +414,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_discarded_never_leaves_and_what_follows_does() {
+    fn what_is_discarded_never_leaves_and_what_came_between_is_given_back() {
         let (flight, left) = flight(3);
-        (0..3).for_each(|number| flight.work((number, 30)));
-        flight.discard();
+        flight.work((0, 30));
+        flight.follow(Some((100, 99)));
+        flight.work((1, 30));
+        flight.pass(Some((2, 99)));
+        flight.follow(Some((101, 99)));
+        assert_eq!(flight.discard(), [Some((100, 99)), Some((101, 99))]);
         flight.work((7, 0));
         flight.drain();
         let left: Vec<u64> = left

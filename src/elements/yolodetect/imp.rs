@@ -296,10 +296,16 @@ impl YoloDetect {
         }
     }
 
-    /// Forgets frames that have not left, and what became of others.
+    /// Forgets frames that have not left, and what became of others. Tags between them stay on the pad, as in GStreamer's queues.
     fn discard(&self) {
-        if let Some(flight) = self.flight() {
-            flight.discard();
+        let between = self.flight().map(|flight| flight.discard());
+        for done in between.into_iter().flatten() {
+            if let Done::Event(event) = done
+                && event.is_sticky()
+            {
+                // A pad that flushes or is not active has no use for them.
+                let _ = self.obj().src_pad().store_sticky_event(&event);
+            }
         }
         *lock(&self.flow) = None;
     }

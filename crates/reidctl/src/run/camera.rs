@@ -18,7 +18,6 @@ use serde_json::{Map, Value};
 use super::{
     backoff::Backoff,
     board::{Board, Condition, Entry, lock, now_ns},
-    check::file_stem,
     config::{Camera, Config, Options},
     films,
     line::{LOOK, Plan, goes_on_at_end},
@@ -331,14 +330,7 @@ impl Job {
         }
         // Nothing is left to do about a pipeline that does not even stop.
         let _ = pipeline.set_state(gst::State::Null);
-        if let Some(record) = &self.options.record {
-            let stem = format!(
-                "{}-{}-",
-                file_stem(&self.camera.name),
-                self.last_stamp.borrow()
-            );
-            films::remove_empty(&record.folder, &stem);
-        }
+        films::remove_empty(pipeline);
     }
 }
 

@@ -269,6 +269,7 @@ impl Drop for Running {
     fn drop(&mut self) {
         // Nothing is left to do about a pipeline that does not even stop.
         let _ = self.pipeline.set_state(gst::State::Null);
+        films::remove_empty(&self.pipeline);
     }
 }
 
