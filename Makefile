@@ -3,7 +3,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 PLUGIN := target/gst-plugin/libgstreid.so
 
-.PHONY: help build env demo test test-page test-debian test-debian13 test-container lint deb release bench bench-code test-training clean
+.PHONY: help build env demo test test-page test-kafka test-debian test-debian13 test-container lint deb release bench bench-code test-training clean
 help: ## This list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
@@ -27,6 +27,9 @@ test: ## Everything that can be checked without PyTorch
 test-page: ## Walk through the page of reidctl run with Chromium; screenshots in out/page/
 	@scripts/setup.sh page
 	@scripts/test-page.sh
+
+test-kafka: ## The tests of reidpublish with Kafka, which builds librdkafka
+	scripts/test.sh --features gst-plugin-reid/kafka --lib --test kafka
 
 test-debian: ## The tests in a folder of another Debian: SUITE=trixie (GStreamer 1.26) or forky (1.28); needs root
 	@SUITE=$(or $(SUITE),trixie) scripts/test-debian.sh $(ARGS)

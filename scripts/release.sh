@@ -28,7 +28,7 @@ if git rev-parse -q --verify "refs/tags/v$version" >/dev/null; then die "the tag
 
 if [ "${1:-}" != --quick ]; then
     step "lint" && make lint
-    step "tests" && make test
+    step "tests" && make test && make test-kafka
     step "package" && make deb
     file=$(echo target/debian/gstreamer1.0-reid_"$version"-*.deb)
     [ -f "$file" ] || die "the package has another version: $(ls target/debian)"

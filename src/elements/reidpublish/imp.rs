@@ -7,8 +7,6 @@ use std::sync::{LazyLock, Mutex, MutexGuard};
 use gst::glib;
 use gst_base::{prelude::*, subclass::prelude::*};
 
-#[cfg(feature = "mqtt")]
-use super::{broker::Report, tls::TlsFiles};
 use super::{
     lines::{Failure, Settings, State, Times, taken_ns, wall_ns},
     output::{Counts, OpenError, Output},
@@ -60,7 +58,7 @@ impl ObjectImpl for ReidPublish {
                     .build(),
                 glib::ParamSpecString::builder("location")
                     .nick("Location")
-                    .blurb("File to write, replaced at start. -: standard output. mqtt://[user[:password]@]host[:port]/topic: MQTT broker (QoS 1), mqtts://… over TLS. Reads without the password. Can be changed in NULL and READY")
+                    .blurb("File to write, replaced at start. -: standard output. mqtt://[user[:password]@]host[:port]/topic: MQTT broker (QoS 1), mqtts://… over TLS. kafka://…, kafkas://…: Apache Kafka (needs the cargo feature kafka). Reads without the password. Can be changed in NULL and READY")
                     .default_value(Some(defaults.location.as_str()))
                     .mutable_ready()
                     .build(),
@@ -79,17 +77,17 @@ impl ObjectImpl for ReidPublish {
                 file(
                     "ca-file",
                     "CA file",
-                    "Certificates of the authorities that a broker of mqtts:// is trusted by, PEM. Without: GST_REID_MQTT_CA_FILE, else the system's. Can be changed in NULL and READY",
+                    "Certificates of the authorities that a broker of mqtts:// or kafkas:// is trusted by, PEM. Without: GST_REID_MQTT_CA_FILE or GST_REID_KAFKA_CA_FILE, else the system's. Can be changed in NULL and READY",
                 ),
                 file(
                     "certificate-file",
                     "Certificate file",
-                    "Certificate to show to a broker of mqtts://, PEM; with key-file. Without: GST_REID_MQTT_CERTIFICATE_FILE. Can be changed in NULL and READY",
+                    "Certificate to show to a broker of mqtts:// or kafkas://, PEM; with key-file. Without: GST_REID_MQTT_CERTIFICATE_FILE or GST_REID_KAFKA_CERTIFICATE_FILE. Can be changed in NULL and READY",
                 ),
                 file(
                     "key-file",
                     "Key file",
-                    "Key of certificate-file, PEM (PKCS #8, not encrypted). Without: GST_REID_MQTT_KEY_FILE. Can be changed in NULL and READY",
+                    "Key of certificate-file, PEM (PKCS #8, not encrypted). Without: GST_REID_MQTT_KEY_FILE or GST_REID_KAFKA_KEY_FILE. Can be changed in NULL and READY",
                 ),
                 glib::ParamSpecBoxed::builder::<gst::Structure>("stats")
                     .nick("Statistics")
@@ -290,34 +288,11 @@ impl BaseTransformImpl for ReidPublish {
 
 impl ReidPublish {
     fn open(&self, settings: &Settings) -> Result<Output, OpenError> {
-        let location = settings.location.as_str();
-        #[cfg(feature = "mqtt")]
-        if location.starts_with("mqtt://") || location.starts_with("mqtts://") {
-            // Two elements of one host must not have one id: a broker closes the older connection.
-            let id = format!(
-                "{}-{}-{:08x}",
-                self.obj().name(),
-                std::process::id(),
-                glib::random_int()
-            );
-            let element = self.obj().downgrade();
-            let shown = without_password(location);
-            let files = TlsFiles {
-                ca: settings.ca_file.clone(),
-                certificate: settings.certificate_file.clone(),
-                key: settings.key_file.clone(),
-            };
-            return Output::connect(location, files, id, move |report| {
-                if let Some(element) = element.upgrade() {
-                    tell(&element, &shown, report);
-                }
-            });
+        #[cfg(any(feature = "mqtt", feature = "kafka"))]
+        if let Some(output) = super::connect::open(&self.obj(), settings) {
+            return output;
         }
-        #[cfg(not(feature = "mqtt"))]
-        if location.starts_with("mqtt://") || location.starts_with("mqtts://") {
-            return Err(OpenError::Mqtt(without_password(location)));
-        }
-        Output::open(location)
+        Output::open(&settings.location)
     }
 
     fn settings(&self) -> MutexGuard<'_, Settings> {
@@ -388,22 +363,5 @@ impl ReidPublish {
             code,
             ("{name} cannot be written: {error}. Free some space or set another location")
         );
-    }
-}
-
-/// Says on the bus how the broker is. Called by the thread that talks to it.
-#[cfg(feature = "mqtt")]
-fn tell(element: &super::ReidPublish, broker: &str, report: Report) {
-    match report {
-        Report::Away(error) => gst::element_warning!(
-            element,
-            gst::ResourceError::OpenWrite,
-            ("{broker} cannot be reached: {error}. Messages wait; the oldest are dropped when too many do (stats: waiting, dropped)")
-        ),
-        Report::Back { dropped } => gst::element_info!(
-            element,
-            gst::ResourceError::Write,
-            ("{broker} is reached again; {dropped} messages were dropped since the start")
-        ),
     }
 }

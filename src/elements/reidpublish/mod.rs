@@ -21,15 +21,21 @@
 
 use gst::prelude::*;
 
-#[cfg(feature = "mqtt")]
+#[cfg(any(feature = "mqtt", feature = "kafka"))]
 mod address;
-#[cfg(feature = "mqtt")]
-mod broker;
+#[cfg(any(feature = "mqtt", feature = "kafka"))]
+mod connect;
 mod imp;
+#[cfg(feature = "kafka")]
+mod kafka;
 mod lines;
-mod output;
 #[cfg(feature = "mqtt")]
+mod mqtt;
+mod output;
+#[cfg(any(feature = "mqtt", feature = "kafka"))]
 mod tls;
+#[cfg(any(feature = "mqtt", feature = "kafka"))]
+mod waiting;
 
 glib::wrapper! {
     /// The publishing element.
@@ -64,9 +70,7 @@ pub enum PublishFormat {
 /// says what is wrong, without the password.
 pub fn check_broker(location: &str) -> Result<(), String> {
     #[cfg(feature = "mqtt")]
-    return address::Address::read(location, |name| std::env::var(name).ok())
-        .map(drop)
-        .map_err(|error| error.to_string());
+    return connect::check_mqtt(location).map_err(|error| error.to_string());
     #[cfg(not(feature = "mqtt"))]
     Err(format!(
         "{} needs MQTT, which is not built in; build with --features mqtt",

@@ -1,22 +1,29 @@
-//! The output: a file, standard output or an MQTT broker.
+//! The output: a file, standard output or a broker.
 
 use std::{
     fs::File,
     io::{self, BufWriter, Write},
 };
 
-#[cfg(feature = "mqtt")]
-use super::{
-    address::Address,
-    broker::{Broker, Report},
-    tls::{TlsError, TlsFiles},
-};
+#[cfg(any(feature = "mqtt", feature = "kafka"))]
+use super::tls::TlsError;
+
+/// A connection that takes messages and never makes the caller wait. Closes when dropped, which may take two seconds.
+pub(super) trait Broker: Send {
+    /// Adds the lines of a frame to what waits.
+    fn push_frame(&self, text: String);
+
+    /// Adds an event to what waits.
+    fn push_event(&self, text: String);
+
+    /// Counts since the start.
+    fn counts(&self) -> Counts;
+}
 
 /// An open output. Knows its name for messages.
 pub(super) struct Output {
     writer: Box<dyn Write + Send>,
-    #[cfg(feature = "mqtt")]
-    broker: Option<Broker>,
+    broker: Option<Box<dyn Broker>>,
     pub name: String,
     /// Flush after every line: somebody reads along.
     eager: bool,
@@ -52,34 +59,62 @@ impl Counts {
 /// Why a location cannot be written to.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum OpenError {
-    #[cfg(not(feature = "mqtt"))]
     #[error(
-        "location={0}: this build does not speak MQTT. Build with --features mqtt, or use a file or - (standard output)"
+        "location={location}: this build does not speak {protocol}. Build with --features {feature}, or use a file or - (standard output)"
     )]
-    Mqtt(String),
-    #[cfg(feature = "mqtt")]
+    Unbuilt {
+        location: String,
+        protocol: &'static str,
+        feature: &'static str,
+    },
+    #[cfg(any(feature = "mqtt", feature = "kafka"))]
     #[error(
-        "location={location}: {what}. Write mqtt://host/topic or mqtts://host/topic; user and password go before the host (user:password@) or into GST_REID_MQTT_USER and GST_REID_MQTT_PASSWORD"
+        "location={location}: {what}. Write {scheme}://host/topic or {scheme}s://host/topic; user and password go before the host (user:password@) or into {variable} and the same with PASSWORD"
     )]
     Address {
         location: String,
         what: &'static str,
+        scheme: &'static str,
+        variable: String,
     },
-    #[cfg(feature = "mqtt")]
-    #[error("GST_REID_MQTT_PASSWORD_FILE={name} cannot be read: {source}")]
-    Password { name: String, source: io::Error },
-    #[cfg(feature = "mqtt")]
+    #[cfg(any(feature = "mqtt", feature = "kafka"))]
+    #[error("{variable}={name} cannot be read: {source}")]
+    Password {
+        variable: String,
+        name: String,
+        source: io::Error,
+    },
+    #[cfg(any(feature = "mqtt", feature = "kafka"))]
     #[error(transparent)]
     Tls(#[from] TlsError),
-    #[cfg(feature = "mqtt")]
-    #[error("no thread for MQTT could be started: {0}")]
-    Thread(io::Error),
+    #[cfg(any(feature = "mqtt", feature = "kafka"))]
+    #[error("no thread for the broker could be started: {0}")]
+    Thread(#[from] io::Error),
+    #[cfg(feature = "kafka")]
+    #[error("the client for Kafka cannot be set up: {0}")]
+    Kafka(#[from] rdkafka::error::KafkaError),
     #[error("location={0} is not a file: use the path of a file or - (standard output)")]
     Scheme(String),
     #[error(
         "location={name} cannot be written: {source}. Check that the folder exists and may be written to"
     )]
     Open { name: String, source: io::Error },
+}
+
+impl OpenError {
+    /// For a location that no part of this build took.
+    fn of_scheme(scheme: &str, location: &str) -> Self {
+        let (protocol, feature) = match scheme {
+            "mqtt" | "mqtts" => ("MQTT", "mqtt"),
+            "kafka" | "kafkas" => ("Kafka", "kafka"),
+            _ => return Self::Scheme(location.to_owned()),
+        };
+        Self::Unbuilt {
+            location: crate::store::without_password(location),
+            protocol,
+            feature,
+        }
+    }
 }
 
 /// Longest time that lines wait in memory, ns of the stream.
@@ -90,8 +125,8 @@ impl Output {
     pub fn open(location: &str) -> Result<Self, OpenError> {
         let eager = location == "-";
         let path = location.strip_prefix("file://").unwrap_or(location);
-        if path.contains("://") {
-            return Err(OpenError::Scheme(location.to_owned()));
+        if let Some((scheme, _)) = path.split_once("://") {
+            return Err(OpenError::of_scheme(scheme, location));
         }
         let writer: Box<dyn Write + Send> = if eager {
             Box::new(io::stdout())
@@ -113,7 +148,6 @@ impl Output {
     fn new(writer: Box<dyn Write + Send>, name: String, eager: bool) -> Self {
         Self {
             writer,
-            #[cfg(feature = "mqtt")]
             broker: None,
             name,
             eager,
@@ -123,38 +157,21 @@ impl Output {
         }
     }
 
-    /// Begins to connect to the broker of an `mqtt://` or `mqtts://` location. `report` is called by another thread.
-    #[cfg(feature = "mqtt")]
-    pub fn connect(
-        location: &str,
-        files: TlsFiles,
-        client_id: String,
-        report: impl Fn(Report) + Send + 'static,
-    ) -> Result<Self, OpenError> {
-        let environment = |name: &str| std::env::var(name).ok();
-        let address = Address::read(location, environment)?;
-        let tls = match address.is_encrypted {
-            true => Some(files.or_environment(environment).connector()?),
-            false => None,
-        };
-        let broker = Broker::open(address, tls, client_id, report).map_err(OpenError::Thread)?;
-        let name = crate::store::without_password(location);
+    /// Messages to a broker that is called `name`.
+    #[cfg(any(feature = "mqtt", feature = "kafka"))]
+    pub fn to_broker(broker: Box<dyn Broker>, name: String) -> Self {
         let mut output = Self::new(Box::new(io::sink()), name, false);
         output.broker = Some(broker);
-        Ok(output)
+        output
     }
 
     /// Whether single events are wanted besides changes that earlier lines need.
     pub fn takes_events(&self) -> bool {
-        #[cfg(feature = "mqtt")]
-        return self.broker.is_some();
-        #[cfg(not(feature = "mqtt"))]
-        false
+        self.broker.is_some()
     }
 
     /// Writes the lines of a frame at `time_ns` of the stream. A message has no end of line.
     pub fn write(&mut self, text: String, time_ns: u64) -> io::Result<()> {
-        #[cfg(feature = "mqtt")]
         if let Some(broker) = &self.broker {
             broker.push_frame(text.trim_end().to_owned());
             return Ok(());
@@ -170,7 +187,6 @@ impl Output {
 
     /// Writes the line of an event at `time_ns` of the stream.
     pub fn write_event(&mut self, text: String, time_ns: u64) -> io::Result<()> {
-        #[cfg(feature = "mqtt")]
         if let Some(broker) = &self.broker {
             broker.push_event(text.trim_end().to_owned());
             return Ok(());
@@ -180,7 +196,6 @@ impl Output {
 
     /// Counts since the start.
     pub fn stats(&self) -> gst::Structure {
-        #[cfg(feature = "mqtt")]
         if let Some(broker) = &self.broker {
             return broker.counts().to_structure();
         }

@@ -4,6 +4,8 @@ use std::{fs, io};
 
 use native_tls::{Certificate, Identity, TlsConnector};
 
+use super::address::Protocol;
+
 /// Files of a connection over TLS, all PEM.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct TlsFiles {
@@ -48,15 +50,19 @@ pub(super) enum TlsError {
 }
 
 impl TlsFiles {
-    /// Takes what is not set from the environment: `GST_REID_MQTT_CA_FILE`, `GST_REID_MQTT_CERTIFICATE_FILE` and
+    /// Takes what is not set from the environment, for MQTT from `GST_REID_MQTT_CA_FILE`, `GST_REID_MQTT_CERTIFICATE_FILE` and
     /// `GST_REID_MQTT_KEY_FILE`.
-    pub fn or_environment(self, environment: impl Fn(&str) -> Option<String>) -> Self {
+    pub fn or_environment(
+        self,
+        protocol: &Protocol,
+        environment: impl Fn(&str) -> Option<String>,
+    ) -> Self {
+        let file =
+            |set: Option<String>, what| set.or_else(|| environment(&protocol.variable(what)));
         Self {
-            ca: self.ca.or_else(|| environment("GST_REID_MQTT_CA_FILE")),
-            certificate: self
-                .certificate
-                .or_else(|| environment("GST_REID_MQTT_CERTIFICATE_FILE")),
-            key: self.key.or_else(|| environment("GST_REID_MQTT_KEY_FILE")),
+            ca: file(self.ca, "CA_FILE"),
+            certificate: file(self.certificate, "CERTIFICATE_FILE"),
+            key: file(self.key, "KEY_FILE"),
         }
     }
 
@@ -122,7 +128,7 @@ fn read(property: &'static str, name: &str) -> Result<Vec<u8>, TlsError> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::address::KAFKA, *};
 
     #[test]
     fn mistakes_name_the_property() {
@@ -163,8 +169,8 @@ mod tests {
             ca: Some("mine".into()),
             ..TlsFiles::default()
         };
-        let files = files.or_environment(|name| Some(name.to_owned()));
+        let files = files.or_environment(&KAFKA, |name| Some(name.to_owned()));
         assert_eq!(files.ca.as_deref(), Some("mine"));
-        assert_eq!(files.key.as_deref(), Some("GST_REID_MQTT_KEY_FILE"));
+        assert_eq!(files.key.as_deref(), Some("GST_REID_KAFKA_KEY_FILE"));
     }
 }

@@ -7,36 +7,27 @@
 //! Locks: the queue's, for moments, never while the network is waited for.
 
 use std::{
-    collections::VecDeque,
     pin::pin,
-    sync::{
-        Arc, Mutex, MutexGuard,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard},
     thread,
     time::Duration,
 };
 
-use native_tls::TlsConnector;
 use rumqttc::{
     AsyncClient, ConnectionError, Event, EventLoop, LastWill, MqttOptions, Outgoing, Packet, QoS,
     TlsConfiguration, Transport,
 };
 use tokio::{sync::Notify, time};
 
-use super::{address::Address, output::Counts};
+use super::{
+    connect::{Reporter, Target},
+    output::{Broker, Counts, OpenError},
+    waiting::{Kind, LARGEST, Report, Waiting},
+};
 use crate::sync::lock;
 
-/// Most messages that wait, of each kind. Two minutes of frames at 25 a second.
-const MOST_WAITING: usize = 3_000;
-/// Most bytes that wait, of each kind.
-const MOST_BYTES: usize = 32 << 20;
 /// Messages that are handed to the client ahead.
 const AHEAD: usize = 16;
-/// Largest message, bytes: a crowd with embeddings.
-const LARGEST: usize = 16 << 20;
-/// The same without topic and head.
-const LARGEST_TEXT: usize = LARGEST - (128 << 10);
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// First and longest wait before another attempt to connect.
 const WAITS: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(8));
@@ -46,65 +37,18 @@ const CLOSING: Duration = Duration::from_secs(2);
 const ONLINE: &str = r#"{"status":"online"}"#;
 const OFFLINE: &str = r#"{"status":"offline"}"#;
 
-/// What a message is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Frame,
-    Event,
+/// What a message goes to.
+enum Subject {
+    Of(Kind),
     /// That somebody publishes; retained.
     Status,
 }
 
-/// What is said of the connection.
-#[derive(Debug)]
-pub(super) enum Report {
-    /// The broker cannot be reached any more, or yet; said once until it is back.
-    Away(String),
-    /// It can, and that many messages were dropped so far.
-    Back { dropped: u64 },
-}
-
-/// Messages of one kind, the oldest first.
-#[derive(Default)]
-struct Line {
-    waiting: VecDeque<String>,
-    bytes: usize,
-}
-
-impl Line {
-    /// Appends a message; how many were dropped for it. One that no broker would take is dropped itself.
-    fn push(&mut self, text: String) -> u64 {
-        if text.len() > LARGEST_TEXT {
-            return 1;
-        }
-        self.bytes += text.len();
-        self.waiting.push_back(text);
-        let mut dropped = 0;
-        while self.waiting.len() > MOST_WAITING || self.bytes > MOST_BYTES {
-            if self.pop().is_none() {
-                break;
-            }
-            dropped += 1;
-        }
-        dropped
-    }
-
-    fn pop(&mut self) -> Option<String> {
-        let text = self.waiting.pop_front()?;
-        self.bytes -= text.len();
-        Some(text)
-    }
-}
-
 #[derive(Default)]
 struct Queue {
-    frames: Line,
-    events: Line,
-    dropped: u64,
-    is_connected: bool,
+    waiting: Waiting,
     /// The broker is to be told that somebody publishes.
     is_unannounced: bool,
-    is_closing: bool,
 }
 
 #[derive(Default)]
@@ -115,8 +59,6 @@ struct Shared {
     closing: Notify,
     /// The broker has acknowledged another message.
     settled: Notify,
-    /// Messages that the broker has acknowledged.
-    acknowledged: AtomicU64,
 }
 
 impl Shared {
@@ -124,22 +66,24 @@ impl Shared {
         lock(&self.queue)
     }
 
+    fn push(&self, kind: Kind, text: String) {
+        self.queue().waiting.push(kind, text);
+        self.wake.notify_one();
+    }
+
     /// The next message; `None` at closing time when nothing waits.
-    async fn next(&self) -> Option<(Kind, String)> {
+    async fn next(&self) -> Option<(Subject, String)> {
         loop {
             let wake = self.wake.notified();
             {
                 let mut queue = self.queue();
                 if std::mem::take(&mut queue.is_unannounced) {
-                    return Some((Kind::Status, ONLINE.to_owned()));
+                    return Some((Subject::Status, ONLINE.to_owned()));
                 }
-                if let Some(text) = queue.events.pop() {
-                    return Some((Kind::Event, text));
+                if let Some((kind, text)) = queue.waiting.pop() {
+                    return Some((Subject::Of(kind), text));
                 }
-                if let Some(text) = queue.frames.pop() {
-                    return Some((Kind::Frame, text));
-                }
-                if queue.is_closing {
+                if queue.waiting.is_closing {
                     return None;
                 }
             }
@@ -149,19 +93,14 @@ impl Shared {
 }
 
 /// A connection to a broker that keeps itself up. Closes when dropped, which takes two seconds at most.
-pub(super) struct Broker {
+pub(super) struct Mqtt {
     shared: Arc<Shared>,
     thread: Option<thread::JoinHandle<()>>,
 }
 
-impl Broker {
-    /// Begins to connect, encrypted with `tls`. `report` is called by a thread of its own, with no lock held.
-    pub fn open(
-        address: Address,
-        tls: Option<TlsConnector>,
-        client_id: String,
-        report: impl Fn(Report) + Send + 'static,
-    ) -> std::io::Result<Self> {
+impl Mqtt {
+    /// Begins to connect.
+    pub fn open(target: Target, report: Reporter) -> Result<Self, OpenError> {
         let shared = Arc::new(Shared::default());
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
@@ -169,10 +108,10 @@ impl Broker {
             .build()?;
         let session = Session {
             shared: shared.clone(),
-            topic: address.topic.clone(),
-            report: Box::new(report),
+            topic: target.address.topic.clone(),
+            report,
         };
-        let options = options(&address, tls, client_id);
+        let options = options(target);
         let thread = thread::Builder::new()
             .name("reid-mqtt".into())
             .spawn(move || runtime.block_on(session.run(options)))?;
@@ -181,39 +120,25 @@ impl Broker {
             thread: Some(thread),
         })
     }
+}
 
-    /// Adds the lines of a frame to what waits. Never blocks.
-    pub fn push_frame(&self, text: String) {
-        let mut queue = self.shared.queue();
-        let dropped = queue.frames.push(text);
-        queue.dropped += dropped;
-        drop(queue);
-        self.shared.wake.notify_one();
+impl Broker for Mqtt {
+    fn push_frame(&self, text: String) {
+        self.shared.push(Kind::Frame, text);
     }
 
-    /// Adds an event to what waits. Never blocks.
-    pub fn push_event(&self, text: String) {
-        let mut queue = self.shared.queue();
-        let dropped = queue.events.push(text);
-        queue.dropped += dropped;
-        drop(queue);
-        self.shared.wake.notify_one();
+    fn push_event(&self, text: String) {
+        self.shared.push(Kind::Event, text);
     }
 
-    pub fn counts(&self) -> Counts {
-        let queue = self.shared.queue();
-        Counts {
-            written: self.shared.acknowledged.load(Ordering::Relaxed),
-            dropped: queue.dropped,
-            waiting: (queue.frames.waiting.len() + queue.events.waiting.len()) as u64,
-            is_connected: queue.is_connected,
-        }
+    fn counts(&self) -> Counts {
+        self.shared.queue().waiting.counts()
     }
 }
 
-impl Drop for Broker {
+impl Drop for Mqtt {
     fn drop(&mut self) {
-        self.shared.queue().is_closing = true;
+        self.shared.queue().waiting.is_closing = true;
         self.shared.wake.notify_one();
         self.shared.closing.notify_one();
         if let Some(thread) = self.thread.take() {
@@ -223,9 +148,10 @@ impl Drop for Broker {
     }
 }
 
-fn options(address: &Address, tls: Option<TlsConnector>, client_id: String) -> MqttOptions {
-    let mut options = MqttOptions::new(client_id, &address.host, address.port);
-    if let Some(connector) = tls {
+fn options(target: Target) -> MqttOptions {
+    let address = target.address;
+    let mut options = MqttOptions::new(target.client, &address.server.host, address.server.port);
+    if let Some(connector) = target.tls {
         let tls = TlsConfiguration::NativeConnector(connector);
         options.set_transport(Transport::tls_with_config(tls));
     }
@@ -263,7 +189,7 @@ fn status(topic: &str) -> String {
 struct Session {
     shared: Arc<Shared>,
     topic: String,
-    report: Box<dyn Fn(Report) + Send>,
+    report: Reporter,
 }
 
 impl Session {
@@ -290,13 +216,12 @@ impl Session {
     /// Hands messages to the client, which takes a few ahead, until closing time.
     async fn send(&self, client: &AsyncClient) {
         let mut handed = 0;
-        while let Some((kind, text)) = self.shared.next().await {
-            let topic = match kind {
-                Kind::Frame => self.topic.clone(),
-                Kind::Event => format!("{}/events", self.topic),
-                Kind::Status => status(&self.topic),
+        while let Some((subject, text)) = self.shared.next().await {
+            let (topic, is_retained) = match subject {
+                Subject::Of(Kind::Frame) => (self.topic.clone(), false),
+                Subject::Of(Kind::Event) => (format!("{}/events", self.topic), false),
+                Subject::Status => (status(&self.topic), true),
             };
-            let is_retained = kind == Kind::Status;
             handed += 1;
             // Fails only when the other half is gone.
             let _ = client
@@ -307,7 +232,7 @@ impl Session {
         let _ = client.publish(topic, QoS::AtLeastOnce, true, OFFLINE).await;
         handed += 1;
         // A connection that closes with acknowledgements unread is reset, and the broker loses what it has not read yet.
-        while self.shared.acknowledged.load(Ordering::Relaxed) < handed {
+        while self.shared.queue().waiting.acknowledged < handed {
             self.shared.settled.notified().await;
         }
         let _ = client.disconnect().await;
@@ -323,9 +248,9 @@ impl Session {
                     wait = WAITS.0;
                     let dropped = {
                         let mut queue = self.shared.queue();
-                        queue.is_connected = true;
+                        queue.waiting.is_connected = true;
                         queue.is_unannounced = true;
-                        queue.dropped
+                        queue.waiting.dropped
                     };
                     self.shared.wake.notify_one();
                     if std::mem::take(&mut is_away) {
@@ -333,7 +258,7 @@ impl Session {
                     }
                 }
                 Ok(Event::Incoming(Packet::PubAck(_))) => {
-                    self.shared.acknowledged.fetch_add(1, Ordering::Relaxed);
+                    self.shared.queue().waiting.acknowledged += 1;
                     self.shared.settled.notify_one();
                 }
                 Ok(Event::Outgoing(Outgoing::Disconnect)) => return,
@@ -341,8 +266,8 @@ impl Session {
                 Err(error) => {
                     let is_closing = {
                         let mut queue = self.shared.queue();
-                        queue.is_connected = false;
-                        queue.is_closing
+                        queue.waiting.is_connected = false;
+                        queue.waiting.is_closing
                     };
                     if is_closing {
                         return;
@@ -355,27 +280,5 @@ impl Session {
                 }
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_oldest_messages_go_when_too_many_wait() {
-        let mut line = Line::default();
-        let dropped: u64 = (0..MOST_WAITING + 5)
-            .map(|i| line.push(i.to_string()))
-            .sum();
-        assert_eq!((dropped, line.waiting.len()), (5, MOST_WAITING));
-        assert_eq!(line.pop().as_deref(), Some("5"));
-        let mut line = Line::default();
-        let large = "x".repeat(MOST_BYTES / 3);
-        let dropped: Vec<u64> = (0..5).map(|_| line.push(large.clone())).collect();
-        assert_eq!(dropped, [0, 0, 0, 1, 1]);
-        assert_eq!(line.bytes, 3 * large.len());
-        assert_eq!(line.push("y".repeat(LARGEST)), 1, "too large for a broker");
-        assert_eq!(line.waiting.len(), 3);
     }
 }

@@ -1,0 +1,124 @@
+//! Connections to brokers: which kind a location means, and what is said on the bus about it.
+
+use gst::prelude::*;
+use native_tls::TlsConnector;
+
+use super::{
+    ReidPublish,
+    address::{Address, Protocol},
+    lines::Settings,
+    output::{Broker, OpenError, Output},
+    tls::TlsFiles,
+    waiting::Report,
+};
+#[cfg(feature = "kafka")]
+use super::{address::KAFKA, kafka::Kafka};
+#[cfg(feature = "mqtt")]
+use super::{address::MQTT, mqtt::Mqtt};
+use crate::store::without_password;
+
+/// Where to publish, and as who.
+pub(super) struct Target {
+    pub address: Address,
+    /// For an encrypted connection; the files that it was made of …
+    pub tls: Option<TlsConnector>,
+    /// … are known to be usable.
+    pub files: TlsFiles,
+    /// The client's id.
+    pub client: String,
+    /// The element's name.
+    pub element: String,
+}
+
+/// Says how the connection is. Called by a thread of the connection's, with no lock held.
+pub(super) type Reporter = Box<dyn Fn(Report) + Send + Sync>;
+
+type Connect = fn(Target, Reporter) -> Result<Box<dyn Broker>, OpenError>;
+
+/// What this build speaks.
+const BROKERS: &[(Protocol, Connect)] = &[
+    #[cfg(feature = "mqtt")]
+    (MQTT, |target, report| {
+        Ok(Box::new(Mqtt::open(target, report)?))
+    }),
+    #[cfg(feature = "kafka")]
+    (KAFKA, |target, report| {
+        Ok(Box::new(Kafka::open(target, report)?))
+    }),
+];
+
+/// Begins to connect to the broker that the location names; `None` where it names none.
+pub(super) fn open(
+    element: &ReidPublish,
+    settings: &Settings,
+) -> Option<Result<Output, OpenError>> {
+    let is_meant = |(protocol, _): &&(Protocol, Connect)| protocol.is_of(&settings.location);
+    let (protocol, connect) = BROKERS.iter().find(is_meant)?;
+    let broker = target(element, settings, protocol)
+        .and_then(|target| connect(target, teller(element, &settings.location)));
+    Some(broker.map(|broker| Output::to_broker(broker, without_password(&settings.location))))
+}
+
+/// Checks a location of MQTT, and the password that the environment gives.
+#[cfg(feature = "mqtt")]
+pub(super) fn check_mqtt(location: &str) -> Result<(), OpenError> {
+    Address::read(&MQTT, location, environment).map(drop)
+}
+
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+fn target(
+    element: &ReidPublish,
+    settings: &Settings,
+    protocol: &Protocol,
+) -> Result<Target, OpenError> {
+    let address = Address::read(protocol, &settings.location, environment)?;
+    let files = TlsFiles {
+        ca: settings.ca_file.clone(),
+        certificate: settings.certificate_file.clone(),
+        key: settings.key_file.clone(),
+    };
+    let files = files.or_environment(protocol, environment);
+    let tls = match address.is_encrypted {
+        true => Some(files.connector()?),
+        false => None,
+    };
+    let element = element.name().to_string();
+    Ok(Target {
+        address,
+        tls,
+        files,
+        // Two elements of one host must not have one id: a broker of MQTT closes the older connection.
+        client: format!(
+            "{element}-{}-{:08x}",
+            std::process::id(),
+            glib::random_int()
+        ),
+        element,
+    })
+}
+
+/// Says on the bus how the broker is, from the thread that talks to it.
+fn teller(element: &ReidPublish, location: &str) -> Reporter {
+    let element = element.downgrade();
+    let broker = without_password(location);
+    Box::new(move |report| {
+        let Some(element) = element.upgrade() else {
+            return;
+        };
+        match report {
+            Report::Away(error) => gst::element_warning!(
+                element,
+                gst::ResourceError::OpenWrite,
+                ("{broker} cannot be reached: {error}. Messages wait; the oldest are dropped when too many do (stats: waiting, dropped)")
+            ),
+            Report::Back { dropped } => gst::element_info!(
+                element,
+                gst::ResourceError::Write,
+                ("{broker} is reached again; {dropped} messages were dropped since the start")
+            ),
+        }
+    })
+}
