@@ -171,8 +171,6 @@ def run_train(options: argparse.Namespace) -> None:
     ending = ending_at(options.until, options.fall)
     if ending and task not in ("embed", "compact", "detect"):
         raise ConfigError(f"--until: recipes of task {task!r} have a schedule of epochs; change `epochs` instead")
-    if options.pretrained and task == "detect":
-        raise ConfigError("--pretrained: the detector begins with random weights or with --start; no published weights fit it")
     if options.pretrained and options.start:
         raise ConfigError("--pretrained and --start both say what the network begins with; give one")
     out = folder_of(options, raw["recipe"])
@@ -181,7 +179,9 @@ def run_train(options: argparse.Namespace) -> None:
     if task == "detect":
         from reid_training.detection import recipe, train
 
-        more = train.Options(device, options.resume, options.start, options.cache, minutes=options.minutes, ending=ending)
+        more = train.Options(
+            device, options.resume, options.start, options.pretrained, options.cache, minutes=options.minutes, ending=ending
+        )
         recipe.run(raw, places, out, more, options.teachers)
         return
     importlib.import_module(TASK_MODULES[task]).run(

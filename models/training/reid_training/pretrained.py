@@ -41,10 +41,16 @@ def begin_pretrained(net: nn.Module, name: str, wanted: str) -> str:
     body = net.body if isinstance(net, Backbone) else net
     if not isinstance(net, Backbone | EfficientNetLite):
         raise ConfigError(f"pretrained: there are no weights for net {name!r}, which is of this project's own making")
-    found = from_timm(name) if wanted == TIMM else from_package(wanted) if wanted in PACKAGES else from_file(Path(wanted))
+    found = from_named(wanted, name)
     parts = net.trunk() if isinstance(net, EfficientNetLite) else [body]
     fill_in_order(parts, found.weights, f"{wanted} for net {name!r}")
     return found.terms
+
+
+def from_named(wanted: str, name: str) -> Pretrained:
+    """The weights that `wanted` names, `timm`, a package or a file, for a network that is called `name`. Raises `ConfigError` for
+    what cannot be had, `CheckpointError` for a file that cannot be read."""
+    return from_timm(name) if wanted == TIMM else from_package(wanted) if wanted in PACKAGES else from_file(Path(wanted))
 
 
 def from_timm(name: str) -> Pretrained:

@@ -37,6 +37,7 @@ from reid_training.detection import (  # noqa: E402
 )
 from reid_training.errors import CheckpointError, ConfigError, DataError, NanLoss  # noqa: E402
 from reid_training.exported import read_exported  # noqa: E402
+from reid_training.nets import make_net  # noqa: E402
 from reid_training.variants import fnv1a, write_packed  # noqa: E402
 
 CONFIG = """
@@ -351,7 +352,7 @@ def test_training_goes_on_from_an_exported_file(pictures: Path, tmp_path: Path) 
     x = torch.rand((4, 3, 96, 96), generator=torch.Generator().manual_seed(2))
     for given in (file, small):
         detector = model.Detector(model.Size(**{k: tuple(v) if isinstance(v, list) else v for k, v in TINY.items()}))
-        assert start.begin(detector, given, x) == 16
+        assert start.begin(detector, given, x) == (16, "")
         with torch.no_grad():
             answer = export.Exported(detector).eval()(x).numpy()
         wanted = teachers.ort_session(given, 1).run(None, {"images": x.numpy()})[0]
@@ -365,6 +366,49 @@ def test_training_goes_on_from_an_exported_file(pictures: Path, tmp_path: Path) 
         start.begin(model.Detector(), file, x)
     with pytest.raises(CheckpointError, match="not exported here for this recipe"):
         read_exported(file)
+
+
+def test_a_backbone_begins_with_published_weights_and_keeps_its_first_blocks(pictures: Path, tmp_path: Path) -> None:
+    whole = make_net("efficientnet-lite0", 8).eval()
+    for norm in (m for m in whole.modules() if isinstance(m, torch.nn.BatchNorm2d)):
+        norm.bias.data.uniform_(-0.1, 0.1)
+    file = tmp_path / "lite0.pth"
+    torch.save({n: v for part in whole.trunk() for n, v in enumerate_state(part)}, file)
+    size = {"backbone": "efficientnet-lite0", "kept": 4, "stages": [0, 0, 0, 16], "depths": [0, 0, 1], "neck": 16, "head": 8}
+    own = RECIPE | {"size": size}
+    detector = model.Detector(train.Config.from_dict(own).size)
+    assert detector.backbone.begin("efficientnet-lite0", str(file)) == "not stated (lite0.pth)"
+    # What is added around a picture is grey there and black here: the middle of a picture says the same.
+    x = torch.rand((1, 3, 160, 160), generator=torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        p3, p4, p5 = detector.eval().backbone(x)
+        wanted = whole.blocks[:5](whole.stem(2 * x - 1))
+    assert (p3.shape, p4.shape, p5.shape) == ((1, 40, 20, 20), (1, 80, 10, 10), (1, 16, 5, 5))
+    assert torch.allclose(p3[..., 8:12, 8:12], wanted[..., 8:12, 8:12], atol=1e-3)
+
+    recipe.run(own | {"frozen": 3}, [pictures], tmp_path / "run", options(tmp_path, pretrained=str(file)))
+    trained = checkpoint.load(tmp_path / "run/last.pt", model.RECIPE)
+    after = trained["model"]
+    begun = detector.backbone.state_dict()
+    same = [n for n, v in begun.items() if v.is_floating_point() and torch.equal(v, after[f"backbone.{n}"])]
+    assert all(n in same for n in begun if n.startswith(("stem.", "fine.0.", "fine.2.")) and begun[n].is_floating_point())
+    assert not any(n.startswith(("fine.3.", "middle.")) and n.endswith("0.weight") for n in same)
+    _, facts = read_exported(tmp_path / "run/person-detector.onnx", "detect")
+    assert facts["reid.pretrained"] == "not stated (lite0.pth)"
+    again = model.Detector(train.Config.from_dict(own).size)
+    pictures_seen = torch.rand((4, 3, 96, 96), generator=torch.Generator().manual_seed(2))
+    assert start.begin(again, tmp_path / "run/person-detector.onnx", pictures_seen)[1] == "not stated (lite0.pth)"
+
+
+def enumerate_state(part: torch.nn.Module) -> list[tuple[str, torch.Tensor]]:
+    """Weights under names of another author."""
+    return [(f"{id(part)}.{n}", v) for n, v in part.state_dict().items()]
+
+
+@pytest.mark.parametrize("more", [{"frozen": 2}, {"pretrained": "x.pth"}, {"size": {"backbone": "efficientnet-lite9"}}])
+def test_weights_that_fit_no_backbone_are_refused(pictures: Path, tmp_path: Path, more: dict[str, object]) -> None:
+    with pytest.raises(ConfigError, match="backbone"):
+        train.run(RECIPE | more, [pictures], tmp_path, options(tmp_path))
 
 
 def test_a_loss_that_is_not_finite_stops_before_the_weights_change(tmp_path: Path) -> None:

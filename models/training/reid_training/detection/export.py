@@ -92,7 +92,9 @@ class Exported(nn.Module):
 
 def metadata(state: Mapping[str, Any], side: int) -> dict[str, str]:
     """The file's notes; values are Python or JSON literals as readers of YOLO files expect them."""
-    return {
+    terms = state.get("terms", "")
+    began = {"reid.pretrained": terms} if terms else {}
+    return began | {
         "description": "gst-plugin-reid person-detector",
         "task": "detect",
         "names": "{0: 'person'}",

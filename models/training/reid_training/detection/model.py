@@ -1,4 +1,5 @@
-"""The network: a small CSP backbone, a path aggregation neck and one head shared by three scales, one class, no anchors.
+"""The network: a small CSP backbone, or one with published weights (`lite`), a path aggregation neck and one head shared by
+three scales, one class, no anchors.
 
 Written for the processor it will run on: dense 3x3 convolutions of few channels and ReLU, which inference engines fuse,
 instead of depthwise convolutions and SiLU, which cost fewer multiplications but more time. Ideas and where they are from:
@@ -27,8 +28,13 @@ PRIOR = 0.01
 
 @dataclass(frozen=True)
 class Size:
-    """Channels and depths. The default has 0.92 million parameters."""
+    """Channels and depths. The default has 0.92 million parameters.
 
+    `backbone`: `csp`, this project's own, or `efficientnet-lite0` (1, 2), of which the first `kept` stages serve; then the last
+    of `stages` and of `depths` alone count, those of stride 32."""
+
+    backbone: str = "csp"
+    kept: int = 5
     stem: int = 16
     stages: tuple[int, int, int, int] = (32, 64, 128, 192)
     depths: tuple[int, int, int] = (2, 2, 1)
@@ -97,6 +103,7 @@ class Backbone(nn.Module):
     def __init__(self, size: Size) -> None:
         super().__init__()
         c1, c2, c3, c4 = size.stages
+        self.widths = (c2, c3, c4)
         # nothing but two steps down before stride 8: a block at stride 4 costs as much time as the whole of stride 32
         self.stem = nn.Sequential(conv(3, size.stem, 3, 2), conv(size.stem, c1, 3, 2))
         self.p3 = nn.Sequential(conv(c1, c2, 3, 2), CrossStage(c2, c2, size.depths[0]))
@@ -114,17 +121,16 @@ class Backbone(nn.Module):
 class Neck(nn.Module):
     """Coarse features flow up to fine ones and back down; three maps of equal width come out."""
 
-    def __init__(self, size: Size) -> None:
+    def __init__(self, widths: tuple[int, int, int], n: int) -> None:
         super().__init__()
-        _, c2, c3, c4 = size.stages
-        n = size.neck
+        c2, c3, c4 = widths
         self.reduce5, self.reduce4, self.reduce3 = conv(c4, n), conv(c3, n), conv(c2, n)
         self.up4, self.up3 = CrossStage(2 * n, n, 1, add=False), CrossStage(2 * n, n, 1, add=False)
         self.step3, self.step4 = conv(n, n, 3, 2, groups=n), conv(n, n, 3, 2, groups=n)
         self.down4, self.down5 = CrossStage(2 * n, n, 1, add=False), CrossStage(2 * n, n, 1, add=False)
 
     def forward(self, features: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """Backbone features to three maps of `size.neck` channels."""
+        """Backbone features to three maps of `n` channels."""
         p3, p4, p5 = features
         top = self.reduce5(p5)
         middle = self.up4(torch.cat((F.interpolate(top, scale_factor=2.0, mode="nearest"), self.reduce4(p4)), 1))
@@ -179,13 +185,23 @@ def corners(boxes: Tensor, centres: Tensor, strides: Tensor) -> Tensor:
     return torch.cat((centres - distances[:, :2], centres + distances[:, 2:]), 1)
 
 
+def make_backbone(size: Size) -> nn.Module:
+    """The part that sees the picture; `widths` are its channels at strides 8, 16 and 32."""
+    if size.backbone == "csp":
+        return Backbone(size)
+    from .lite import LiteBackbone  # which is made of the parts above
+
+    return LiteBackbone(size.backbone, size.kept, size.stages[-1], size.depths[-1])
+
+
 class Detector(nn.Module):
     """`[b, 3, h, w]` RGB in 0..1, sides multiples of 32, to score logits `[b, 1, n]` and log distances `[b, 4, n]`."""
 
     def __init__(self, size: Size | None = None) -> None:
         super().__init__()
         self.size = size or Size()
-        self.backbone, self.neck, self.head = Backbone(self.size), Neck(self.size), Head(self.size)
+        self.backbone = make_backbone(self.size)
+        self.neck, self.head = Neck(self.backbone.widths, self.size.neck), Head(self.size)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Pictures `[b, 3, h, w]` to the raw output of the head."""

@@ -13,12 +13,13 @@ from reid_training.exported import begin_with, read_exported
 from .model import STRIDES, Detector
 
 
-def begin(model: Detector, path: Path, pictures: Tensor) -> int:
+def begin(model: Detector, path: Path, pictures: Tensor) -> tuple[int, str]:
     """Gives the detector the weights of the file; `pictures` [b, 3, h, w] in 0..1 are views as it will see them. Returns how
-    many views the file had seen. Raises `CheckpointError` for a file that is damaged, of others or of another size."""
+    many views the file had seen, and the terms of published weights that it began with. Raises `CheckpointError` for a file that
+    is damaged, of others or of another size."""
     weights, facts = read_exported(path, "detect")
     begin_with(model, split_head(weights), pictures, str(path))
-    return int(facts.get("reid.seen", 0))
+    return int(facts.get("reid.seen", 0)), facts.get("reid.pretrained", "")
 
 
 def split_head(weights: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

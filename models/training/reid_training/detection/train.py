@@ -64,6 +64,10 @@ class Config:
     """The whole recipe, as `configs/person-detector.toml` holds it."""
 
     seed: int = 1
+    #: Published weights that the backbone begins with: `timm`, a package or a file (`reid_training.pretrained`).
+    pretrained: str = ""
+    #: Blocks of such a backbone, the stem with them, that keep their weights: the early ones cost most and are nearly right.
+    frozen: int = 0
     size: Size = field(default_factory=Size)
     schedule: Schedule = field(default_factory=Schedule)
     augmentation: Augmentation = field(default_factory=Augmentation)
@@ -90,14 +94,15 @@ class Options:
     """What a run is told besides its recipe.
 
     `resume` goes on from `last.pt` of the output folder if there is one; else the run begins with `start`: a checkpoint, an
-    exported .onnx file, `random` or nothing. `cache` holds packed pictures and teacher results (`cache` in the output
-    folder by default). `teacher` is an MMDeploy export of RTMDet-nano for dense distillation. `minutes` ends the run early,
+    exported .onnx file, `random` or nothing; else with the `pretrained` weights, in place of the recipe's. `cache` holds packed
+    pictures and teacher results (`cache` in the output folder by default). `teacher` is an MMDeploy export of RTMDet-nano for dense distillation. `minutes` ends the run early,
     saved, `ending` with a learning rate that has fallen. `export_to` is an ONNX file kept equal to the best checkpoint.
     """
 
     device: str = "cpu"
     resume: bool = False
     start: str | None = None
+    pretrained: str | None = None
     cache: Path | None = None
     teacher: Path | None = None
     minutes: float | None = None
@@ -308,6 +313,8 @@ class Run:
     export_to: Path | None = None
     #: How much of a fall by the clock is over.
     fallen: float = 0.0
+    #: Of the published weights that the network began with, in words.
+    terms: str = ""
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint holds."""
@@ -316,6 +323,7 @@ class Run:
             "size": asdict(self.config.size),
             "number": self.number,
             "before": self.before,
+            "terms": self.terms,
             "fallen": self.fallen,
             "best": self.best,
             "model": self.model.state_dict(),
@@ -333,6 +341,7 @@ class Run:
         self.average.state = {k: v.to(self.device) for k, v in state["average"].items()}
         self.average.steps, self.number, self.best = state["average_steps"], state["number"], state["best"]
         self.fallen, self.before = state.get("fallen", 0.0), state.get("before", 0)
+        self.terms = state.get("terms", "")
 
     def save(self, name: str) -> None:
         """Writes a checkpoint into the output folder; only the first process does."""
@@ -375,6 +384,8 @@ def step(run: Run, batch: Batch, stop: bool = False) -> tuple[dict[str, float], 
     Raises :class:`NanLoss` when the loss is not finite, before any weight is changed by it.
     """
     run.model.train()
+    if run.config.frozen:
+        run.model.backbone.freeze(run.config.frozen)
     parts = losses(run, batch)
     loss = torch.stack(list(parts.values())).sum()
     run.optimizer.zero_grad(set_to_none=True)
@@ -509,24 +520,36 @@ def run(config: Mapping[str, Any], roots: Sequence[Path], out_dir: Path, options
     parallel.start(options.device)
     with parallel.first_goes_first():
         views, items = prepare(roots, options.cache or out_dir / "cache", settings)
-    model = Detector(settings.size).to(place, memory_format=torch.channels_last)
+    model = Detector(settings.size)
+    first = first_weights(out_dir, options)
+    terms = "" if first or options.start else begin_pretrained(model, settings, options.pretrained)
+    model.to(place, memory_format=torch.channels_last)
     adapters = distil.Adapters(settings.size.neck).to(place)
     groups = parameter_groups([model, adapters], settings.schedule.weight_decay)
     optimizer = torch.optim.AdamW(groups, lr=settings.schedule.learning_rate, fused=True)
-    first = first_weights(out_dir, options)
     before = 0
     if first and first.suffix == ".onnx":
         sample = Collate()([views[number] for number in range(settings.schedule.batch)])
-        before = begin(model, first, sample.pictures.to(place).float() / 255)
+        before, terms = begin(model, first, sample.pictures.to(place).float() / 255)
         say(f"begins with the weights of {first}, {before} views seen")
     state = Run(
         settings, model, adapters, optimizer, Average(model, settings.schedule.ema), place, out_dir,
-        before=before, rank=parallel.rank(), world=parallel.world(), export_to=options.export_to,
+        before=before, terms=terms, rank=parallel.rank(), world=parallel.world(), export_to=options.export_to,
     )
     if first and first.suffix != ".onnx":
         state.restore(checkpoint.load(first, RECIPE))
         say(f"continued at view {state.number}")
     train(state, views, items, options)
+
+
+def begin_pretrained(model: Detector, config: Config, given: str | None) -> str:
+    """Gives the backbone the published weights that the recipe or the user names; returns their terms, nothing without."""
+    wanted = given or config.pretrained
+    if not wanted and not config.frozen:
+        return ""
+    if config.size.backbone == "csp":
+        raise ConfigError("pretrained, frozen: [size] backbone 'csp' is of this project's own making and has no weights")
+    return model.backbone.begin(config.size.backbone, wanted) if wanted else ""
 
 
 def first_weights(out_dir: Path, options: Options) -> Path | None:

@@ -54,6 +54,27 @@ class InvertedResidual(nn.Module):
         return x + self.layers(x) if self.adds else self.layers(x)
 
 
+def stem() -> nn.Sequential:
+    """[b, 3, h, w] in -1..1 → [b, 32, h / 2, w / 2]."""
+    return nn.Sequential(nn.Conv2d(3, STEM, 3, 2, 1, bias=False), norm(STEM), nn.ReLU6(inplace=True))
+
+
+def stages(name: str, count: int = len(STAGES), last_stride: int = 2) -> list[list[InvertedResidual]]:
+    """The blocks of the first `count` stages behind the stem. `last_stride` 1 keeps the resolution of the last two stages."""
+    width, depth = SCALES[name]
+    found: list[list[InvertedResidual]] = []
+    inputs = STEM
+    for number, (expansion, kernel, stride, channels, blocks) in enumerate(STAGES[:count]):
+        outputs = rounded(channels * width)
+        ends = number in (0, len(STAGES) - 1)
+        first = last_stride if number == 5 else stride
+        found.append([])
+        for block in range(blocks if ends else -int(-blocks * depth // 1)):
+            found[-1].append(InvertedResidual(inputs, outputs, expansion, kernel, first if block == 0 else 1))
+            inputs = outputs
+    return found
+
+
 class EfficientNetLite(nn.Module):
     """[b, 3, h, w] (h, w multiples of 16, normalised as everywhere here) → [b, dim].
 
@@ -62,20 +83,11 @@ class EfficientNetLite(nn.Module):
 
     def __init__(self, name: str, dim: int = 512, last_stride: int = 1) -> None:
         super().__init__()
-        width, depth = SCALES[name]
         self.register_buffer("gain", torch.tensor(STD).view(1, 3, 1, 1) / 0.5, persistent=False)
         self.register_buffer("shift", (torch.tensor(MEAN).view(1, 3, 1, 1) - 0.5) / 0.5, persistent=False)
-        self.stem = nn.Sequential(nn.Conv2d(3, STEM, 3, 2, 1, bias=False), norm(STEM), nn.ReLU6(inplace=True))
-        blocks: list[nn.Module] = []
-        inputs = STEM
-        for number, (expansion, kernel, stride, channels, count) in enumerate(STAGES):
-            outputs = rounded(channels * width)
-            ends = number in (0, len(STAGES) - 1)
-            for block in range(count if ends else -int(-count * depth // 1)):
-                first = last_stride if number == 5 else stride
-                blocks.append(InvertedResidual(inputs, outputs, expansion, kernel, first if block == 0 else 1))
-                inputs = outputs
-        self.blocks = nn.Sequential(*blocks)
+        self.stem = stem()
+        self.blocks = nn.Sequential(*(block for stage in stages(name, last_stride=last_stride) for block in stage))
+        inputs = self.blocks[-1].layers[-2].out_channels
         self.head = nn.Sequential(nn.Conv2d(inputs, HEAD, 1, bias=False), norm(HEAD), nn.ReLU6(inplace=True))
         self.embed = nn.Linear(HEAD, dim, bias=False)
         self.neck = nn.BatchNorm1d(dim)
