@@ -473,6 +473,20 @@ def test_labels_are_checked_by_the_teachers() -> None:
     assert {tuple(np.float32(k).round(2).tolist()): v for k, v in expected.items()} == by_box
 
 
+def test_half_a_person_beside_the_whole_one_is_found_and_taught_to_nobody() -> None:
+    whole, upper, lower = [0.2, 0.2, 0.4, 0.8], [0.21, 0.2, 0.39, 0.5], [0.2, 0.45, 0.4, 0.8]
+    behind, child, beside = [0.3, 0.2, 0.5, 0.5], [0.22, 0.5, 0.3, 0.79], [0.6, 0.2, 0.8, 0.5]
+    people = np.array([whole, upper, lower, behind, child, beside], np.float32)
+    assert boxes.halves(people).tolist() == [False, True, True, False, False, False]
+    assert not boxes.halves(people[1:]).any() and not boxes.halves(people[:0]).any()
+    found = teachers.Detections(people, np.full(6, 0.9, np.float32))
+    assert len(labels.from_teachers(found).boxes) == 4
+    weights = labels.checked(people, found).weights
+    assert (weights == 0).tolist() == [False, True, True, False, False, False]
+    weak = teachers.Detections(people, np.array([0.9, 0.9, 0.2, 0.9, 0.9, 0.9], np.float32))
+    assert evaluate.share_of_halves([found, weak]) == 3 / 11
+
+
 def test_fusion_averages_and_doubts_what_one_sees_alone() -> None:
     one = teachers.Detections.make(np.array([[0.1, 0.1, 0.3, 0.5]]), np.array([0.8]))
     two = teachers.Detections.make(np.array([[0.12, 0.1, 0.32, 0.5], [0.6, 0.6, 0.7, 0.9]]), np.array([0.8, 0.6]))

@@ -1,6 +1,7 @@
 //! Connections to brokers: which kind a location means, and what is said on the bus about it.
 
 use gst::prelude::*;
+#[cfg(feature = "mqtt")]
 use native_tls::TlsConnector;
 
 use super::{
@@ -20,13 +21,16 @@ use crate::store::without_password;
 /// Where to publish, and as who.
 pub(super) struct Target {
     pub address: Address,
-    /// For an encrypted connection; the files that it was made of …
+    /// For an encrypted connection.
+    #[cfg(feature = "mqtt")]
     pub tls: Option<TlsConnector>,
-    /// … are known to be usable.
+    /// What an encrypted connection needs; known to be usable.
+    #[cfg(feature = "kafka")]
     pub files: TlsFiles,
     /// The client's id.
     pub client: String,
     /// The element's name.
+    #[cfg(feature = "kafka")]
     pub element: String,
 }
 
@@ -81,14 +85,19 @@ fn target(
         key: settings.key_file.clone(),
     };
     let files = files.or_environment(protocol, environment);
-    let tls = match address.is_encrypted {
+    // What is wrong with the files is found at once.
+    let connector = match address.is_encrypted {
         true => Some(files.connector()?),
         false => None,
     };
+    #[cfg(not(feature = "mqtt"))]
+    drop(connector);
     let element = element.name().to_string();
     Ok(Target {
         address,
-        tls,
+        #[cfg(feature = "mqtt")]
+        tls: connector,
+        #[cfg(feature = "kafka")]
         files,
         // Two elements of one host must not have one id: a broker of MQTT closes the older connection.
         client: format!(
@@ -96,6 +105,7 @@ fn target(
             std::process::id(),
             glib::random_int()
         ),
+        #[cfg(feature = "kafka")]
         element,
     })
 }

@@ -307,6 +307,7 @@ mod tests {
             let address = Address::read(&KAFKA, location, environment);
             config(&Target {
                 address: address.unwrap_or_else(|error| panic!("{error}")),
+                #[cfg(feature = "mqtt")]
                 tls: None,
                 files: TlsFiles {
                     ca: Some("ca.pem".into()),

@@ -9,6 +9,9 @@ SUPPRESSION = 0.45
 MAX_DETECTIONS = 300
 #: Only so many of the strongest boxes enter suppression.
 MAX_CANDIDATES = 1000
+#: A box is half of another one's person when so much of it lies inside, it is so high at least and at most (shares of the other's
+#: height), so wide at least and so far off its middle at most (of its width), and so near its upper or lower edge (height).
+HALF_INSIDE, HALF_HEIGHTS, HALF_WIDTH, HALF_OFF, HALF_EDGE = 0.85, (0.25, 0.75), 0.6, 0.2, 0.15
 
 
 def iou_matrix(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -34,3 +37,15 @@ def suppress(boxes: np.ndarray, scores: np.ndarray, overlap: float = SUPPRESSION
         kept.append(int(order[0]))
         order = order[1:][iou_matrix(boxes[order[:1]], boxes[order[1:]])[0] <= overlap]
     return np.asarray(kept, int)
+
+
+def halves(boxes: np.ndarray) -> np.ndarray:
+    """Which of the `[n, 4]` boxes hold the upper or the lower half of a person who has a whole one too, bool `[n]`."""
+    size = boxes[:, 2:] - boxes[:, :2]
+    width, height = np.maximum(size, 1e-12).T
+    middle = (boxes[:, 0] + boxes[:, 2]) / 2
+    taller = height[:, None] / height
+    at_edge = np.minimum(np.abs(boxes[:, None, 1] - boxes[:, 1]), np.abs(boxes[:, None, 3] - boxes[:, 3])) <= HALF_EDGE * height
+    as_wide = (width[:, None] >= HALF_WIDTH * width) & (np.abs(middle[:, None] - middle) <= HALF_OFF * width)
+    as_high = (taller >= HALF_HEIGHTS[0]) & (taller <= HALF_HEIGHTS[1])
+    return ((share_inside(boxes, boxes) >= HALF_INSIDE) & at_edge & as_wide & as_high).any(1)

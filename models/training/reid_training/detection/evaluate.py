@@ -16,7 +16,7 @@ import numpy as np
 from reid_training.errors import DataError
 
 from .augment import PADDING
-from .boxes import iou_matrix, share_inside, suppress
+from .boxes import halves, iou_matrix, share_inside, suppress
 from .data import Picture, tell_unreadable
 from .teachers import Detections, Detector, deimv2, ort_session, rtmdet
 
@@ -40,7 +40,8 @@ class Item:
 
 @dataclass(frozen=True)
 class Result:
-    """Numbers in 0..1; `by_height` is recall at the default threshold for every range of :data:`HEIGHTS` (nan: no boxes)."""
+    """Numbers in 0..1; `by_height` is recall at the default threshold for every range of :data:`HEIGHTS` (nan: no boxes),
+    `halves` the share of boxes from that threshold on that hold half of a person who has a whole box too."""
 
     pictures: int
     people: int
@@ -51,6 +52,7 @@ class Result:
     best_f1: float
     best_threshold: float
     by_height: tuple[float, ...]
+    halves: float
 
 
 def letterbox(picture: np.ndarray, side: int) -> tuple[np.ndarray, float, tuple[int, int]]:
@@ -260,7 +262,14 @@ def measure(items: Sequence[Item], results: Sequence[Detections]) -> Result:
         float(f1[best]) if best is not None else 0.0,
         float(scores[best]) if best is not None else 0.0,
         by_height,
+        share_of_halves(results),
     )
+
+
+def share_of_halves(results: Sequence[Detections]) -> float:
+    """Of the boxes from the default threshold on, the share that holds half of a person whom another box holds whole."""
+    sure = [result.boxes[result.scores >= DEFAULT_THRESHOLD] for result in results]
+    return sum(int(halves(boxes).sum()) for boxes in sure) / max(1, sum(map(len, sure)))
 
 
 def by_source(items: Sequence[Item], results: Sequence[Detections]) -> dict[str, Result]:
@@ -275,14 +284,14 @@ def table(rows: Iterable[tuple[str, str, Result]]) -> str:
     heights = " / ".join(f"{low}-{high if high < 10_000 else ''}" for low, high in zip(HEIGHTS, HEIGHTS[1:], strict=False))
     lines = [
         f"| detector | source | pictures | people | AP50 | AP50-95 | recall at {DEFAULT_THRESHOLD} | precision | best F1 at "
-        f"| recall by height, px: {heights} |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        f"| recall by height, px: {heights} | half boxes |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for detector, source, r in rows:
         recall = " / ".join("–" if np.isnan(v) else f"{100 * v:.0f}" for v in r.by_height)
         lines.append(
             f"| {detector} | {source} | {r.pictures} | {r.people} | {100 * r.ap50:.1f} | {100 * r.ap:.1f} "
             f"| {100 * r.recall:.1f} | {100 * r.precision:.1f} "
-            f"| {100 * r.best_f1:.1f} at {r.best_threshold:.2f} | {recall} |"
+            f"| {100 * r.best_f1:.1f} at {r.best_threshold:.2f} | {recall} | {100 * r.halves:.1f} |"
         )
     return "\n".join(lines)

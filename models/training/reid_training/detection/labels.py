@@ -1,7 +1,8 @@
 """What a picture teaches: boxes of people with a weight, and boxes where the loss should look away.
 
 Unlabelled pictures get the fused boxes of the teachers. Labelled pictures keep their boxes, checked by the teachers: people
-that the labels miss are added, doubtful places and boxes around whole groups are ignored.
+that the labels miss are added, doubtful places and boxes around whole groups are ignored. A person has one box: of a whole
+one and half of it the teachers' half goes, and a labelled half is ignored.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 
 from reid_training.files import make_folder, write_text
 
-from .boxes import iou_matrix, share_inside, suppress
+from .boxes import halves, iou_matrix, share_inside, suppress
 from .data import Picture
 from .teachers import Cache, Detections, fuse
 
@@ -46,6 +47,7 @@ def pseudo_weight(scores: np.ndarray, person: float = PERSON) -> np.ndarray:
 def from_teachers(found: Detections, alone: bool = False) -> Truth:
     """Truth of an unlabelled picture from fused teachers, or from one alone."""
     keep = found.scores >= (DOUBTFUL_ALONE if alone else DOUBTFUL)
+    keep[keep] = ~halves(found.boxes[keep])
     return Truth(found.boxes[keep], pseudo_weight(found.scores[keep], PERSON_ALONE if alone else PERSON))
 
 
@@ -64,6 +66,7 @@ def checked(boxes: np.ndarray, found: Detections) -> Truth:
     sure = found.boxes[found.scores >= PERSON]
     groups = ~confirmed & ((share_inside(sure, boxes) > 0.8).sum(0) >= 2)
     weights[groups] = 0
+    weights[halves(boxes)] = 0
     people = boxes[~groups]
     new = (iou_matrix(found.boxes, people).max(1, initial=0) < 0.4) & (found.scores >= MISSING_DOUBTFUL)
     # part of a person that the labels have already (a torso in a whole-body box) is not another person

@@ -94,9 +94,10 @@ class Options:
     """What a run is told besides its recipe.
 
     `resume` goes on from `last.pt` of the output folder if there is one; else the run begins with `start`: a checkpoint, an
-    exported .onnx file, `random` or nothing; else with the `pretrained` weights, in place of the recipe's. `cache` holds packed
-    pictures and teacher results (`cache` in the output folder by default). `teacher` is an MMDeploy export of RTMDet-nano for dense distillation. `minutes` ends the run early,
-    saved, `ending` with a learning rate that has fallen. `export_to` is an ONNX file kept equal to the best checkpoint.
+    exported .onnx file, `random` or nothing; else with the `pretrained` weights, in place of the recipe's. `cache` holds
+    packed pictures and teacher results (`cache` in the output folder by default). `teacher` is an MMDeploy export of
+    RTMDet-nano for dense distillation. `minutes` ends the run early, saved, `ending` with a learning rate that has fallen.
+    `export_to` is an ONNX file kept equal to the best checkpoint.
     """
 
     device: str = "cpu"
