@@ -165,6 +165,21 @@ def test_frozen_blocks_keep_their_weights_when_a_run_goes_on(
     assert "frozen is for EfficientNet" in capsys.readouterr().err
 
 
+def test_an_embedder_learns_from_teachers_alone(
+    market: Path, tmp_path: Path, teacher: None, capsys: pytest.CaptureFixture
+) -> None:
+    config = tmp_path / "tiny.toml"
+    nobody = embed_config(market, images=64, people=0, identity=0.0, triplet=0.0).replace("hold_out = 3", "labels = false")
+    config.write_text(nobody)
+    arguments = command(config, market.parent, tmp_path, "--teachers", str(tmp_path))
+    assert main(arguments) == 0
+    assert " 0 people" in capsys.readouterr().out and (tmp_path / "out/tiny.onnx").exists()
+    assert checkpoint.load(tmp_path / "out/checkpoint.pt", "tiny")["seen"] == 64
+    config.write_text(nobody.replace("people = 0", "people = 4"))
+    assert main([*arguments, "--resume"]) == 1
+    assert "fewer than two known people" in capsys.readouterr().err
+
+
 def test_interrupted_teaching_continues_with_the_same_answers(
     market: Path, tmp_path: Path, teacher: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

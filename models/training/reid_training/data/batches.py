@@ -40,18 +40,18 @@ def training_rows(pack: Pack, leave_out: Sequence[str]) -> np.ndarray:
 
 class PeopleSampler:
     """P people, K pictures of each. People with one picture only are used too: it is drawn K times (a different view
-    each time), which is a positive pair of two augmentations."""
+    each time), which is a positive pair of two augmentations. Where no people are `wanted` there need not be any."""
 
-    def __init__(self, pack: Pack, rows: np.ndarray, views: int = 1) -> None:
+    def __init__(self, pack: Pack, rows: np.ndarray, wanted: bool = True) -> None:
         usable = rows & (pack.identity >= 0)
         people, self.classes = np.unique(pack.identity[usable], return_inverse=True)
-        if len(people) < 2:
+        if wanted and len(people) < 2:
             raise DataError("fewer than two known people to train on; check the sources and their names")
         order = np.argsort(self.classes, kind="stable")
         numbers = np.flatnonzero(usable)[order]
         starts = np.searchsorted(self.classes[order], np.arange(len(people) + 1))
         self.rows_of = [numbers[a:b] for a, b in zip(starts[:-1], starts[1:], strict=True)]
-        self.set_of = np.array([pack.source[rows[0]] for rows in self.rows_of])
+        self.set_of = np.array([pack.source[rows[0]] for rows in self.rows_of], int)
         self.single = sum(len(rows) == 1 for rows in self.rows_of)
         self.class_of = np.full(len(pack), -1, np.int64)
         self.class_of[usable] = self.classes
@@ -64,6 +64,8 @@ class PeopleSampler:
     def draw(self, rng: np.random.Generator, people: int, per_person: int, sets: int = 0) -> np.ndarray:
         """Row numbers, int [people * per_person]. With `sets` the people are of so many data sets, drawn by how many people
         each has."""
+        if not people:
+            return np.empty(0, int)
         chosen = rng.choice(self.people, min(people, self.people), replace=False)
         if sets:
             names, counts = np.unique(self.set_of, return_counts=True)

@@ -55,9 +55,10 @@ class TrainTable:
     `hold`: share of the run at full rate before the cosine fall. Loss weights: `cosine`, `neighbour` (both need
     an embedding as long as the teachers'), `relation` (does not), `identity`, `triplet`. `leave_out`: sources that are not
     trained on, but measured. `sets`: of how many data sets the known people of a batch are, negatives of triplets within one
-    set only; 0 for any. `fresh`: pictures augmented anew each time, with the answer to the plain crop (`data.batches`).
-    `frozen`: of how many blocks at the start, the stem with them, the weights stay as they are (EfficientNet only): the early
-    layers cost the most and are nearly right when the weights are published ones."""
+    set only; 0 for any. `people`: known ones of a batch; 0 learns from the teachers alone. `fresh`: pictures augmented anew
+    each time, with the answer to the plain crop (`data.batches`). `frozen`: of how many blocks at the start, the stem with
+    them, the weights stay as they are (EfficientNet only): the early layers cost the most and are nearly right when the
+    weights are published ones."""
 
     images: int
     people: int = 16
@@ -271,7 +272,7 @@ def run(
             raise DataError("no teacher answers are cached for this data; give --teachers the folder of the teacher files")
         teach(config, data, cache, teachers)
     rows = training_rows(pack, train.leave_out)
-    sampler = PeopleSampler(pack, rows)
+    sampler = PeopleSampler(pack, rows, train.people > 0)
     batches = ViewBatches(pack, rows, table.views, table.weights, train.fresh)
     probes = probes_for(config, pack, train.leave_out, data, cache)
     path = out_dir / "checkpoint.pt"
