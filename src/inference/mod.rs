@@ -6,6 +6,7 @@ pub mod device;
 pub mod embedder;
 mod engines;
 pub mod error;
+mod hush;
 pub mod literal;
 pub mod model;
 pub mod model_spec;

@@ -14,9 +14,10 @@ use super::{
     device::Device,
     engines,
     error::InferenceError,
+    hush,
     model::{self, ElementType, ModelInfo, TensorInfo},
     precision::Precision,
-    runtime,
+    runtime::{self, Runtime},
 };
 
 /// Threads of a session by default (`threads=0`). With two, YOLOv8n of 640x640 takes as long and 10 % more processor time; other
@@ -60,6 +61,14 @@ pub(super) fn checked_file(path: &Path) -> Result<PathBuf, InferenceError> {
 /// A session of its own for the model, read from `file`: the request's, or the 8-bit one beside it.
 pub(super) fn open_session(request: &ModelRequest, file: &Path) -> Result<Session, InferenceError> {
     let runtime = runtime::get()?;
+    hush::without_schema_errors(&runtime.library, || build(runtime, request, file))
+}
+
+fn build(
+    runtime: &Runtime,
+    request: &ModelRequest,
+    file: &Path,
+) -> Result<Session, InferenceError> {
     let refused = |error: &dyn std::fmt::Display| InferenceError::ModelRefused {
         path: file.into(),
         reason: explained(&error.to_string()),
