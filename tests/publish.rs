@@ -9,8 +9,11 @@ mod tracked;
 
 use std::{
     fs,
+    io::{BufRead, BufReader},
+    os::unix::net::UnixListener,
     path::Path,
-    time::{SystemTime, UNIX_EPOCH},
+    thread,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use gst::prelude::*;
@@ -510,4 +513,146 @@ fn every_line_is_as_its_schema_says() {
             assert!(!objections.is_empty(), "{wrong}");
         }
     }
+}
+
+/// Frames with one person each, 40 ms apart.
+fn play(harness: &mut Harness, frames: std::ops::Range<u64>) {
+    for number in frames {
+        let sent = buffer(Some(vec![person(17)]), number * 40);
+        harness.push_and_pull(sent).unwrap();
+    }
+}
+
+/// The element with properties, its bus, and its pads.
+struct Publisher {
+    element: gst::Element,
+    bus: gst::Bus,
+    harness: Harness,
+}
+
+fn publisher(location: &str, properties: &[(&str, u64)]) -> Publisher {
+    init();
+    let element = gst::ElementFactory::make("reidpublish").build().unwrap();
+    element.set_property("location", location);
+    for (name, value) in properties {
+        element.set_property_from_str(name, &value.to_string());
+    }
+    let bus = gst::Bus::new();
+    element.set_bus(Some(&bus));
+    let mut harness = Harness::with_element(&element, Some("sink"), Some("src"));
+    harness.play();
+    harness.set_src_caps_str("video/x-raw,format=I420,width=640,height=480,framerate=25/1");
+    Publisher {
+        element,
+        bus,
+        harness,
+    }
+}
+
+impl Publisher {
+    fn stop(self) {
+        self.element.set_state(gst::State::Null).unwrap();
+        self.element.set_bus(None);
+    }
+}
+
+#[test]
+fn files_are_gone_on_with_and_begin_anew_when_they_are_full() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("seen.jsonl");
+    let count = |name: &str| {
+        let text = fs::read_to_string(folder.path().join(name)).unwrap_or_default();
+        assert!(text.is_empty() || text.ends_with('\n'));
+        text.lines().count()
+    };
+    let run = |properties: &[(&str, u64)], frames: u64| {
+        let mut publisher = publisher(path.to_str().unwrap(), properties);
+        play(&mut publisher.harness, 0..frames);
+        publisher.harness.push_event(gst::event::Eos::new());
+        publisher.stop();
+    };
+    run(&[], 5);
+    run(&[], 4);
+    assert_eq!(count("seen.jsonl"), 4, "replaced");
+    run(&[("append", 1)], 3);
+    assert_eq!(count("seen.jsonl"), 7, "gone on with");
+    let line = fs::metadata(&path).unwrap().len() / 7;
+    run(
+        &[("max-files", 2), ("max-size-bytes", line * 3 + line / 2)],
+        8,
+    );
+    let counts = ["seen.jsonl", "seen.jsonl.1", "seen.jsonl.2", "seen.jsonl.3"].map(count);
+    assert_eq!(counts, [2, 3, 3, 0]);
+    run(&[("max-files", 2), ("max-size-time", 200_000_000)], 12);
+    let counts = ["seen.jsonl", "seen.jsonl.1", "seen.jsonl.2"].map(count);
+    assert_eq!(counts, [2, 5, 5]);
+}
+
+/// The lines of one connection, until it ends or so many have come.
+fn listened(listener: &UnixListener, most: usize) -> Vec<serde_json::Value> {
+    let (stream, _) = listener.accept().unwrap();
+    let lines = BufReader::new(stream).lines().take(most);
+    lines
+        .map(|line| serde_json::from_str(&line.unwrap()).unwrap())
+        .collect()
+}
+
+#[test]
+fn a_program_that_listens_on_a_socket_gets_every_line_in_order_when_it_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("seen.sock");
+    let mut publisher = publisher(&format!("unix://{}", path.display()), &[]);
+    let harness = &mut publisher.harness;
+    // Nobody is there yet: nothing waits for them.
+    let begin = Instant::now();
+    play(harness, 0..20);
+    assert!(begin.elapsed() < Duration::from_secs(5));
+    let bus = publisher.bus.clone();
+    let says = |kind: gst::MessageType, part: &str| {
+        let message = bus.timed_pop_filtered(gst::ClockTime::from_seconds(60), &[kind]);
+        let text = match message.as_ref().map(|message| message.view()) {
+            Some(gst::MessageView::Warning(warning)) => warning.error().to_string(),
+            Some(gst::MessageView::Info(info)) => info.error().to_string(),
+            other => panic!("{other:?}"),
+        };
+        assert!(text.contains(part), "{text}");
+    };
+    says(gst::MessageType::Warning, "cannot be reached");
+    let listener = UnixListener::bind(&path).unwrap();
+    let first = listened(&listener, 8);
+    says(gst::MessageType::Info, "is reached again");
+    // They have gone, and come back.
+    play(harness, 20..40);
+    says(gst::MessageType::Warning, "cannot be reached");
+    let again = thread::spawn(move || listened(&listener, usize::MAX));
+    says(gst::MessageType::Info, "is reached again");
+    play(harness, 40..60);
+    publisher.stop();
+    let again = again.join().unwrap();
+    let moments = |lines: &[serde_json::Value]| -> Vec<u64> {
+        let times = lines.iter().map(|line| line["timestamp"].as_u64().unwrap());
+        times.map(|time| time / 40_000_000).collect()
+    };
+    assert_eq!(moments(&first), (0..8).collect::<Vec<_>>());
+    // What was on its way when they went is lost with the connection, as with any stream.
+    let again = moments(&again);
+    assert!(again.is_sorted_by(|a, b| a < b), "{again:?}");
+    assert_eq!(again.last(), Some(&59));
+    assert!(again.contains(&40), "{again:?}");
+}
+
+#[test]
+fn stopping_does_not_wait_for_a_program_that_reads_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("seen.sock");
+    let listener = UnixListener::bind(&path).unwrap();
+    let mut publisher = publisher(&format!("unix://{}", path.display()), &[]);
+    play(&mut publisher.harness, 0..3000);
+    let stats: gst::Structure = publisher.element.property("stats");
+    assert!(stats.get::<bool>("connected").unwrap(), "{stats}");
+    assert!(stats.get::<u64>("waiting").unwrap() > 0, "{stats}");
+    let begin = Instant::now();
+    publisher.stop();
+    assert!(begin.elapsed() < Duration::from_secs(5));
+    drop(listener);
 }

@@ -9,8 +9,8 @@ use super::{
     address::{Address, Protocol},
     lines::Settings,
     output::{Broker, OpenError, Output},
+    report::{Reporter, teller},
     tls::TlsFiles,
-    waiting::Report,
 };
 #[cfg(feature = "kafka")]
 use super::{address::KAFKA, kafka::Kafka};
@@ -33,9 +33,6 @@ pub(super) struct Target {
     #[cfg(feature = "kafka")]
     pub element: String,
 }
-
-/// Says how the connection is. Called by a thread of the connection's, with no lock held.
-pub(super) type Reporter = Box<dyn Fn(Report) + Send + Sync>;
 
 type Connect = fn(Target, Reporter) -> Result<Box<dyn Broker>, OpenError>;
 
@@ -107,28 +104,5 @@ fn target(
         ),
         #[cfg(feature = "kafka")]
         element,
-    })
-}
-
-/// Says on the bus how the broker is, from the thread that talks to it.
-fn teller(element: &ReidPublish, location: &str) -> Reporter {
-    let element = element.downgrade();
-    let broker = without_password(location);
-    Box::new(move |report| {
-        let Some(element) = element.upgrade() else {
-            return;
-        };
-        match report {
-            Report::Away(error) => gst::element_warning!(
-                element,
-                gst::ResourceError::OpenWrite,
-                ("{broker} cannot be reached: {error}. Messages wait; the oldest are dropped when too many do (stats: waiting, dropped)")
-            ),
-            Report::Back { dropped } => gst::element_info!(
-                element,
-                gst::ResourceError::Write,
-                ("{broker} is reached again; {dropped} messages were dropped since the start")
-            ),
-        }
     })
 }

@@ -10,6 +10,8 @@ use gst_base::{prelude::*, subclass::prelude::*};
 use super::{
     lines::{Failure, Settings, State, Times, taken_ns, wall_ns},
     output::{Counts, OpenError, Output},
+    report::teller,
+    socket::Socket,
 };
 use crate::{
     elements::{silence::refuse_swallowed_links, trail::Trail},
@@ -50,6 +52,13 @@ impl ObjectImpl for ReidPublish {
                     .mutable_ready()
                     .build()
             };
+            let switch = |name, nick, blurb| {
+                glib::ParamSpecBoolean::builder(name)
+                    .nick(nick)
+                    .blurb(blurb)
+                    .mutable_ready()
+                    .build()
+            };
             vec![
                 glib::ParamSpecEnum::builder_with_default("format", defaults.format)
                     .nick("Format")
@@ -58,20 +67,27 @@ impl ObjectImpl for ReidPublish {
                     .build(),
                 glib::ParamSpecString::builder("location")
                     .nick("Location")
-                    .blurb("File to write, replaced at start. -: standard output. mqtt://[user[:password]@]host[:port]/topic: MQTT broker (QoS 1), mqtts://… over TLS. kafka://…, kafkas://…: Apache Kafka (needs the cargo feature kafka). Reads without the password. Can be changed in NULL and READY")
+                    .blurb("File to write, replaced at start unless append is set. -: standard output. unix:// and a path: Unix socket that a program listens on. mqtt://[user[:password]@]host[:port]/topic: MQTT broker (QoS 1), mqtts://… over TLS. kafka://…, kafkas://…: Apache Kafka (needs the cargo feature kafka). Reads without the password. Can be changed in NULL and READY")
                     .default_value(Some(defaults.location.as_str()))
                     .mutable_ready()
                     .build(),
-                glib::ParamSpecBoolean::builder("add-empty")
-                    .nick("Add empty frames")
-                    .blurb("Also write a line for frames without people (json-lines, deepstream-minimal). Can be changed in NULL and READY")
-                    .default_value(defaults.add_empty)
+                switch("add-empty", "Add empty frames", "Also write a line for frames without people (json-lines, deepstream-minimal). Can be changed in NULL and READY"),
+                switch("add-embeddings", "Add embeddings", "Also write the appearance vectors (json-lines). They are biometric data. Can be changed in NULL and READY"),
+                switch("append", "Append", "Go on at the end of a file that is there, instead of replacing it. Can be changed in NULL and READY"),
+                glib::ParamSpecUInt64::builder("max-size-bytes")
+                    .nick("Maximum size")
+                    .blurb("Begin a new file before this one gets larger, in bytes (0 = never). The earlier one gets .1 behind its name. Can be changed in NULL and READY")
                     .mutable_ready()
                     .build(),
-                glib::ParamSpecBoolean::builder("add-embeddings")
-                    .nick("Add embeddings")
-                    .blurb("Also write the appearance vectors (json-lines). They are biometric data. Can be changed in NULL and READY")
-                    .default_value(defaults.add_embeddings)
+                glib::ParamSpecUInt64::builder("max-size-time")
+                    .nick("Maximum time")
+                    .blurb("Begin a new file after so much time of the stream, in ns (0 = never). Can be changed in NULL and READY")
+                    .mutable_ready()
+                    .build(),
+                glib::ParamSpecUInt::builder("max-files")
+                    .nick("Maximum files")
+                    .blurb("How many earlier files to keep, .1 the newest. Can be changed in NULL and READY")
+                    .default_value(defaults.rotation.files)
                     .mutable_ready()
                     .build(),
                 file(
@@ -116,6 +132,10 @@ impl ObjectImpl for ReidPublish {
             }
             "add-empty" => settings.add_empty = value.get().expect("checked by GObject"),
             "add-embeddings" => settings.add_embeddings = value.get().expect("checked by GObject"),
+            "append" => settings.append = value.get().expect("checked by GObject"),
+            "max-size-bytes" => settings.rotation.size = value.get().expect("checked by GObject"),
+            "max-size-time" => settings.rotation.time_ns = value.get().expect("checked by GObject"),
+            "max-files" => settings.rotation.files = value.get().expect("checked by GObject"),
             "ca-file" => settings.ca_file = file(),
             "certificate-file" => settings.certificate_file = file(),
             "key-file" => settings.key_file = file(),
@@ -138,6 +158,10 @@ impl ObjectImpl for ReidPublish {
             "location" => without_password(&settings.location).to_value(),
             "add-empty" => settings.add_empty.to_value(),
             "add-embeddings" => settings.add_embeddings.to_value(),
+            "append" => settings.append.to_value(),
+            "max-size-bytes" => settings.rotation.size.to_value(),
+            "max-size-time" => settings.rotation.time_ns.to_value(),
+            "max-files" => settings.rotation.files.to_value(),
             "ca-file" => settings.ca_file.to_value(),
             "certificate-file" => settings.certificate_file.to_value(),
             "key-file" => settings.key_file.to_value(),
@@ -288,11 +312,16 @@ impl BaseTransformImpl for ReidPublish {
 
 impl ReidPublish {
     fn open(&self, settings: &Settings) -> Result<Output, OpenError> {
+        let location = settings.location.as_str();
+        if let Some(path) = location.strip_prefix("unix://") {
+            let socket = Socket::open(path.into(), teller(&self.obj(), location))?;
+            return Ok(Output::to_broker(Box::new(socket), location.to_owned()));
+        }
         #[cfg(any(feature = "mqtt", feature = "kafka"))]
         if let Some(output) = super::connect::open(&self.obj(), settings) {
             return output;
         }
-        Output::open(&settings.location)
+        Output::open(location, settings.append, settings.rotation)
     }
 
     fn settings(&self) -> MutexGuard<'_, Settings> {

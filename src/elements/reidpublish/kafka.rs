@@ -19,9 +19,10 @@ use rdkafka::{
 };
 
 use super::{
-    connect::{Reporter, Target},
+    connect::Target,
     output::{Broker, Counts, OpenError},
-    waiting::{Kind, LARGEST, Report, Waiting},
+    report::{Report, Reporter},
+    waiting::{Kind, LARGEST, Waiting},
 };
 use crate::sync::lock;
 

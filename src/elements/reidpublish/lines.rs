@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use gst::prelude::*;
 
-use super::{PublishFormat, output::Output};
+use super::{PublishFormat, file::Rotation, output::Output};
 use crate::{
     core::{
         person::Person,
@@ -26,6 +26,9 @@ pub(super) struct Settings {
     pub location: String,
     pub add_empty: bool,
     pub add_embeddings: bool,
+    /// Of a file: whether it is gone on with, and when a new one begins.
+    pub append: bool,
+    pub rotation: Rotation,
     /// PEM files of an encrypted connection: authorities, our certificate, its key.
     pub ca_file: Option<String>,
     pub certificate_file: Option<String>,
@@ -39,6 +42,12 @@ impl Default for Settings {
             location: "-".to_owned(),
             add_empty: false,
             add_embeddings: false,
+            append: false,
+            rotation: Rotation {
+                size: 0,
+                time_ns: 0,
+                files: 10,
+            },
             ca_file: None,
             certificate_file: None,
             key_file: None,

@@ -16,7 +16,7 @@
 //! add-reference-timestamp-meta=true`, else, for live sources, from the clock; it is left out for files. `evidence.time` is on the
 //! clock of `timestamp`, negative for sightings before the stream began.
 //!
-//! The file is replaced at start and complete at EOS and in NULL. In between it is at most a second behind; standard output is not
+//! The file is replaced at start (`append=true`: gone on with) and complete at EOS and in NULL. In between it is at most a second behind; standard output is not
 //! buffered. When writing fails (disk full) the element posts an error and the stream ends.
 
 use gst::prelude::*;
@@ -25,6 +25,7 @@ use gst::prelude::*;
 mod address;
 #[cfg(any(feature = "mqtt", feature = "kafka"))]
 mod connect;
+mod file;
 mod imp;
 #[cfg(feature = "kafka")]
 mod kafka;
@@ -32,9 +33,10 @@ mod lines;
 #[cfg(feature = "mqtt")]
 mod mqtt;
 mod output;
+mod report;
+mod socket;
 #[cfg(any(feature = "mqtt", feature = "kafka"))]
 mod tls;
-#[cfg(any(feature = "mqtt", feature = "kafka"))]
 mod waiting;
 
 glib::wrapper! {

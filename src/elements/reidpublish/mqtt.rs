@@ -20,9 +20,10 @@ use rumqttc::{
 use tokio::{sync::Notify, time};
 
 use super::{
-    connect::{Reporter, Target},
+    connect::Target,
     output::{Broker, Counts, OpenError},
-    waiting::{Kind, LARGEST, Report, Waiting},
+    report::{Report, Reporter},
+    waiting::{Kind, LARGEST, Waiting},
 };
 use crate::sync::lock;
 

@@ -1,10 +1,11 @@
-//! The output: a file, standard output or a broker.
+//! The output: a file, standard output, or a connection.
 
 use std::{
-    fs::File,
-    io::{self, BufWriter, Write},
+    io::{self, Write},
+    path::Path,
 };
 
+use super::file::{LineFile, Rotation};
 #[cfg(any(feature = "mqtt", feature = "kafka"))]
 use super::tls::TlsError;
 
@@ -22,16 +23,20 @@ pub(super) trait Broker: Send {
 
 /// An open output. Knows its name for messages.
 pub(super) struct Output {
-    writer: Box<dyn Write + Send>,
-    broker: Option<Box<dyn Broker>>,
+    sink: Sink,
     pub name: String,
-    /// Flush after every line: somebody reads along.
-    eager: bool,
     /// Time of the last flush, ns.
     flushed_ns: u64,
     /// Writes, and those that failed.
     written: u64,
     pub lost: u64,
+}
+
+enum Sink {
+    /// Flushed after every line: somebody reads along.
+    Standard(io::Stdout),
+    File(LineFile),
+    Broker(Box<dyn Broker>),
 }
 
 /// Counts since the start.
@@ -87,13 +92,14 @@ pub(super) enum OpenError {
     #[cfg(any(feature = "mqtt", feature = "kafka"))]
     #[error(transparent)]
     Tls(#[from] TlsError),
-    #[cfg(any(feature = "mqtt", feature = "kafka"))]
-    #[error("no thread for the broker could be started: {0}")]
+    #[error("no thread for the connection could be started: {0}")]
     Thread(#[from] io::Error),
     #[cfg(feature = "kafka")]
     #[error("the client for Kafka cannot be set up: {0}")]
     Kafka(#[from] rdkafka::error::KafkaError),
-    #[error("location={0} is not a file: use the path of a file or - (standard output)")]
+    #[error(
+        "location={0} is not a file: use the path of a file, - (standard output) or unix:// and the path of a socket"
+    )]
     Scheme(String),
     #[error(
         "location={name} cannot be written: {source}. Check that the folder exists and may be written to"
@@ -121,73 +127,71 @@ impl OpenError {
 const FLUSH_NS: u64 = 1_000_000_000;
 
 impl Output {
-    /// Opens a file, emptied, or standard output for `-`.
-    pub fn open(location: &str) -> Result<Self, OpenError> {
-        let eager = location == "-";
+    /// Opens a file, emptied unless `append`, or standard output for `-`.
+    pub fn open(location: &str, append: bool, rotation: Rotation) -> Result<Self, OpenError> {
+        if location == "-" {
+            let sink = Sink::Standard(io::stdout());
+            return Ok(Self::new(sink, "standard output".to_owned()));
+        }
         let path = location.strip_prefix("file://").unwrap_or(location);
         if let Some((scheme, _)) = path.split_once("://") {
             return Err(OpenError::of_scheme(scheme, location));
         }
-        let writer: Box<dyn Write + Send> = if eager {
-            Box::new(io::stdout())
-        } else {
-            let file = File::create(path).map_err(|source| OpenError::Open {
-                name: location.to_owned(),
-                source,
-            })?;
-            Box::new(BufWriter::new(file))
-        };
-        let name = if eager {
-            "standard output".to_owned()
-        } else {
-            path.to_owned()
-        };
-        Ok(Self::new(writer, name, eager))
+        let file = LineFile::open(Path::new(path), append, rotation);
+        let file = file.map_err(|source| OpenError::Open {
+            name: location.to_owned(),
+            source,
+        })?;
+        Ok(Self::new(Sink::File(file), path.to_owned()))
     }
 
-    fn new(writer: Box<dyn Write + Send>, name: String, eager: bool) -> Self {
+    fn new(sink: Sink, name: String) -> Self {
         Self {
-            writer,
-            broker: None,
+            sink,
             name,
-            eager,
             flushed_ns: 0,
             written: 0,
             lost: 0,
         }
     }
 
-    /// Messages to a broker that is called `name`.
-    #[cfg(any(feature = "mqtt", feature = "kafka"))]
+    /// Messages over a connection that is called `name`.
     pub fn to_broker(broker: Box<dyn Broker>, name: String) -> Self {
-        let mut output = Self::new(Box::new(io::sink()), name, false);
-        output.broker = Some(broker);
-        output
+        Self::new(Sink::Broker(broker), name)
     }
 
     /// Whether single events are wanted besides changes that earlier lines need.
     pub fn takes_events(&self) -> bool {
-        self.broker.is_some()
+        matches!(self.sink, Sink::Broker(_))
     }
 
     /// Writes the lines of a frame at `time_ns` of the stream. A message has no end of line.
     pub fn write(&mut self, text: String, time_ns: u64) -> io::Result<()> {
-        if let Some(broker) = &self.broker {
-            broker.push_frame(text.trim_end().to_owned());
-            return Ok(());
+        let is_due = time_ns.abs_diff(self.flushed_ns) >= FLUSH_NS;
+        match &mut self.sink {
+            Sink::Broker(broker) => {
+                broker.push_frame(text.trim_end().to_owned());
+                return Ok(());
+            }
+            Sink::Standard(stdout) => {
+                stdout.write_all(text.as_bytes())?;
+                stdout.flush()?;
+            }
+            Sink::File(file) => {
+                file.write(&text, time_ns)?;
+                if is_due {
+                    self.flushed_ns = time_ns;
+                    file.flush()?;
+                }
+            }
         }
-        self.writer.write_all(text.as_bytes())?;
         self.written += 1;
-        if self.eager || time_ns.abs_diff(self.flushed_ns) >= FLUSH_NS {
-            self.flushed_ns = time_ns;
-            self.writer.flush()?;
-        }
         Ok(())
     }
 
     /// Writes the line of an event at `time_ns` of the stream.
     pub fn write_event(&mut self, text: String, time_ns: u64) -> io::Result<()> {
-        if let Some(broker) = &self.broker {
+        if let Sink::Broker(broker) = &self.sink {
             broker.push_event(text.trim_end().to_owned());
             return Ok(());
         }
@@ -196,7 +200,7 @@ impl Output {
 
     /// Counts since the start.
     pub fn stats(&self) -> gst::Structure {
-        if let Some(broker) = &self.broker {
+        if let Sink::Broker(broker) = &self.sink {
             return broker.counts().to_structure();
         }
         Counts {
@@ -210,6 +214,10 @@ impl Output {
 
     /// Hands everything to the system.
     pub fn flush(&mut self) -> io::Result<()> {
-        self.writer.flush()
+        match &mut self.sink {
+            Sink::Broker(_) => Ok(()),
+            Sink::Standard(stdout) => stdout.flush(),
+            Sink::File(file) => file.flush(),
+        }
     }
 }

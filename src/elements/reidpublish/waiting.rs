@@ -1,4 +1,4 @@
-//! Messages that wait for a broker: a limited number, frames and events apart; the oldest are dropped and counted.
+//! Messages that wait for a broker or another program: a limited number, frames and events apart; the oldest are dropped and counted.
 
 use std::collections::VecDeque;
 
@@ -18,15 +18,6 @@ const LARGEST_TEXT: usize = LARGEST - (128 << 10);
 pub(super) enum Kind {
     Frame,
     Event,
-}
-
-/// What is said of the connection.
-#[derive(Debug)]
-pub(super) enum Report {
-    /// The broker cannot be reached any more, or yet; said once until it is back.
-    Away(String),
-    /// It can, and that many messages were dropped so far.
-    Back { dropped: u64 },
 }
 
 /// What waits, and how the connection is.
