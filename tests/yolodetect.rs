@@ -137,6 +137,27 @@ fn only_the_classes_asked_for_are_found() {
             .collect();
         check_people(classes, stream.people(picture.rgb()).unwrap(), &expected);
     }
+    // While it runs; what the model does not know changes nothing and is said once.
+    let mut stream = Stream::new(&[("model", &model)]);
+    stream.caps("RGB", width, height);
+    for (classes, ids, warnings) in [
+        ("person", vec![0], 0),
+        ("a \"cat\", it's a dog", vec![1, 2], 0),
+        ("unicorn", vec![1, 2], 1),
+        ("unicorn", vec![1, 2], 0),
+        ("person", vec![0], 0),
+    ] {
+        stream.element.set_property("object-class", classes);
+        let rows = expected.iter().filter(|row| ids.contains(&(row[5] as i32)));
+        let rows: Vec<[f32; 6]> = rows.copied().collect();
+        check_people(classes, stream.people(picture.rgb()).unwrap(), &rows);
+        let said = stream.messages(gst::MessageType::Warning);
+        assert_eq!(said.len(), warnings, "{said:?}");
+        assert!(
+            said.iter().all(|text| text.contains("no class 'unicorn'")),
+            "{said:?}"
+        );
+    }
     let mut few = Stream::new(&[("model", &model), ("max-detections", "2")]);
     few.caps("RGB", width, height);
     assert_eq!(few.people(picture.rgb()).unwrap().len(), 2);

@@ -324,6 +324,7 @@ impl YoloDetect {
                 buffer,
                 info,
                 params: settings.params(),
+                object_class: settings.object_class,
                 came,
             }),
             None => flight.pass(Done::Passed(buffer)),
@@ -415,7 +416,15 @@ impl YoloDetect {
             outcome,
             boxes,
             threshold,
+            refused,
         } = found;
+        if let Some(reason) = refused {
+            gst::element_imp_warning!(
+                self,
+                gst::LibraryError::Settings,
+                ("{reason}. Until then the classes before are looked for")
+            );
+        }
         self.stats().add(outcome, *boxes);
         gst::trace!(CAT, imp = self, "{boxes} found, {outcome:?}");
         self.warn(|sanity| sanity.note(&outcome.decoded, *boxes, *threshold));

@@ -160,9 +160,9 @@ fn detection_properties(defaults: &Settings) -> Vec<glib::ParamSpec> {
     vec![
         glib::ParamSpecString::builder("object-class")
             .nick("Object class")
-            .blurb("Class names to detect, separated by commas. Not set: person, or the model's own name for people (pedestrian, human, …). Empty: all classes. Can be changed in NULL and READY")
+            .blurb("Class names to detect, separated by commas. Not set: person, or the model's own name for people (pedestrian, human, …). Empty: all classes. Can be changed in PLAYING")
             .default_value(Some(PERSON))
-            .mutable_ready()
+            .mutable_playing()
             .build(),
         glib::ParamSpecFloat::builder("threshold")
             .nick("Threshold")

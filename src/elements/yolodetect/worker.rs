@@ -22,6 +22,8 @@ pub struct Config {
 /// The detector and what turns its boxes into people.
 pub struct Worker {
     pub detector: Detector,
+    /// The classes that it was last told to look for.
+    object_class: Option<String>,
     labels: Vec<Arc<str>>,
     origin: Origin,
 }
@@ -31,10 +33,7 @@ impl Worker {
     pub fn open(config: Config) -> Result<Self, InferenceError> {
         let path: PathBuf = config.request.model.path.clone();
         let mut detector = Detector::open(config.request)?;
-        match &config.object_class {
-            Some(classes) => detector.look_for(classes)?,
-            None => detector.look_for_people()?,
-        }
+        look_for(&mut detector, config.object_class.as_deref())?;
         let labels = &detector.spec().labels;
         let name = path.file_stem().map(|stem| stem.to_string_lossy().into());
         Ok(Self {
@@ -44,7 +43,19 @@ impl Worker {
                 ..Origin::default()
             },
             detector,
+            object_class: config.object_class,
         })
+    }
+
+    /// Looks for other classes from now on, if it is told so. When the model has no such class all stays as it was, and it is said
+    /// once.
+    fn turn_to(&mut self, object_class: Option<String>) -> Option<String> {
+        if object_class == self.object_class {
+            return None;
+        }
+        let turned = look_for(&mut self.detector, object_class.as_deref());
+        self.object_class = object_class;
+        turned.err().map(|error| error.to_string())
     }
 
     /// Looks at a frame and attaches what it finds.
@@ -63,6 +74,7 @@ impl Worker {
             outcome,
             boxes: people.len(),
             threshold: params.threshold,
+            refused: None,
         };
         media::write_people(buffer, FrameSize::from(info), people, &self.origin);
         Ok(found)
@@ -78,11 +90,20 @@ impl Worker {
     }
 }
 
+fn look_for(detector: &mut Detector, object_class: Option<&str>) -> Result<(), InferenceError> {
+    match object_class {
+        Some(classes) => detector.look_for(classes),
+        None => detector.look_for_people(),
+    }
+}
+
 /// A frame that inference runs on.
 pub struct Frame {
     pub buffer: gst::Buffer,
     pub info: Arc<gst_video::VideoInfo>,
     pub params: DetectParams,
+    /// The classes to look for; `None` when nobody said.
+    pub object_class: Option<String>,
     /// When it came.
     pub came: Instant,
 }
@@ -92,6 +113,8 @@ pub struct Found {
     pub outcome: DetectOutcome,
     pub boxes: usize,
     pub threshold: f32,
+    /// Why the classes that were asked for meanwhile are not looked for.
+    pub refused: Option<String>,
 }
 
 /// A frame that is done, or what comes between frames.
@@ -111,8 +134,12 @@ impl Crew for Worker {
     type Done = Done;
 
     fn work(&mut self, mut frame: Frame) -> Done {
+        let refused = self.turn_to(frame.object_class);
         match self.look(frame.buffer.make_mut(), &frame.info, &frame.params) {
-            Ok(found) => Done::Looked(frame.buffer, found, frame.came.elapsed()),
+            Ok(found) => {
+                let found = Found { refused, ..found };
+                Done::Looked(frame.buffer, found, frame.came.elapsed())
+            }
             Err(fault) => Done::Failed(fault),
         }
     }
@@ -120,12 +147,14 @@ impl Crew for Worker {
     fn another(&self) -> Make<Self> {
         let detector = self.detector.for_another();
         let (labels, origin) = (self.labels.clone(), self.origin.clone());
+        let object_class = self.object_class.clone();
         Box::new(move || {
             let detector = detector.open().inspect_err(|error| {
                 gst::warning!(super::imp::CAT, "no further session: {error}");
             });
             Some(Self {
                 detector: detector.ok()?,
+                object_class,
                 labels,
                 origin,
             })
