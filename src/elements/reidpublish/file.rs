@@ -73,11 +73,10 @@ impl LineFile {
     /// Begins a new file. The oldest goes.
     fn rotate(&mut self) -> io::Result<()> {
         self.file.flush()?;
-        for number in (1..self.rotation.files).rev() {
-            let earlier = self.earlier(number);
-            if earlier.exists() {
-                fs::rename(earlier, self.earlier(number + 1))?;
-            }
+        let is_there = |number: &u32| self.earlier(*number).exists();
+        let moved = (1..self.rotation.files).take_while(is_there).count() as u32;
+        for number in (1..=moved).rev() {
+            fs::rename(self.earlier(number), self.earlier(number + 1))?;
         }
         if self.rotation.files > 0 {
             fs::rename(&self.path, self.earlier(1))?;
@@ -160,6 +159,11 @@ mod tests {
                 ("seen.2", "c\n")
             ])
         );
+        let any = Rotation {
+            files: u32::MAX,
+            ..by_size
+        };
+        assert_eq!(write(true, any, &lines).len(), 5);
         let none = Rotation {
             files: 0,
             ..by_size
