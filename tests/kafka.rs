@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use broker::wait_for;
+use broker::{stat, wait_for};
 use gst::prelude::*;
 use rdkafka::{
     ClientConfig, Message,
@@ -59,13 +59,6 @@ fn read(servers: &str, topic: &str, count: usize) -> Vec<(String, serde_json::Va
     messages
 }
 
-fn count(publisher: &gst::Element, name: &str) -> u64 {
-    publisher
-        .property::<gst::Structure>("stats")
-        .get(name)
-        .unwrap()
-}
-
 #[test]
 fn frames_and_events_arrive_in_order() {
     let cluster = cluster();
@@ -106,15 +99,14 @@ fn frames_do_not_wait_while_the_broker_is_away_and_arrive_once() {
         theirs.lock().unwrap().push(Instant::now())
     });
     pipeline.set_state(gst::State::Playing).unwrap();
-    wait_for("messages", || count(&publisher, "written") > 25);
+    wait_for("messages", || stat::<u64>(&publisher, "written") > 25);
     for _ in 0..2 {
         cluster.broker_down(1).unwrap();
         // More than the client takes ahead.
-        wait_for("frames", || count(&publisher, "waiting") > 25);
-        let connected: gst::Structure = publisher.property("stats");
-        assert!(!connected.get::<bool>("connected").unwrap());
+        wait_for("frames", || stat::<u64>(&publisher, "waiting") > 25);
+        assert!(!stat::<bool>(&publisher, "connected"));
         cluster.broker_up(1).unwrap();
-        wait_for("what waits", || count(&publisher, "waiting") == 0);
+        wait_for("what waits", || stat::<u64>(&publisher, "waiting") == 0);
     }
     let bus = pipeline.bus().unwrap();
     let kinds = [gst::MessageType::Warning, gst::MessageType::Info];

@@ -14,21 +14,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use broker::{Broker, PASSWORD, USER, wait_for};
+use broker::{Broker, PASSWORD, USER, stat, wait_for};
 use gst::prelude::*;
 
 fn json(text: &str) -> serde_json::Value {
     serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
-}
-
-fn count(publisher: &gst::Element, name: &str) -> u64 {
-    let stats: gst::Structure = publisher.property("stats");
-    stats.get(name).unwrap()
-}
-
-fn is_connected(publisher: &gst::Element) -> bool {
-    let stats: gst::Structure = publisher.property("stats");
-    stats.get("connected").unwrap()
 }
 
 #[test]
@@ -133,12 +123,12 @@ fn frames_do_not_wait_while_the_broker_is_away_and_nothing_is_lost_that_fits() {
     };
     pipeline.set_state(gst::State::Playing).unwrap();
     passed(25);
-    assert!(!is_connected(&publisher) && count(&publisher, "waiting") > 0);
+    assert!(!stat::<bool>(&publisher, "connected") && stat::<u64>(&publisher, "waiting") > 0);
     for round in 0..2 {
         broker.start();
         let reader = broker.reader(&format!("round {round}"));
-        wait_for("the connection", || is_connected(&publisher));
-        wait_for("what waits", || count(&publisher, "waiting") == 0);
+        wait_for("the connection", || stat::<bool>(&publisher, "connected"));
+        wait_for("what waits", || stat::<u64>(&publisher, "waiting") == 0);
         passed(10);
         wait_for("frames at the reader", || reader.of("reid/door").len() > 10);
         let times: Vec<u64> = reader
@@ -160,7 +150,7 @@ fn frames_do_not_wait_while_the_broker_is_away_and_nothing_is_lost_that_fits() {
         assert!(once.is_sorted(), "{times:?}");
         drop(reader);
         broker.stop();
-        wait_for("the break", || !is_connected(&publisher));
+        wait_for("the break", || !stat::<bool>(&publisher, "connected"));
         passed(10);
     }
     pipeline.set_state(gst::State::Null).unwrap();

@@ -24,6 +24,15 @@ pub fn wait_for(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
+/// A field of the `stats` of `reidpublish`.
+pub fn stat<T>(publisher: &gst::Element, name: &str) -> T
+where
+    T: for<'a> gst::glib::value::FromValue<'a> + 'static,
+{
+    let stats: gst::Structure = gst::prelude::ObjectExt::property(publisher, "stats");
+    stats.get(name).unwrap()
+}
+
 /// mosquitto in a folder of its own. Killed when dropped.
 pub struct Broker {
     folder: tempfile::TempDir,

@@ -8,14 +8,15 @@ use super::{
     ReidPublish,
     address::{Address, Protocol},
     lines::Settings,
-    output::{Broker, OpenError, Output},
+    link::Connection,
+    output::{OpenError, Output},
     report::{Reporter, teller},
     tls::TlsFiles,
 };
 #[cfg(feature = "kafka")]
-use super::{address::KAFKA, kafka::Kafka};
+use super::{address::KAFKA, kafka};
 #[cfg(feature = "mqtt")]
-use super::{address::MQTT, mqtt::Mqtt};
+use super::{address::MQTT, mqtt};
 use crate::store::without_password;
 
 /// Where to publish, and as who.
@@ -34,17 +35,17 @@ pub(super) struct Target {
     pub element: String,
 }
 
-type Connect = fn(Target, Reporter) -> Result<Box<dyn Broker>, OpenError>;
+type Connect = fn(Target, Reporter) -> Result<Box<dyn Connection>, OpenError>;
 
 /// What this build speaks.
 const BROKERS: &[(Protocol, Connect)] = &[
     #[cfg(feature = "mqtt")]
     (MQTT, |target, report| {
-        Ok(Box::new(Mqtt::open(target, report)?))
+        Ok(Box::new(mqtt::open(target, report)?))
     }),
     #[cfg(feature = "kafka")]
     (KAFKA, |target, report| {
-        Ok(Box::new(Kafka::open(target, report)?))
+        Ok(Box::new(kafka::open(target, report)?))
     }),
 ];
 
@@ -57,13 +58,15 @@ pub(super) fn open(
     let (protocol, connect) = BROKERS.iter().find(is_meant)?;
     let broker = target(element, settings, protocol)
         .and_then(|target| connect(target, teller(element, &settings.location)));
-    Some(broker.map(|broker| Output::to_broker(broker, without_password(&settings.location))))
+    Some(broker.map(|broker| Output::over(broker, without_password(&settings.location))))
 }
 
-/// Checks a location of MQTT, and the password that the environment gives.
-#[cfg(feature = "mqtt")]
-pub(super) fn check_mqtt(location: &str) -> Result<(), OpenError> {
-    Address::read(&MQTT, location, environment).map(drop)
+/// Checks a location of `scheme`, and the password that the environment gives; `None` where this build does not speak it.
+pub(super) fn check(scheme: &str, location: &str) -> Option<Result<(), OpenError>> {
+    let (protocol, _) = BROKERS
+        .iter()
+        .find(|(protocol, _)| protocol.scheme == scheme)?;
+    Some(Address::read(protocol, location, environment).map(drop))
 }
 
 fn environment(name: &str) -> Option<String> {

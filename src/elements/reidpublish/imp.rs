@@ -11,7 +11,7 @@ use super::{
     lines::{Failure, Settings, State, Times, taken_ns, wall_ns},
     output::{Counts, OpenError, Output},
     report::teller,
-    socket::Socket,
+    socket,
 };
 use crate::{
     elements::{silence::refuse_swallowed_links, trail::Trail},
@@ -314,8 +314,8 @@ impl ReidPublish {
     fn open(&self, settings: &Settings) -> Result<Output, OpenError> {
         let location = settings.location.as_str();
         if let Some(path) = location.strip_prefix("unix://") {
-            let socket = Socket::open(path.into(), teller(&self.obj(), location))?;
-            return Ok(Output::to_broker(Box::new(socket), location.to_owned()));
+            let socket = socket::open(path.into(), teller(&self.obj(), location))?;
+            return Ok(Output::over(Box::new(socket), location.to_owned()));
         }
         #[cfg(any(feature = "mqtt", feature = "kafka"))]
         if let Some(output) = super::connect::open(&self.obj(), settings) {

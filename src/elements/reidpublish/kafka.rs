@@ -3,13 +3,10 @@
 //! Frames go to `topic`, what happens to identities to `topic.events`. The key of every message is the element's name, so that
 //! Kafka keeps them in order. The client writes each message once (idempotence), also after an outage. While the brokers are away a limited
 //! number of messages waits, frames and events apart; the oldest are dropped and counted.
-//!
-//! Locks: the queue's, for moments, never while the network is waited for.
 
 use std::{
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
-    thread,
-    time::{Duration, Instant},
+    sync::{Arc, Condvar, Mutex},
+    time::Duration,
 };
 
 use rdkafka::{
@@ -20,9 +17,10 @@ use rdkafka::{
 
 use super::{
     connect::Target,
-    output::{Broker, Counts, OpenError},
-    report::{Report, Reporter},
-    waiting::{Kind, LARGEST, Waiting},
+    link::{CLOSING, Link, Shared},
+    output::OpenError,
+    report::Reporter,
+    waiting::{Kind, LARGEST, Order},
 };
 use crate::sync::lock;
 
@@ -30,8 +28,6 @@ use crate::sync::lock;
 const AHEAD: usize = 100;
 /// How often the client is asked what has been acknowledged.
 const TICK: Duration = Duration::from_millis(50);
-/// Longest time that stopping waits for what is on its way.
-const CLOSING: Duration = Duration::from_secs(2);
 
 /// How librdkafka is set up.
 fn config(target: &Target) -> ClientConfig {
@@ -80,79 +76,27 @@ fn config(target: &Target) -> ClientConfig {
     config
 }
 
-#[derive(Default)]
-struct Queue {
-    waiting: Waiting,
-    is_away: bool,
-    /// What the last connection failed of.
-    reason: String,
-}
-
-#[derive(Default)]
-struct Shared {
-    queue: Mutex<Queue>,
-    /// Something is waiting, or it is closing time.
-    wake: Condvar,
-}
-
-impl Shared {
-    fn queue(&self) -> MutexGuard<'_, Queue> {
-        lock(&self.queue)
-    }
-
-    fn push(&self, kind: Kind, text: String) {
-        self.queue().waiting.push(kind, text);
-        self.wake.notify_one();
-    }
-
-    /// The next message, if there is one within a moment, and whether it is closing time.
-    fn next(&self) -> (Option<(Kind, String)>, bool) {
-        let mut queue = self.queue();
-        let mut next = queue.waiting.pop();
-        if next.is_none() && !queue.waiting.is_closing {
-            let waited = self.wake.wait_timeout(queue, TICK);
-            queue = waited.unwrap_or_else(PoisonError::into_inner).0;
-            next = queue.waiting.pop();
-        }
-        (next, queue.waiting.is_closing)
-    }
-}
-
 /// What the client tells.
 struct Listener {
-    shared: Arc<Shared>,
-    report: Reporter,
-}
-
-impl Listener {
-    /// Says that messages do not arrive, once until they do again.
-    fn away(&self, reason: String) {
-        let is_news = {
-            let mut queue = self.shared.queue();
-            queue.waiting.is_connected = false;
-            !queue.waiting.is_closing && !std::mem::replace(&mut queue.is_away, true)
-        };
-        if is_news {
-            (self.report)(Report::Away(reason));
-        }
-    }
+    shared: Arc<Shared<Condvar>>,
+    /// What the last connection failed of.
+    reason: Mutex<String>,
 }
 
 impl ClientContext for Listener {
     fn error(&self, error: KafkaError, reason: &str) {
         match error.rdkafka_error_code() {
             Some(RDKafkaErrorCode::AllBrokersDown) => {
-                let known = self.shared.queue().reason.clone();
-                self.away(if known.is_empty() {
-                    reason.to_owned()
-                } else {
-                    known
+                let known = lock(&self.reason).clone();
+                self.shared.away(|| match known.is_empty() {
+                    true => reason.to_owned(),
+                    false => known,
                 });
             }
             Some(RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SSL) => {
-                self.away(reason.to_owned())
+                self.shared.away(|| reason.to_owned())
             }
-            _ => reason.clone_into(&mut self.shared.queue().reason),
+            _ => reason.clone_into(&mut lock(&self.reason)),
         }
     }
 }
@@ -162,77 +106,36 @@ impl ProducerContext for Listener {
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
         if let Err((error, _)) = result {
-            self.shared.queue().waiting.dropped += 1;
-            return self.away(error.to_string());
+            self.shared.refused();
+            return self.shared.away(|| error.to_string());
         }
-        let (was_away, dropped) = {
-            let mut queue = self.shared.queue();
-            queue.waiting.acknowledged += 1;
-            queue.waiting.is_connected = true;
-            (std::mem::take(&mut queue.is_away), queue.waiting.dropped)
-        };
-        if was_away {
-            (self.report)(Report::Back { dropped });
-        }
+        self.shared.arrived();
+        self.shared.connected();
     }
 }
 
-/// A connection to a cluster that keeps itself up. Closes when dropped, which takes two seconds at most.
-pub(super) struct Kafka {
-    shared: Arc<Shared>,
-    thread: Option<thread::JoinHandle<()>>,
-}
-
-impl Kafka {
-    /// Begins to connect.
-    pub fn open(target: Target, report: Reporter) -> Result<Self, OpenError> {
-        let shared = Arc::new(Shared::default());
-        let listener = Listener {
-            shared: shared.clone(),
-            report,
-        };
-        let session = Session {
-            producer: config(&target).create_with_context(listener)?,
-            shared: shared.clone(),
-            events: format!("{}.events", target.address.topic),
-            topic: target.address.topic,
-            key: target.element,
-        };
-        let thread = thread::Builder::new().name("reid-kafka".into());
-        let thread = Some(thread.spawn(move || session.run())?);
-        Ok(Self { shared, thread })
-    }
-}
-
-impl Broker for Kafka {
-    fn push_frame(&self, text: String) {
-        self.shared.push(Kind::Frame, text);
-    }
-
-    fn push_event(&self, text: String) {
-        self.shared.push(Kind::Event, text);
-    }
-
-    fn counts(&self) -> Counts {
-        self.shared.queue().waiting.counts()
-    }
-}
-
-impl Drop for Kafka {
-    fn drop(&mut self) {
-        self.shared.queue().waiting.is_closing = true;
-        self.shared.wake.notify_one();
-        if let Some(thread) = self.thread.take() {
-            // It ends by itself; a panic in there has been printed.
-            let _ = thread.join();
-        }
-    }
+/// Begins to connect to a cluster.
+pub(super) fn open(target: Target, report: Reporter) -> Result<Link<Condvar>, OpenError> {
+    let shared = Shared::new(Condvar::new(), Order::EventsFirst, report);
+    let listener = Listener {
+        shared: shared.clone(),
+        reason: Mutex::default(),
+    };
+    let session = Session {
+        producer: config(&target).create_with_context(listener)?,
+        shared: shared.clone(),
+        events: format!("{}.events", target.address.topic),
+        topic: target.address.topic,
+        key: target.element,
+    };
+    let link = Link::start("reid-kafka", shared, move || session.run())?;
+    Ok(link)
 }
 
 /// What the thread works with.
 struct Session {
     producer: BaseProducer<Listener>,
-    shared: Arc<Shared>,
+    shared: Arc<Shared<Condvar>>,
     topic: String,
     events: String,
     key: String,
@@ -240,27 +143,22 @@ struct Session {
 
 impl Session {
     fn run(self) {
-        let mut late = None;
         loop {
-            let (next, is_closing) = self.shared.next();
-            if is_closing {
-                late.get_or_insert_with(|| Instant::now() + CLOSING);
-            }
-            let has_sent = next.is_some_and(|(kind, text)| self.send(kind, &text, &mut late));
+            let is_closing = self.shared.is_closing();
+            let next = self.shared.next(TICK);
+            let has_sent = next.is_some_and(|(kind, text)| self.send(kind, &text));
             if is_closing && !has_sent {
                 break;
             }
             self.producer.poll(Duration::ZERO);
         }
-        let left = late.map_or(CLOSING, |late| {
-            late.saturating_duration_since(Instant::now())
-        });
         // What has not been acknowledged by then is lost, as it would be with the program's end.
+        let left = self.shared.time_left().unwrap_or(CLOSING);
         let _ = self.producer.flush(left);
     }
 
-    /// Hands a message to the client, once it takes one. False when it does not before `late`.
-    fn send(&self, kind: Kind, text: &str, late: &mut Option<Instant>) -> bool {
+    /// Hands a message to the client, once it takes one. False when it does not before closing has taken long enough.
+    fn send(&self, kind: Kind, text: &str) -> bool {
         let topic = match kind {
             Kind::Frame => &self.topic,
             Kind::Event => &self.events,
@@ -276,16 +174,13 @@ impl Session {
                 }
                 // Too large.
                 Err(_) => {
-                    self.shared.queue().waiting.dropped += 1;
+                    self.shared.refused();
                     return true;
                 }
             }
             self.producer.poll(TICK);
-            if self.shared.queue().waiting.is_closing {
-                let late = late.get_or_insert_with(|| Instant::now() + CLOSING);
-                if Instant::now() > *late {
-                    return false;
-                }
+            if self.shared.is_late() {
+                return false;
             }
         }
     }

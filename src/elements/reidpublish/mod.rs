@@ -30,6 +30,7 @@ mod imp;
 #[cfg(feature = "kafka")]
 mod kafka;
 mod lines;
+mod link;
 #[cfg(feature = "mqtt")]
 mod mqtt;
 mod output;
@@ -68,16 +69,14 @@ pub enum PublishFormat {
     DeepstreamMinimal,
 }
 
-/// Checks a value of `location` that begins with `mqtt://`, and the password that the environment gives, without connecting. The error
-/// says what is wrong, without the password.
-pub fn check_broker(location: &str) -> Result<(), String> {
-    #[cfg(feature = "mqtt")]
-    return connect::check_mqtt(location).map_err(|error| error.to_string());
-    #[cfg(not(feature = "mqtt"))]
-    Err(format!(
-        "{} needs MQTT, which is not built in; build with --features mqtt",
-        crate::store::without_password(location)
-    ))
+/// Checks a value of `location` that names a broker of `protocol` (`mqtt` or `kafka`, with or without TLS), and the password that the
+/// environment gives, without connecting. The error says what is wrong, without the password.
+pub fn check_broker(protocol: &str, location: &str) -> Result<(), String> {
+    #[cfg(any(feature = "mqtt", feature = "kafka"))]
+    if let Some(checked) = connect::check(protocol, location) {
+        return checked.map_err(|error| error.to_string());
+    }
+    Err(output::OpenError::of_scheme(protocol, location).to_string())
 }
 
 /// Registers `reidpublish`.

@@ -3,13 +3,13 @@
 //! Frames go to `topic`, what happens to identities to `topic/events`, and `topic/status` holds `{"status":"online"}` or, as the last will,
 //! `{"status":"offline"}`, both retained. While the broker is away a limited number of messages waits, frames and events apart; the
 //! oldest are dropped and counted.
-//!
-//! Locks: the queue's, for moments, never while the network is waited for.
 
 use std::{
     pin::pin,
-    sync::{Arc, Mutex, MutexGuard},
-    thread,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -21,19 +21,17 @@ use tokio::{sync::Notify, time};
 
 use super::{
     connect::Target,
-    output::{Broker, Counts, OpenError},
-    report::{Report, Reporter},
-    waiting::{Kind, LARGEST, Waiting},
+    link::{CLOSING, Connection, Link, Shared, Wake},
+    output::OpenError,
+    report::Reporter,
+    waiting::{Kind, LARGEST, Order},
 };
-use crate::sync::lock;
 
 /// Messages that are handed to the client ahead.
 const AHEAD: usize = 16;
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// First and longest wait before another attempt to connect.
 const WAITS: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(8));
-/// Longest time that stopping waits for what is on its way.
-const CLOSING: Duration = Duration::from_secs(2);
 
 const ONLINE: &str = r#"{"status":"online"}"#;
 const OFFLINE: &str = r#"{"status":"offline"}"#;
@@ -45,108 +43,43 @@ enum Subject {
     Status,
 }
 
+/// What the tasks of the thread wait for.
 #[derive(Default)]
-struct Queue {
-    waiting: Waiting,
-    /// The broker is to be told that somebody publishes.
-    is_unannounced: bool,
-}
-
-#[derive(Default)]
-struct Shared {
-    queue: Mutex<Queue>,
+struct Bells {
     /// Something is waiting, or it is closing time.
-    wake: Notify,
+    waiting: Notify,
     closing: Notify,
     /// The broker has acknowledged another message.
     settled: Notify,
+    /// The broker is to be told that somebody publishes.
+    is_unannounced: AtomicBool,
 }
 
-impl Shared {
-    fn queue(&self) -> MutexGuard<'_, Queue> {
-        lock(&self.queue)
+impl Wake for Bells {
+    fn wake(&self) {
+        self.waiting.notify_one();
     }
 
-    fn push(&self, kind: Kind, text: String) {
-        self.queue().waiting.push(kind, text);
-        self.wake.notify_one();
-    }
-
-    /// The next message; `None` at closing time when nothing waits.
-    async fn next(&self) -> Option<(Subject, String)> {
-        loop {
-            let wake = self.wake.notified();
-            {
-                let mut queue = self.queue();
-                if std::mem::take(&mut queue.is_unannounced) {
-                    return Some((Subject::Status, ONLINE.to_owned()));
-                }
-                if let Some((kind, text)) = queue.waiting.pop() {
-                    return Some((Subject::Of(kind), text));
-                }
-                if queue.waiting.is_closing {
-                    return None;
-                }
-            }
-            wake.await;
-        }
+    fn close(&self) {
+        self.waiting.notify_one();
+        self.closing.notify_one();
     }
 }
 
-/// A connection to a broker that keeps itself up. Closes when dropped, which takes two seconds at most.
-pub(super) struct Mqtt {
-    shared: Arc<Shared>,
-    thread: Option<thread::JoinHandle<()>>,
-}
-
-impl Mqtt {
-    /// Begins to connect.
-    pub fn open(target: Target, report: Reporter) -> Result<Self, OpenError> {
-        let shared = Arc::new(Shared::default());
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_io()
-            .enable_time()
-            .build()?;
-        let session = Session {
-            shared: shared.clone(),
-            topic: target.address.topic.clone(),
-            report,
-        };
-        let options = options(target);
-        let thread = thread::Builder::new()
-            .name("reid-mqtt".into())
-            .spawn(move || runtime.block_on(session.run(options)))?;
-        Ok(Self {
-            shared,
-            thread: Some(thread),
-        })
-    }
-}
-
-impl Broker for Mqtt {
-    fn push_frame(&self, text: String) {
-        self.shared.push(Kind::Frame, text);
-    }
-
-    fn push_event(&self, text: String) {
-        self.shared.push(Kind::Event, text);
-    }
-
-    fn counts(&self) -> Counts {
-        self.shared.queue().waiting.counts()
-    }
-}
-
-impl Drop for Mqtt {
-    fn drop(&mut self) {
-        self.shared.queue().waiting.is_closing = true;
-        self.shared.wake.notify_one();
-        self.shared.closing.notify_one();
-        if let Some(thread) = self.thread.take() {
-            // It ends by itself; a panic in there has been printed.
-            let _ = thread.join();
-        }
-    }
+/// Begins to connect to a broker.
+pub(super) fn open(target: Target, report: Reporter) -> Result<impl Connection, OpenError> {
+    let shared = Shared::new(Bells::default(), Order::EventsFirst, report);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .enable_time()
+        .build()?;
+    let session = Session {
+        shared: shared.clone(),
+        topic: target.address.topic.clone(),
+    };
+    let options = options(target);
+    let work = move || runtime.block_on(session.run(options));
+    Ok(Link::start("reid-mqtt", shared, work)?)
 }
 
 fn options(target: Target) -> MqttOptions {
@@ -188,16 +121,15 @@ fn status(topic: &str) -> String {
 
 /// What the thread works with.
 struct Session {
-    shared: Arc<Shared>,
+    shared: Arc<Shared<Bells>>,
     topic: String,
-    report: Reporter,
 }
 
 impl Session {
     async fn run(self, options: MqttOptions) {
         let (client, events) = AsyncClient::new(options, AHEAD);
         let late = async {
-            self.shared.closing.notified().await;
+            self.shared.wake.closing.notified().await;
             time::sleep(CLOSING).await;
         };
         let mut receive = pin!(self.receive(events));
@@ -217,7 +149,7 @@ impl Session {
     /// Hands messages to the client, which takes a few ahead, until closing time.
     async fn send(&self, client: &AsyncClient) {
         let mut handed = 0;
-        while let Some((subject, text)) = self.shared.next().await {
+        while let Some((subject, text)) = self.next().await {
             let (topic, is_retained) = match subject {
                 Subject::Of(Kind::Frame) => (self.topic.clone(), false),
                 Subject::Of(Kind::Event) => (format!("{}/events", self.topic), false),
@@ -233,48 +165,54 @@ impl Session {
         let _ = client.publish(topic, QoS::AtLeastOnce, true, OFFLINE).await;
         handed += 1;
         // A connection that closes with acknowledgements unread is reset, and the broker loses what it has not read yet.
-        while self.shared.queue().waiting.acknowledged < handed {
-            self.shared.settled.notified().await;
+        while self.shared.count_arrived() < handed {
+            self.shared.wake.settled.notified().await;
         }
         let _ = client.disconnect().await;
     }
 
+    /// The next message; `None` at closing time when nothing waits.
+    async fn next(&self) -> Option<(Subject, String)> {
+        let bells = &self.shared.wake;
+        loop {
+            let woken = bells.waiting.notified();
+            if bells.is_unannounced.swap(false, Ordering::AcqRel) {
+                return Some((Subject::Status, ONLINE.to_owned()));
+            }
+            // Asked before the queue is: what is pushed before closing time is found.
+            let is_closing = self.shared.is_closing();
+            if let Some((kind, text)) = self.shared.pop() {
+                return Some((Subject::Of(kind), text));
+            }
+            if is_closing {
+                return None;
+            }
+            woken.await;
+        }
+    }
+
     /// Keeps the connection up, until it is closed.
     async fn receive(&self, mut events: EventLoop) {
+        let bells = &self.shared.wake;
         let mut wait = WAITS.0;
-        let mut is_away = false;
         loop {
             match events.poll().await {
                 Ok(Event::Incoming(Packet::ConnAck(_))) => {
                     wait = WAITS.0;
-                    let dropped = {
-                        let mut queue = self.shared.queue();
-                        queue.waiting.is_connected = true;
-                        queue.is_unannounced = true;
-                        queue.waiting.dropped
-                    };
-                    self.shared.wake.notify_one();
-                    if std::mem::take(&mut is_away) {
-                        (self.report)(Report::Back { dropped });
-                    }
+                    bells.is_unannounced.store(true, Ordering::Release);
+                    bells.waiting.notify_one();
+                    self.shared.connected();
                 }
                 Ok(Event::Incoming(Packet::PubAck(_))) => {
-                    self.shared.queue().waiting.acknowledged += 1;
-                    self.shared.settled.notify_one();
+                    self.shared.arrived();
+                    bells.settled.notify_one();
                 }
                 Ok(Event::Outgoing(Outgoing::Disconnect)) => return,
                 Ok(_) => {}
                 Err(error) => {
-                    let is_closing = {
-                        let mut queue = self.shared.queue();
-                        queue.waiting.is_connected = false;
-                        queue.waiting.is_closing
-                    };
-                    if is_closing {
+                    self.shared.away(|| reason(&error));
+                    if self.shared.is_closing() {
                         return;
-                    }
-                    if !std::mem::replace(&mut is_away, true) {
-                        (self.report)(Report::Away(reason(&error)));
                     }
                     time::sleep(wait).await;
                     wait = (wait * 2).min(WAITS.1);

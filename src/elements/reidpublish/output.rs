@@ -5,21 +5,13 @@ use std::{
     path::Path,
 };
 
-use super::file::{LineFile, Rotation};
 #[cfg(any(feature = "mqtt", feature = "kafka"))]
 use super::tls::TlsError;
-
-/// A connection that takes messages and never makes the caller wait. Closes when dropped, which may take two seconds.
-pub(super) trait Broker: Send {
-    /// Adds the lines of a frame to what waits.
-    fn push_frame(&self, text: String);
-
-    /// Adds an event to what waits.
-    fn push_event(&self, text: String);
-
-    /// Counts since the start.
-    fn counts(&self) -> Counts;
-}
+use super::{
+    file::{LineFile, Rotation},
+    link::Connection,
+    waiting::Kind,
+};
 
 /// An open output. Knows its name for messages.
 pub(super) struct Output {
@@ -36,13 +28,13 @@ enum Sink {
     /// Flushed after every line: somebody reads along.
     Standard(io::Stdout),
     File(LineFile),
-    Broker(Box<dyn Broker>),
+    Connection(Box<dyn Connection>),
 }
 
 /// Counts since the start.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Counts {
-    /// Messages that the broker has acknowledged, or writes to a file.
+    /// Messages that have arrived (a broker has acknowledged them), or writes to a file.
     pub written: u64,
     pub dropped: u64,
     pub waiting: u64,
@@ -109,7 +101,7 @@ pub(super) enum OpenError {
 
 impl OpenError {
     /// For a location that no part of this build took.
-    fn of_scheme(scheme: &str, location: &str) -> Self {
+    pub fn of_scheme(scheme: &str, location: &str) -> Self {
         let (protocol, feature) = match scheme {
             "mqtt" | "mqtts" => ("MQTT", "mqtt"),
             "kafka" | "kafkas" => ("Kafka", "kafka"),
@@ -156,21 +148,21 @@ impl Output {
     }
 
     /// Messages over a connection that is called `name`.
-    pub fn to_broker(broker: Box<dyn Broker>, name: String) -> Self {
-        Self::new(Sink::Broker(broker), name)
+    pub fn over(connection: Box<dyn Connection>, name: String) -> Self {
+        Self::new(Sink::Connection(connection), name)
     }
 
     /// Whether single events are wanted besides changes that earlier lines need.
     pub fn takes_events(&self) -> bool {
-        matches!(self.sink, Sink::Broker(_))
+        matches!(self.sink, Sink::Connection(_))
     }
 
     /// Writes the lines of a frame at `time_ns` of the stream. A message has no end of line.
     pub fn write(&mut self, text: String, time_ns: u64) -> io::Result<()> {
         let is_due = time_ns.abs_diff(self.flushed_ns) >= FLUSH_NS;
         match &mut self.sink {
-            Sink::Broker(broker) => {
-                broker.push_frame(text.trim_end().to_owned());
+            Sink::Connection(connection) => {
+                connection.push(Kind::Frame, text.trim_end().to_owned());
                 return Ok(());
             }
             Sink::Standard(stdout) => {
@@ -191,8 +183,8 @@ impl Output {
 
     /// Writes the line of an event at `time_ns` of the stream.
     pub fn write_event(&mut self, text: String, time_ns: u64) -> io::Result<()> {
-        if let Sink::Broker(broker) = &self.sink {
-            broker.push_event(text.trim_end().to_owned());
+        if let Sink::Connection(connection) = &self.sink {
+            connection.push(Kind::Event, text.trim_end().to_owned());
             return Ok(());
         }
         self.write(text, time_ns)
@@ -200,8 +192,8 @@ impl Output {
 
     /// Counts since the start.
     pub fn stats(&self) -> gst::Structure {
-        if let Sink::Broker(broker) = &self.sink {
-            return broker.counts().to_structure();
+        if let Sink::Connection(connection) = &self.sink {
+            return connection.counts().to_structure();
         }
         Counts {
             written: self.written,
@@ -215,7 +207,7 @@ impl Output {
     /// Hands everything to the system.
     pub fn flush(&mut self) -> io::Result<()> {
         match &mut self.sink {
-            Sink::Broker(_) => Ok(()),
+            Sink::Connection(_) => Ok(()),
             Sink::Standard(stdout) => stdout.flush(),
             Sink::File(file) => file.flush(),
         }

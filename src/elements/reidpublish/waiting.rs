@@ -2,8 +2,6 @@
 
 use std::collections::VecDeque;
 
-use super::output::Counts;
-
 /// Most messages that wait, of each kind. Two minutes of frames at 25 a second.
 const MOST_WAITING: usize = 3_000;
 /// Most bytes that wait, of each kind.
@@ -20,41 +18,56 @@ pub(super) enum Kind {
     Event,
 }
 
-/// What waits, and how the connection is.
-#[derive(Default)]
+/// In which order messages leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    /// Events before frames, each kind with its own limit.
+    #[cfg(any(feature = "mqtt", feature = "kafka"))]
+    EventsFirst,
+    /// As they came.
+    AsPushed,
+}
+
+/// What waits.
 pub(super) struct Waiting {
+    order: Order,
     frames: Line,
     events: Line,
     pub dropped: u64,
-    /// Messages that the broker has acknowledged.
-    pub acknowledged: u64,
-    pub is_connected: bool,
-    pub is_closing: bool,
 }
 
 impl Waiting {
+    pub fn new(order: Order) -> Self {
+        Self {
+            order,
+            frames: Line::default(),
+            events: Line::default(),
+            dropped: 0,
+        }
+    }
+
     /// Adds a message; old ones may go for it.
     pub fn push(&mut self, kind: Kind, text: String) {
         let line = match kind {
-            Kind::Frame => &mut self.frames,
-            Kind::Event => &mut self.events,
+            Kind::Event if self.order != Order::AsPushed => &mut self.events,
+            Kind::Frame | Kind::Event => &mut self.frames,
         };
         self.dropped += line.push(text);
     }
 
-    /// The next message, events first.
+    /// The next message. One that kept its place between others is a frame.
     pub fn pop(&mut self) -> Option<(Kind, String)> {
         let event = self.events.pop().map(|text| (Kind::Event, text));
         event.or_else(|| self.frames.pop().map(|text| (Kind::Frame, text)))
     }
 
-    pub fn counts(&self) -> Counts {
-        Counts {
-            written: self.acknowledged,
-            dropped: self.dropped,
-            waiting: (self.frames.waiting.len() + self.events.waiting.len()) as u64,
-            is_connected: self.is_connected,
-        }
+    /// How many messages wait.
+    pub fn len(&self) -> u64 {
+        (self.frames.waiting.len() + self.events.waiting.len()) as u64
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 }
 
@@ -93,6 +106,24 @@ impl Line {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn events_go_first_or_keep_their_place() {
+        let mut waiting = Waiting::new(Order::AsPushed);
+        waiting.push(Kind::Frame, "1".into());
+        waiting.push(Kind::Event, "2".into());
+        assert_eq!(waiting.len(), 2);
+        assert_eq!(waiting.pop(), Some((Kind::Frame, "1".into())));
+        assert_eq!(waiting.pop(), Some((Kind::Frame, "2".into())));
+        assert!(waiting.is_empty());
+        #[cfg(any(feature = "mqtt", feature = "kafka"))]
+        {
+            let mut waiting = Waiting::new(Order::EventsFirst);
+            waiting.push(Kind::Frame, "1".into());
+            waiting.push(Kind::Event, "2".into());
+            assert_eq!(waiting.pop(), Some((Kind::Event, "2".into())));
+        }
+    }
 
     #[test]
     fn the_oldest_messages_go_when_too_many_wait() {
