@@ -18,7 +18,7 @@ use serde_json::{Map, Value};
 use super::{
     backoff::Backoff,
     board::{Board, Condition, Entry, lock, now_ns},
-    config::{Camera, Config, Options},
+    config::{Camera, Config, Options, Publish},
     films,
     line::{LOOK, Plan, goes_on_at_end},
     probes,
@@ -170,12 +170,10 @@ impl Job {
             Source::Rtsp { address, .. } | Source::Http { address } => Some(address),
             _ => None,
         };
-        let broker = self.options.publish.as_ref();
-        let broker = broker.and_then(|publish| publish.mqtt.as_ref());
-        let addresses = [Some(&self.config.gallery.location), camera, broker];
-        addresses
-            .into_iter()
-            .flatten()
+        let brokers = self.options.publish.iter().flat_map(Publish::brokers);
+        std::iter::once(self.config.gallery.location.as_str())
+            .chain(camera.map(String::as_str))
+            .chain(brokers.map(|(_, address)| address))
             .fold(text.to_owned(), |text, address| {
                 Secrets::of(address).scrub(&text)
             })

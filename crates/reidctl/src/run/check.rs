@@ -50,7 +50,8 @@ impl Config {
                 .for_each(|record| whole(&mut record.folder));
             let publish = options.publish.iter_mut();
             publish
-                .flat_map(|publish| &mut publish.folder)
+                .flat_map(|publish| [&mut publish.folder, &mut publish.socket])
+                .flatten()
                 .for_each(whole);
         }
         self.mosaic.folder.iter_mut().for_each(whole);
@@ -304,19 +305,22 @@ impl Found {
     }
 
     fn publish(&mut self, publish: &Publish, key: &str) {
-        if publish.folder.is_none() && publish.mqtt.is_none() {
+        let has_brokers = publish.brokers().next().is_some();
+        if publish.folder.is_none() && publish.socket.is_none() && !has_brokers {
             self.add(
                 key,
                 "it goes nowhere",
-                "add `folder` for files, `mqtt` for a broker, or both",
+                "add `folder` for files, `mqtt` or `kafka` for a broker, `socket` for a program, or several of them",
             );
         }
-        if let Some(Err(error)) = publish.mqtt.as_deref().map(check_broker) {
-            self.add(
-                &format!("{key}.mqtt"),
-                error,
-                "a camera's topic is this one, / and its name",
-            );
+        for (name, broker) in publish.brokers() {
+            if let Err(error) = check_broker(name, broker) {
+                self.add(
+                    &format!("{key}.{name}"),
+                    error,
+                    "docs/run.md shows an address",
+                );
+            }
         }
     }
 

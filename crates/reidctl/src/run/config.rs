@@ -316,20 +316,53 @@ impl Mosaic {
     }
 }
 
-/// Who was seen: text files `FOLDER/CAMERA-TIME.jsonl` (`.txt` for MOT), messages to an MQTT broker, or both.
+/// Who was seen: text files `FOLDER/CAMERA-TIME.jsonl` (`.txt` for MOT), messages to brokers, lines to a program; any of them together.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Publish {
     /// Where the files go; made when it is missing.
-    #[serde(default)]
     pub folder: Option<PathBuf>,
+    /// A new file begins after this many seconds of the stream; 0: never. The earlier one gets .1 behind its name.
+    pub segment_seconds: u32,
+    /// A new file begins before this one has more than this many megabytes (10^6 bytes); 0: never.
+    pub segment_megabytes: u32,
+    /// How many earlier files of a camera's pipeline are kept.
+    pub max_files: u32,
     /// MQTT broker and topic, `mqtt://[user@]host[:port]/topic`. A camera's messages go to TOPIC/CAMERA. The password comes from
     /// the environment variable GST_REID_MQTT_PASSWORD, or from the file that GST_REID_MQTT_PASSWORD_FILE names.
-    #[serde(default)]
     pub mqtt: Option<String>,
+    /// Apache Kafka's servers and topic, `kafka://[user@]host[:port][,host…]/topic`, for builds with the feature `kafka`. The key of a camera's
+    /// messages is its name. The password comes from GST_REID_KAFKA_PASSWORD, or from the file that GST_REID_KAFKA_PASSWORD_FILE names.
+    pub kafka: Option<String>,
+    /// Path of a Unix socket that a program listens on; each camera connects to it.
+    pub socket: Option<PathBuf>,
     /// How they are written.
-    #[serde(default)]
     pub format: PublishFormat,
+}
+
+impl Default for Publish {
+    fn default() -> Self {
+        Self {
+            folder: None,
+            segment_seconds: 0,
+            segment_megabytes: 0,
+            max_files: 10,
+            mqtt: None,
+            kafka: None,
+            socket: None,
+            format: PublishFormat::default(),
+        }
+    }
+}
+
+impl Publish {
+    /// The brokers that it names, each with its key.
+    pub fn brokers(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let brokers = [("mqtt", &self.mqtt), ("kafka", &self.kafka)];
+        brokers
+            .into_iter()
+            .filter_map(|(key, address)| Some((key, address.as_deref()?)))
+    }
 }
 
 /// How it is written who was seen.

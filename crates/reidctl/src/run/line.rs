@@ -338,17 +338,45 @@ impl Line {
 
     fn publish(&mut self, publish: &Publish, plan: &Plan) {
         let (format, ending) = publish.format.nick_and_ending();
+        let stem = file_stem(plan.name);
         if let Some(folder) = &publish.folder {
             self.pad("reidpublish");
             self.set("format", format);
             let file = format!("{}.{ending}", plan.stem(""));
             self.set("location", folder.join(file).display());
+            self.rotation(publish);
         }
         if let Some(broker) = &publish.mqtt {
             self.pad("reidpublish");
             self.set("format", format);
-            let location = format!("{}/{}", broker.trim_end_matches('/'), file_stem(plan.name));
+            let location = format!("{}/{stem}", broker.trim_end_matches('/'));
             self.set_secret("location", &location, &masked(&location));
+        }
+        if let Some(cluster) = &publish.kafka {
+            self.pad("reidpublish");
+            // The key of its messages.
+            self.set("name", stem);
+            self.set("format", format);
+            self.set_secret("location", cluster, &masked(cluster));
+        }
+        if let Some(socket) = &publish.socket {
+            self.pad("reidpublish");
+            self.set("format", format);
+            self.set("location", format!("unix://{}", socket.display()));
+        }
+    }
+
+    fn rotation(&mut self, publish: &Publish) {
+        let (seconds, megabytes) = (publish.segment_seconds, publish.segment_megabytes);
+        if seconds > 0 {
+            let limit = gst::ClockTime::from_seconds(seconds.into());
+            self.set("max-size-time", limit.nseconds());
+        }
+        if megabytes > 0 {
+            self.set("max-size-bytes", u64::from(megabytes) * 1_000_000);
+        }
+        if seconds > 0 || megabytes > 0 {
+            self.set("max-files", publish.max_files);
         }
     }
 

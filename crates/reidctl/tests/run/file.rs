@@ -112,6 +112,11 @@ const OPTIONS: &[Mistake] = &[
     ),
     (
         "a.toml",
+        "[[cameras]]\nname = 'a'\nsource = 'test'\n[options.publish]\nkafka = 'kafka://host'\n",
+        &["cameras[0].options.publish.kafka: location=kafka://host"],
+    ),
+    (
+        "a.toml",
         "[[cameras]]\nname = 'a'\nsource = 'test'\noptions = { publish = { mqtt = 'amqp://host/t' } }\n[models]\ndetector = 'rtmdet-nano'\n",
         &[
             "a.toml:4: cameras[0].options.publish.mqtt",

@@ -4,6 +4,7 @@ use std::{
     fs,
     io::{BufRead, BufReader, Write},
     net::{TcpListener, TcpStream},
+    os::unix::net::UnixListener,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -375,6 +376,32 @@ fn people_are_published_to_a_broker_and_its_password_is_not_shown() {
         printed.contains("mqtt://ada:…@127.0.0.1") && !printed.contains("hunter2"),
         "{printed}"
     );
+}
+
+#[test]
+fn people_are_published_to_a_program_and_to_files_of_limited_length() {
+    let folder = tempfile::tempdir().unwrap();
+    let listener = UnixListener::bind(folder.path().join("lines.sock")).unwrap();
+    let mut camera = test_camera("door", 0);
+    camera["options"] = json!({ "publish": { "folder": "seen", "segment-seconds": 1, "max-files": 2, "socket": "lines.sock" } });
+    let file = cameras_file(folder.path(), &[camera], json!({}));
+    let program = Program::start(&file, &[]);
+    let (stream, _) = listener.accept().unwrap();
+    let lines = BufReader::new(stream).lines().take(80);
+    let lines: Vec<Value> = lines
+        .map(|line| serde_json::from_str(&line.unwrap()).unwrap())
+        .collect();
+    let frames = lines.iter().filter(|line| line["objects"].is_array());
+    assert!(frames.count() > 60);
+    program.signal("TERM");
+    program.end();
+    let texts = files(&folder.path().join("seen"), ".jsonl");
+    let names = texts.iter().map(|path| path.extension().unwrap());
+    assert!(names.eq(["jsonl", "1", "2"]), "{texts:?}");
+    for text in &texts[1..] {
+        let count = fs::read_to_string(text).unwrap().lines().count();
+        assert!((5..40).contains(&count), "{}: {count}", text.display());
+    }
 }
 
 #[test]
