@@ -3,6 +3,8 @@
 mod common;
 #[path = "common/detect.rs"]
 mod detect;
+#[path = "common/events.rs"]
+mod events;
 
 use std::sync::{Arc, Mutex};
 
@@ -106,12 +108,7 @@ fn a_flush_forgets_what_is_in_flight() {
         for stamp in 0..4 {
             stream.harness.push(frame(stamp)).unwrap();
         }
-        stream.harness.push_event(gst::event::FlushStart::new());
-        stream.harness.push_event(gst::event::FlushStop::new(true));
-        let segment = gst::FormattedSegment::<gst::ClockTime>::new();
-        stream
-            .harness
-            .push_event(gst::event::Segment::new(&segment));
+        events::flush(&mut stream.harness);
         while stream.harness.try_pull().is_some() {}
         stream.harness.push(frame(1000 + round)).unwrap();
         let after = stream.harness.pull().unwrap();
@@ -138,12 +135,7 @@ fn a_flush_keeps_tags_that_wait_behind_a_frame() {
         let new = tags.get_mut().unwrap();
         new.add::<gst::tags::Title>(&title.as_str(), gst::TagMergeMode::Replace);
         stream.harness.push_event(gst::event::Tag::new(tags));
-        stream.harness.push_event(gst::event::FlushStart::new());
-        stream.harness.push_event(gst::event::FlushStop::new(true));
-        let segment = gst::FormattedSegment::<gst::ClockTime>::new();
-        stream
-            .harness
-            .push_event(gst::event::Segment::new(&segment));
+        events::flush(&mut stream.harness);
         let pad = stream.harness.element().unwrap().static_pad("src").unwrap();
         let event = pad.sticky_event::<gst::event::Tag>(0).unwrap();
         let kept = event.tag().get::<gst::tags::Title>().unwrap();

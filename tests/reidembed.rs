@@ -2,6 +2,8 @@
 //! colour of its upper and of its lower half, and on third-party embedders where they are at hand.
 
 mod common;
+#[path = "common/events.rs"]
+mod events;
 
 use std::{path::Path, sync::LazyLock};
 
@@ -496,12 +498,7 @@ fn boxes_keep_their_vector_for_the_interval() {
     }
     assert_eq!((stream.stat("embedded"), stream.stat("reused")), (2, 5));
     // After a flush nothing is continued.
-    stream.harness.push_event(gst::event::FlushStart::new());
-    stream.harness.push_event(gst::event::FlushStop::new(true));
-    let segment = gst::FormattedSegment::<gst::ClockTime>::new();
-    stream
-        .harness
-        .push_event(gst::event::Segment::new(&segment));
+    events::flush(&mut stream.harness);
     let found = stream.embed(picture(&FIGURES[..1]), people(&FIGURES[..1]));
     check_vector("after the flush", vector(&found[0]), &before, 0.01);
 }

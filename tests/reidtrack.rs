@@ -1,5 +1,7 @@
 //! `reidtrack` as an element: shared galleries, flush, end, restart, limits, signals and bad input.
 
+#[path = "common/events.rs"]
+mod events;
 #[path = "common/tracked.rs"]
 mod tracked;
 
@@ -50,14 +52,7 @@ fn two_cameras_of_one_gallery_give_the_same_person_the_same_number() {
 fn a_flush_drops_tracks_and_keeps_people() {
     let mut camera = Camera::new("reidtrack");
     let before = camera.frames(10, &[0, 1], true);
-    assert!(camera.harness.push_event(gst::event::FlushStart::new()));
-    assert!(camera.harness.push_event(gst::event::FlushStop::new(true)));
-    let segment = gst::FormattedSegment::<gst::format::Time>::new();
-    assert!(
-        camera
-            .harness
-            .push_event(gst::event::Segment::new(&segment))
-    );
+    events::flush(&mut camera.harness);
     let first = camera.frames(1, &[0, 1], true);
     assert_eq!(first[0].track.unwrap().state, TrackState::Tentative);
     let after = camera.frames(5, &[0, 1], true);

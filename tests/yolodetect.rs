@@ -4,6 +4,8 @@
 mod common;
 #[path = "common/detect.rs"]
 mod detect;
+#[path = "common/events.rs"]
+mod events;
 
 use std::path::PathBuf;
 
@@ -370,12 +372,7 @@ fn frames_between_inferences_pass_without_detections() {
     assert_eq!(pattern, [true, false, false, true, false, false, true]);
     assert_eq!(stream.stat::<u64>("frames"), 7);
     assert_eq!(stream.stat::<u64>("inferences"), 3);
-    stream.harness.push_event(gst::event::FlushStart::new());
-    stream.harness.push_event(gst::event::FlushStop::new(true));
-    let segment = gst::FormattedSegment::<gst::ClockTime>::new();
-    stream
-        .harness
-        .push_event(gst::event::Segment::new(&segment));
+    events::flush(&mut stream.harness);
     assert!(
         looked(&mut stream),
         "the first frame after a flush is looked at"
