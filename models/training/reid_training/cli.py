@@ -1,4 +1,4 @@
-"""The command line: `prepare`, `train`, `teach`, `evaluate`, `export`, `quantize`, `plot`; errors of users end without a traceback."""
+"""The command line: `prepare`, `train`, `teach`, `evaluate`, `export`, `quantize`, `plot`; users' errors have no traceback."""
 
 from __future__ import annotations
 

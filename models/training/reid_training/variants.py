@@ -22,9 +22,13 @@ from reid_training.progress import say
 SOURCE_KEY = "reid.quantized-from"
 #: Crops by which the ranges of activations are found.
 CALIBRATION = 512
+#: Of so many convolutions one stays in float, those nearest to the input.
+FLOAT_SHARE = 8
 
 
-def write_variants(path: Path, pack: Pack, probes: Sequence[Probe], calibration: int = CALIBRATION) -> dict[str, dict[str, float]]:
+def write_variants(
+    path: Path, pack: Pack, probes: Sequence[Probe], calibration: int = CALIBRATION
+) -> dict[str, dict[str, float]]:
     """`<name>.fp16.onnx`, `<name>.w8.onnx` and `<name>.int8.onnx` beside the file, and `<name>.variants.json` with what each
     costs: mAP and rank-1 of every probe, mean cosine to the float32 embeddings, megabytes, milliseconds a crop on one thread."""
     half, packed, quarter = (path.with_suffix(f".{kind}.onnx") for kind in ("fp16", "w8", "int8"))
@@ -136,8 +140,12 @@ def eight_bits(weights: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def write_int8(path: Path, to: Path, images: np.ndarray) -> None:
-    """Static int8: weights by channel, activations by the ranges seen on `images` (uint8 [n, h, w, 3]). The layers after
-    pooling stay in float: they are small, and the embedding's direction is what counts."""
+    """Static int8: weights by channel, activations by the ranges seen on `images` (uint8 [n, h, w, 3]).
+
+    The layers after pooling stay in float: they are small, and the embedding's direction is what counts. So do the first
+    convolutions: the channels of a depthwise network's stem differ much in range, and one step for all of them spoils
+    everything behind (`reid-default`: cosine to the file's embeddings 0.907, and 0.996 without them, at the same speed)."""
+    import onnx
     from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 
     facts = open_session(path).get_modelmeta().custom_metadata_map
@@ -152,11 +160,14 @@ def write_int8(path: Path, to: Path, images: np.ndarray) -> None:
             return None if start is None else {"input": to_input(images[start : start + 16], height, width).contiguous().numpy()}
 
     with tempfile.TemporaryDirectory() as folder, replacing(to) as draft:
+        wide = widened(path, Path(folder))
+        convolutions = [node.name for node in onnx.load(wide).graph.node if node.op_type == "Conv"]
         quantize_static(
-            str(widened(path, Path(folder))), str(draft), Reader(), quant_format=QuantFormat.QDQ, op_types_to_quantize=["Conv", "Add"],
+            str(wide), str(draft), Reader(), quant_format=QuantFormat.QDQ, op_types_to_quantize=["Conv", "Add"],
             per_channel=True, activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
-            calibrate_method=CalibrationMethod.MinMax,
+            calibrate_method=CalibrationMethod.MinMax, nodes_to_exclude=convolutions[: len(convolutions) // FLOAT_SHARE],
         )
+        write_packed(draft, draft)
         copy_metadata(path, draft)
 
 

@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from torch.nn import functional as F
@@ -17,13 +18,13 @@ from reid_training.config import parse
 from reid_training.data.batches import ViewBatches, to_input
 from reid_training.data.pack import make_pack
 from reid_training.errors import DataError
-from reid_training.export import open_session
+from reid_training.export import Facts, export_checked, open_session
 from reid_training.exported import begin_with, read_exported
 from reid_training.nets import make_net
 from reid_training.recipes import embed
 from reid_training.teacher_models import open_teacher
 from reid_training.teachers import open_view, work_order
-from reid_training.variants import fnv1a
+from reid_training.variants import fnv1a, write_int8
 
 
 class FakeTeacher:
@@ -70,6 +71,18 @@ views = [1, 0]
 def command(config: Path, data: Path, tmp: Path, *more: str, name: str = "train") -> list[str]:
     places = ["--data", str(data), "--out", str(tmp / "out"), "--cache", str(tmp / "cache")]
     return [name, str(config), *places, "--device", "cpu", *more]
+
+
+def test_the_first_convolutions_of_an_8_bit_file_stay_in_float(tmp_path: Path) -> None:
+    exact, small = tmp_path / "lite.onnx", tmp_path / "lite.int8.onnx"
+    export_checked(make_net("efficientnet-lite0", 16).eval(), Facts("lite", 64, 32, seen=0, license="none", data="none"), exact)
+    write_int8(exact, small, np.random.default_rng(0).integers(0, 256, (16, 64, 32, 3), np.uint8))
+    graph = onnx.load(small).graph
+    made_by = {output: node.op_type for node in graph.node for output in node.output}
+    quantized = [made_by.get(node.input[1]) == "DequantizeLinear" for node in graph.node if node.op_type == "Conv"]
+    assert quantized == [False] * 6 + [True] * (len(quantized) - 6) and len(quantized) == 49
+    large = [t for t in graph.initializer if t.data_type == onnx.TensorProto.FLOAT and np.prod(t.dims) >= 2_048]
+    assert not [t.name for t in large], "what stays in float is stored in eight bits, too"
 
 
 def test_distillation_trains_resumes_and_exports(

@@ -1,4 +1,4 @@
-"""Recipes `reid-default`, `reid-lite0` and `reid-efficientnet-b0`: distillation with identity losses, for cameras never trained on.
+"""Recipes `reid-default`, `reid-slimres` and `reid-efficientnet-b0`: distillation with identity losses, for unknown cameras.
 
 The student's embedding lives in the teachers' own space: no projection between them. Every picture is shown with the
 teachers' answer to that very view; people known by name add ID loss and weighted triplets.
@@ -128,7 +128,8 @@ class Run:
             self.optimizer.load_state_dict(state["optimizer"])
         else:
             which = "weights learn" if same_people else "people"
-            say(f"other {which} than in the checkpoint: {'optimiser starts' if same_people else 'classifier and optimiser start'} anew")
+            what = "optimiser starts" if same_people else "classifier and optimiser start"
+            say(f"other {which} than in the checkpoint: {what} anew")
             self.born = self.seen
 
     def size(self) -> tuple[int, int]:
