@@ -7,7 +7,7 @@
 //! Writes `OUT_DIR/<name>.global.txt` with the numbers as they were given, `OUT_DIR/<name>.corrected.txt` with what was
 //! announced later (merges, splits, corrections) applied to each track from its beginning, and `OUT_DIR/<name>.track.txt`. Options before OUT_DIR: `min=0.25` lowest score
 //! that is looked at, `appearance=0` motion only, `heights=0` without the height prior, `high-score=0.5` a fixed threshold of high-score detections, `match=0.5` a fixed gallery threshold,
-//! `topology=FILE` how the cameras lie to one another (a camera is called as its file without the ending),
+//! `model=FILE` with what the scores of that embedder mean, as the file beside it says, `topology=FILE` how the cameras lie to one another (a camera is called as its file without the ending),
 //! `shift=SECONDS` each camera so much later than the one before, `after=1` one camera after the other, each in a gallery that was
 //! written and read anew, `dump=1` also `OUT_DIR/<name>.tracks.txt` with the track, quality and place in the file of every vector,
 //! `reuse=-1` only those vectors that `reidembed` would make by default, `reuse=N` those of its `reuse-interval=N` (0, all that are recorded, without),
@@ -23,18 +23,24 @@ use std::{
     path::Path,
 };
 
-use gstreid::core::{
-    appearance::{Candidate, Decision, EmbeddingCache, Rule},
-    embedding::{Embedding, ModelFingerprint},
-    geometry::Rect,
-    identity::{
-        CameraId, Event, Gallery, GalleryConfig, Saved, SavedPerson, Sighting, topology::Topology,
+use gstreid::{
+    core::{
+        appearance::{Candidate, Decision, EmbeddingCache, Rule},
+        embedding::{Embedding, ModelFingerprint},
+        geometry::Rect,
+        identity::{
+            CameraId, Event, Gallery, GalleryConfig, Saved, SavedPerson, Sighting,
+            topology::Topology,
+        },
+        person::{IdentityId, TrackId, TrackState},
+        quality::crop_qualities,
+        tracking::{Observation, TrackOutput, Tracker, TrackerConfig},
     },
-    person::{IdentityId, TrackId, TrackState},
-    quality::crop_qualities,
-    tracking::{Observation, TrackOutput, Tracker, TrackerConfig},
+    inference::sidecar::Sidecar,
 };
 
+/// All vectors are one embedder's.
+const MODEL: ModelFingerprint = ModelFingerprint(1);
 /// A true track that is not seen for so long, ns, has ended.
 const LOST_NS: u64 = 2_000_000_000;
 
@@ -195,7 +201,7 @@ fn detected((index, value): (usize, &serde_json::Value)) -> Option<Detected> {
         index,
         rect: Rect::new(*r.first()?, *r.get(1)?, *r.get(2)?, *r.get(3)?),
         confidence: number(&value["c"])?,
-        embedding: Embedding::normalised(&raw, ModelFingerprint(1)).ok(),
+        embedding: Embedding::normalised(&raw, MODEL).ok(),
         truth: value["g"].as_u64().and_then(|g| u32::try_from(g).ok()),
         is_carried: false,
     })
@@ -215,6 +221,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut dump = false;
     let mut rule = Rule::Every(0);
     let mut jitter = None;
+    let mut prior = None;
     for argument in std::env::args().skip(1) {
         match argument.split_once('=') {
             Some(("min", v)) => lowest = v.parse()?,
@@ -233,6 +240,10 @@ fn main() -> Result<(), Box<dyn Error>> {
             Some(("reuse", v)) => {
                 rule = u32::try_from(v.parse::<i32>()?).map_or(Rule::Adaptive, Rule::Every);
             }
+            Some(("model", v)) => {
+                let beside = Sidecar::beside(Path::new(v))?;
+                prior = beside.calibration.and_then(|scores| scores.prior());
+            }
             Some(("match", v)) => rules.match_threshold = Some(v.parse()?),
             Some(("topology", v)) => {
                 topology = Some(Topology::parse(&std::fs::read_to_string(v)?)?)
@@ -246,6 +257,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         let mut gallery = Gallery::new(rules.clone());
         if let Some(topology) = &topology {
             gallery.set_topology(topology.clone());
+        }
+        if let Some(prior) = prior {
+            gallery.expect_scores(MODEL, prior);
         }
         gallery.keep_journal();
         gallery
